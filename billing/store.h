@@ -1,0 +1,46 @@
+/* CDRs in SQLite: data_dir/cdr.db, table `cdr` with the columns of spec 9, nothing NULL.  Rows are written in batches, a
+ * batch in one transaction; a cdr_id that is already there is left as it is (a batch may be tried again after an error). */
+#ifndef RW_BILLING_STORE_H
+#define RW_BILLING_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "billing/cdr.h"
+
+struct cdr_store;
+
+/* Opens or makes the database (WAL, synchronous=NORMAL), creates or migrates the schema (PRAGMA user_version).
+ * 0 or a negative errno; *ret_error says why in a sentence (a static or store-owned text, valid until the next call). */
+int cdr_store_open(const char *path, struct cdr_store **ret_store, const char **ret_error);
+void cdr_store_close(struct cdr_store *store);
+
+/* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this record
+ * cannot be decoded (the caller counts and skips it). */
+int cdr_store_begin(struct cdr_store *store);
+int cdr_store_add(struct cdr_store *store, const struct cdr *cdr);
+int cdr_store_commit(struct cdr_store *store);
+void cdr_store_rollback(struct cdr_store *store);
+const char *cdr_store_error(const struct cdr_store *store);
+
+/* Reading, with its own read-only connection (`path` as above).  Each row is handed to `row` as column names and texts,
+ * newest first.  since_us 0: no lower bound; account/gateway NULL or "": any (gateway matches either kind).
+ * 0 or a negative errno, -ENOENT when there is no database yet. */
+struct cdr_filter {
+	uint32_t limit;
+	int64_t since_us;
+	const char *account;
+	const char *gateway;
+};
+enum cdr_column_type { CDR_COLUMN_INTEGER, CDR_COLUMN_TEXT, CDR_COLUMN_JSON };
+struct cdr_value {
+	const char *name;
+	enum cdr_column_type type;
+	int64_t integer;
+	const char *text; /* terminated; valid inside the callback */
+};
+typedef void cdr_row_fn(void *context, const struct cdr_value *values, unsigned count);
+int cdr_store_list(const char *path, const struct cdr_filter *filter, cdr_row_fn *row, void *context,
+		   char error[static 256]);
+
+#endif

@@ -1,0 +1,50 @@
+/* What a shard asks of the world around it.  core/net implements it with io_uring, tests/sim with a virtual network and
+ * clock; the shard knows nothing else of the outside (design, rule 2).  Calls return at once and never re-enter the shard. */
+#ifndef RW_CORE_EDGE_H
+#define RW_CORE_EDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "billing/cdr.h"
+#include "core/flow.h"
+#include "sip/bytes.h"
+
+struct command;
+
+/* A small message from one shard to another: questions and answers about limits that span shards. */
+struct note {
+	uint32_t kind;  /* enum note_kind of core/shard.h */
+	uint32_t from;  /* shard */
+	uint64_t a, b, c; /* meaning by kind */
+};
+
+/* Levels as syslog's: 3 error, 4 warning, 5 notice, 6 info, 7 debug. */
+struct edge {
+	void *context;
+
+	/* Lends room to build one datagram of up to `size` bytes; NULL: no room now (the shard counts and goes on; SIP
+	 * retransmits).  Each lend is followed by send() or by unlend() before the next lend. */
+	char *(*lend)(void *context, size_t size);
+	void (*send)(void *context, const struct flow *to, char *at, size_t size);
+	void (*unlend)(void *context, char *at);
+
+	/* Passes a datagram that belongs to another shard on to it, bytes copied.  false: its mailbox is full (dropped
+	 * and counted; SIP retransmits). */
+	bool (*hand_over)(void *context, unsigned shard, const struct arrival *arrival, const struct flow *from,
+			  struct bytes datagram);
+
+	/* Delivers a note to a shard (never this one).  Never lost: the edge keeps what the mailbox cannot take yet. */
+	void (*post)(void *context, unsigned shard, const struct note *note);
+
+	/* Queues a finished record.  false: no room; the call is kept and it is tried again. */
+	bool (*cdr)(void *context, const struct cdr *cdr);
+	/* Whether the queue has room for the records of the calls that are up and some more: else no new calls. */
+	bool (*cdr_room)(void *context);
+
+	/* One event, key=value, no newline. */
+	void (*log)(void *context, int level, const char *line);
+};
+
+#endif

@@ -1,0 +1,40 @@
+/* The running node as the control thread (the main thread) sees it: configuration, workers, billing.  Workers know
+ * nothing of it. */
+#ifndef RW_CORE_NODE_H
+#define RW_CORE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/command.h"
+#include "core/config/config.h"
+#include "core/stats.h"
+
+#define RW_VERSION_TEXT "ringwheel " RW_VERSION /* RW_VERSION comes from the build */
+
+struct node;
+
+const struct config *node_config(const struct node *n);
+unsigned node_shard_count(const struct node *n);
+uint16_t node_boot(const struct node *n);
+int64_t node_started_us(const struct node *n);  /* since 1970 */
+uint64_t node_uptime_s(const struct node *n);
+bool node_steering_by_bpf(const struct node *n);
+bool node_stopping(const struct node *n);
+const char *node_database_path(const struct node *n); /* cdr.db */
+
+/* A copy of one shard's statistics at this moment (relaxed reads), cdr_written included. */
+void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats);
+
+/* Gives a command to a shard; it comes back through node_completed().  The command must stay where it is until then.
+ * Never fails: what the mailbox cannot take now is kept. */
+void node_submit(struct node *n, unsigned shard, struct command *command);
+/* Readable (an eventfd) when commands have come back. */
+int node_completion_fd(const struct node *n);
+/* The next command that has come back, NULL: none. */
+struct command *node_completed(struct node *n);
+
+/* Starts the orderly stop, as SIGTERM does. */
+void node_stop(struct node *n);
+
+#endif

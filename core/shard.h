@@ -1,0 +1,65 @@
+/* One shard: a share of all calls with their timers and memory; a state machine fed with (time, datagram | deadline |
+ * note | command) that emits datagrams, CDRs and log events through its edge.  Reads no clock, opens no socket, draws no
+ * random number but from the seed it was given (design, rules 1 and 2). */
+#ifndef RW_CORE_SHARD_H
+#define RW_CORE_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/command.h"
+#include "core/config/config.h"
+#include "core/edge.h"
+#include "core/flow.h"
+#include "core/stats.h"
+#include "sip/bytes.h"
+
+struct shard;
+
+struct shard_settings {
+	const struct config *config; /* the snapshot in force; borrowed until shard_configure() gives another */
+	struct edge edge;
+	struct shard_stats *stats;   /* written by the shard; outlives it */
+	const uint8_t *secret;       /* 32 bytes: data_dir/secret */
+	uint16_t shard;              /* index of this shard */
+	uint16_t shard_count;
+	uint16_t boot;               /* this start's number, counted in data_dir */
+	uint32_t calls_max;          /* live calls of this shard */
+	uint64_t seed;               /* of the shard's own random numbers */
+	uint64_t now_ns;             /* CLOCK_MONOTONIC at creation */
+};
+
+/* Reserves all memory the shard will ever use.  0, or a negative errno (-ENOMEM). */
+int shard_create(const struct shard_settings *settings, struct shard **ret_shard);
+void shard_destroy(struct shard *s);
+
+/* One datagram.  `datagram` is borrowed until the function returns.  truncated: the kernel cut it. */
+void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
+		    bool truncated);
+
+/* The same for a datagram that another shard handed over (it is not handed over again). */
+void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
+				struct bytes datagram);
+
+/* Deadlines that came due, at most `limit` of them; true: more are due, call again soon. */
+bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit);
+
+/* When shard_advance() has work next, UINT64_MAX: nothing armed. */
+uint64_t shard_next_ns(const struct shard *s);
+
+/* A note from another shard. */
+void shard_note(struct shard *s, uint64_t now_ns, const struct note *note);
+
+/* Carries a command on; true: done, give it back.  false: call again next turn. */
+bool shard_command(struct shard *s, uint64_t now_ns, struct command *command);
+
+/* After COMMAND_STOP: no call is left and every CDR is queued. */
+bool shard_stopped(const struct shard *s);
+
+/* Copies gauges that are cheap to read but not kept up to date on each event (pools, wheel) into the statistics. */
+void shard_publish_stats(struct shard *s);
+
+/* Asserts every invariant of the tables, pools and the wheel.  For tests and the simulation. */
+void shard_check(const struct shard *s);
+
+#endif

@@ -1,0 +1,114 @@
+/* Per-shard statistics: one thread writes, others read.  Spec 3 names them; the list here is their only home. */
+#ifndef RW_CORE_STATS_H
+#define RW_CORE_STATS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* name, "counter" or "gauge", what it counts */
+#define SHARD_STATS(X)                                                                                                 \
+	X(calls_active, gauge, "Calls answered and not ended")                                                         \
+	X(calls_setup, gauge, "Calls being set up")                                                                    \
+	X(calls_attempted, counter, "INVITEs that became a call")                                                      \
+	X(calls_answered, counter, "Calls answered")                                                                   \
+	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
+	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
+	X(invites_unauthorized, counter, "INVITEs from no known gateway")                                              \
+	X(datagrams_in, counter, "Datagrams received")                                                                 \
+	X(datagrams_out, counter, "Datagrams sent")                                                                    \
+	X(datagrams_bad, counter, "Datagrams that could not be read as SIP")                                           \
+	X(datagrams_unmatched, counter, "Messages that belong to no dialog or transaction of ours")                    \
+	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
+	X(datagrams_lost, counter, "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel") \
+	X(bad_start_line, counter, "Bad datagrams: start line")                                                        \
+	X(bad_version, counter, "Bad datagrams: SIP version")                                                          \
+	X(bad_header, counter, "Bad datagrams: syntax of a header")                                                    \
+	X(bad_missing, counter, "Bad datagrams: mandatory header missing")                                             \
+	X(bad_twice, counter, "Bad datagrams: header that may stand once stands twice")                                \
+	X(bad_cseq, counter, "Bad datagrams: CSeq")                                                                    \
+	X(bad_content_length, counter, "Bad datagrams: Content-Length")                                                \
+	X(bad_too_many, counter, "Bad datagrams: too many header lines or list elements")                              \
+	X(bad_too_large, counter, "Bad datagrams: over 16 KiB or truncated")                                           \
+	X(keepalives, counter, "Datagrams that only keep a NAT binding open")                                          \
+	X(parsed_by_library, counter, "Messages that the in-place reader declined")                                    \
+	X(retransmits_in, counter, "Retransmissions received")                                                         \
+	X(retransmits_out, counter, "Retransmissions sent")                                                            \
+	X(refresh_sent, counter, "Session refreshes sent")                                                             \
+	X(refresh_confirmed, counter, "Session refreshes answered with 2xx")                                           \
+	X(refresh_failed, counter, "Session refreshes that failed")                                                    \
+	X(hangup_session_timeout, counter, "Calls ended by a session timer")                                           \
+	X(hangup_no_timer_cap, counter, "Calls ended by the no-timer cap")                                             \
+	X(hangup_max_duration, counter, "Calls ended by a maximum duration")                                           \
+	X(timers_armed, gauge, "Timers armed on the wheel")                                                            \
+	X(timers_fired, counter, "Timers that came due")                                                               \
+	X(cdr_queued, counter, "CDRs given to the billing thread")                                                     \
+	X(cdr_written, counter, "CDRs committed to the store")                                                         \
+	X(cdr_waiting, gauge, "Ended calls whose CDR waits for room in the queue")                                     \
+	X(pool_call_used, gauge, "Call slots in use")                                                                  \
+	X(pool_call_size, gauge, "Call slots")                                                                         \
+	X(pool_leg_used, gauge, "Leg slots in use")                                                                    \
+	X(pool_leg_size, gauge, "Leg slots")                                                                           \
+	X(pool_attempt_used, gauge, "Attempt slots in use")                                                            \
+	X(pool_attempt_size, gauge, "Attempt slots")                                                                   \
+	X(pool_transaction_used, gauge, "Transactions in use")                                                         \
+	X(pool_transaction_size, gauge, "Transaction slots")                                                           \
+	X(pool_body_used, gauge, "Bodies (SDP) kept")                                                                  \
+	X(pool_body_size, gauge, "Body slots")                                                                         \
+	X(pool_tombstone_used, gauge, "Tombstones of ended transactions")                                              \
+	X(pool_tombstone_size, gauge, "Tombstone slots")                                                               \
+	X(pool_text_used, gauge, "Bytes of texts and bodies in use")                                                   \
+	X(pool_text_size, gauge, "Bytes of texts and bodies")                                                          \
+	X(loop_busy_ratio, gauge, "Share of the last second spent working, in thousandths")
+
+#define SHARD_HISTOGRAMS(X)                                                                                            \
+	X(timer_lateness_us, "How late timers fired")                                                                  \
+	X(loop_us, "One turn of the worker's loop")                                                                    \
+	X(pdd_us, "INVITE in to the first 18x or final response from the callee's side")                               \
+	X(relay_us, "INVITE in to INVITE out")
+
+/* Log-linear: 16 steps for each power of two, so a value is known within 6.25 %. */
+#define HISTOGRAM_BUCKETS 512
+
+struct histogram {
+	uint64_t count, sum, max;
+	uint64_t bucket[HISTOGRAM_BUCKETS];
+};
+
+struct shard_stats {
+#define X(name, type, text) uint64_t name;
+	SHARD_STATS(X)
+#undef X
+#define X(name, text) struct histogram name;
+	SHARD_HISTOGRAMS(X)
+#undef X
+};
+
+/* The writer's side: plain loads, relaxed stores, so a reader never sees half a value. */
+static inline void stat_set(uint64_t *counter, uint64_t value)
+{
+	__atomic_store_n(counter, value, __ATOMIC_RELAXED);
+}
+
+static inline void stat_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void stat_sub(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter - n, __ATOMIC_RELAXED);
+}
+
+/* The readers' side. */
+static inline uint64_t stat_get(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void histogram_add(struct histogram *h, uint64_t value);
+/* Adds what `from` counts at this moment; for node totals. */
+void histogram_merge(struct histogram *into, const struct histogram *from);
+/* The value below which `permille` thousandths lie (upper edge of its step); 0 when empty. */
+uint64_t histogram_quantile(const struct histogram *h, unsigned permille);
+
+#endif
