@@ -1,0 +1,530 @@
+/* The in-place reader: see reader.h.
+ *
+ * A defect does not end the pass: the lines after it are still recorded, so that an answer can carry the Vias, From,
+ * To, Call-ID and CSeq.  Control characters may stand in a header only inside quotes behind a backslash; a line with
+ * others is recorded with an empty value, so no answer carries them on. */
+#include "sip/reader.h"
+
+#include <assert.h>
+
+#include "sip/syntax.h"
+
+struct known_name {
+	char name[22]; /* lower case */
+	uint8_t size;
+	uint8_t id;
+};
+
+/* Perfect for the names below: two names in one place would be two initialisers of it, which the compilers report. */
+#define HASH(first, last, size)       (((first)*26u + (last)*33u + (size)) & 255u)
+#define NAME(text, first, last, what) [HASH(first, last, sizeof(text) - 1)] = { text, sizeof(text) - 1, what }
+
+static const struct known_name known_names[256] = {
+	NAME("via", 'v', 'a', SIP_H_VIA),
+	NAME("v", 'v', 'v', SIP_H_VIA),
+	NAME("from", 'f', 'm', SIP_H_FROM),
+	NAME("f", 'f', 'f', SIP_H_FROM),
+	NAME("to", 't', 'o', SIP_H_TO),
+	NAME("t", 't', 't', SIP_H_TO),
+	NAME("call-id", 'c', 'd', SIP_H_CALL_ID),
+	NAME("i", 'i', 'i', SIP_H_CALL_ID),
+	NAME("cseq", 'c', 'q', SIP_H_CSEQ),
+	NAME("max-forwards", 'm', 's', SIP_H_MAX_FORWARDS),
+	NAME("contact", 'c', 't', SIP_H_CONTACT),
+	NAME("m", 'm', 'm', SIP_H_CONTACT),
+	NAME("content-length", 'c', 'h', SIP_H_CONTENT_LENGTH),
+	NAME("l", 'l', 'l', SIP_H_CONTENT_LENGTH),
+	NAME("content-type", 'c', 'e', SIP_H_CONTENT_TYPE),
+	NAME("c", 'c', 'c', SIP_H_CONTENT_TYPE),
+	NAME("content-disposition", 'c', 'n', SIP_H_CONTENT_DISPOSITION),
+	NAME("content-encoding", 'c', 'g', SIP_H_CONTENT_ENCODING),
+	NAME("e", 'e', 'e', SIP_H_CONTENT_ENCODING),
+	NAME("content-language", 'c', 'e', SIP_H_CONTENT_LANGUAGE),
+	NAME("mime-version", 'm', 'n', SIP_H_MIME_VERSION),
+	NAME("route", 'r', 'e', SIP_H_ROUTE),
+	NAME("record-route", 'r', 'e', SIP_H_RECORD_ROUTE),
+	NAME("require", 'r', 'e', SIP_H_REQUIRE),
+	NAME("proxy-require", 'p', 'e', SIP_H_PROXY_REQUIRE),
+	NAME("supported", 's', 'd', SIP_H_SUPPORTED),
+	NAME("k", 'k', 'k', SIP_H_SUPPORTED),
+	NAME("unsupported", 'u', 'd', SIP_H_UNSUPPORTED),
+	NAME("allow", 'a', 'w', SIP_H_ALLOW),
+	NAME("accept", 'a', 't', SIP_H_ACCEPT),
+	NAME("session-expires", 's', 's', SIP_H_SESSION_EXPIRES),
+	NAME("x", 'x', 'x', SIP_H_SESSION_EXPIRES),
+	NAME("min-se", 'm', 'e', SIP_H_MIN_SE),
+	NAME("reason", 'r', 'n', SIP_H_REASON),
+	NAME("retry-after", 'r', 'r', SIP_H_RETRY_AFTER),
+	NAME("rseq", 'r', 'q', SIP_H_RSEQ),
+	NAME("rack", 'r', 'k', SIP_H_RACK),
+	NAME("p-asserted-identity", 'p', 'y', SIP_H_P_ASSERTED_IDENTITY),
+	NAME("p-preferred-identity", 'p', 'y', SIP_H_P_PREFERRED_IDENTITY),
+	NAME("remote-party-id", 'r', 'd', SIP_H_REMOTE_PARTY_ID),
+	NAME("privacy", 'p', 'y', SIP_H_PRIVACY),
+	NAME("diversion", 'd', 'n', SIP_H_DIVERSION),
+	NAME("authorization", 'a', 'n', SIP_H_AUTHORIZATION),
+	NAME("proxy-authorization", 'p', 'n', SIP_H_PROXY_AUTHORIZATION),
+	NAME("www-authenticate", 'w', 'e', SIP_H_WWW_AUTHENTICATE),
+	NAME("proxy-authenticate", 'p', 'e', SIP_H_PROXY_AUTHENTICATE),
+	NAME("refer-to", 'r', 'o', SIP_H_REFER_TO),
+	NAME("r", 'r', 'r', SIP_H_REFER_TO),
+	NAME("referred-by", 'r', 'y', SIP_H_REFERRED_BY),
+	NAME("b", 'b', 'b', SIP_H_REFERRED_BY),
+	NAME("replaces", 'r', 's', SIP_H_REPLACES),
+	NAME("event", 'e', 't', SIP_H_EVENT),
+	NAME("o", 'o', 'o', SIP_H_EVENT),
+	NAME("subscription-state", 's', 'e', SIP_H_SUBSCRIPTION_STATE),
+	NAME("info-package", 'i', 'e', SIP_H_INFO_PACKAGE),
+	NAME("timestamp", 't', 'p', SIP_H_TIMESTAMP),
+	NAME("expires", 'e', 's', SIP_H_EXPIRES),
+	NAME("user-agent", 'u', 't', SIP_H_USER_AGENT),
+	NAME("warning", 'w', 'g', SIP_H_WARNING),
+};
+
+static uint64_t load8(const char *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof word);
+	return word;
+}
+
+static uint32_t load4(const char *at)
+{
+	uint32_t word;
+
+	memcpy(&word, at, sizeof word);
+	return word;
+}
+
+/* Whether a name is this lower-case one.  Bit 5 set makes a letter small, leaves '-' and digits as they are, and of
+ * what may stand in a token turns no other character into one of a known name. */
+static bool same_name(const char *name, const char *lower, uint32_t size)
+{
+	const uint64_t small8 = 0x2020202020202020u;
+	const uint32_t small4 = 0x20202020u;
+
+	if (size >= 8) {
+		uint64_t differ = (load8(name + size - 8) | small8) ^ load8(lower + size - 8);
+
+		for (uint32_t i = 0; i + 8 < size; i += 8)
+			differ |= (load8(name + i) | small8) ^ load8(lower + i);
+		return differ == 0;
+	}
+	if (size >= 4)
+		return (((load4(name) | small4) ^ load4(lower)) |
+			((load4(name + size - 4) | small4) ^ load4(lower + size - 4))) == 0;
+	for (uint32_t i = 0; i < size; i++)
+		if ((name[i] | 0x20) != lower[i])
+			return false;
+	return size > 0;
+}
+
+enum sip_header_id sip_header_id_of(struct bytes name)
+{
+	if (name.size == 0)
+		return SIP_H_OTHER;
+
+	unsigned first = (uint8_t)name.at[0] | 0x20u, last = (uint8_t)name.at[name.size - 1] | 0x20u;
+	const struct known_name *known = &known_names[HASH(first, last, name.size)];
+
+	return known->size == name.size && same_name(name.at, known->name, name.size) ? known->id : SIP_H_OTHER;
+}
+
+void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal)
+{
+	static const struct sip_refusal refusals[SIP_BAD_KINDS] = {
+		[SIP_BAD_NONE] = { SIP_BAD_NONE, 0, "" },
+		[SIP_BAD_START_LINE] = { SIP_BAD_START_LINE, 400, "Bad Request-Line" },
+		[SIP_BAD_VERSION] = { SIP_BAD_VERSION, 505, "Version Not Supported" },
+		[SIP_BAD_HEADER] = { SIP_BAD_HEADER, 400, "Bad Header Field" },
+		[SIP_BAD_MISSING] = { SIP_BAD_MISSING, 400, "Missing Header Field" },
+		[SIP_BAD_TWICE] = { SIP_BAD_TWICE, 400, "Repeated Header Field" },
+		[SIP_BAD_CSEQ] = { SIP_BAD_CSEQ, 400, "Bad CSeq" },
+		[SIP_BAD_CONTENT_LENGTH] = { SIP_BAD_CONTENT_LENGTH, 400, "Bad Content-Length" },
+		[SIP_BAD_TOO_MANY] = { SIP_BAD_TOO_MANY, 400, "Too Many Header Fields" },
+		[SIP_BAD_TOO_LARGE] = { SIP_BAD_TOO_LARGE, 513, "Message Too Large" },
+	};
+
+	assert(why < SIP_BAD_KINDS);
+	*ret_refusal = refusals[why];
+}
+
+#define BIT(id) (UINT64_C(1) << (id))
+
+/* What may stand once (RFC 3261 7.3.1, 20; RFC 4028 4, 5; RFC 3262 7; RFC 3515 2.1; RFC 3891 6.1). */
+static const uint64_t once_only = BIT(SIP_H_FROM) | BIT(SIP_H_TO) | BIT(SIP_H_CALL_ID) | BIT(SIP_H_CSEQ) |
+				  BIT(SIP_H_MAX_FORWARDS) | BIT(SIP_H_CONTENT_LENGTH) | BIT(SIP_H_CONTENT_TYPE) |
+				  BIT(SIP_H_CONTENT_DISPOSITION) | BIT(SIP_H_SESSION_EXPIRES) | BIT(SIP_H_MIN_SE) |
+				  BIT(SIP_H_RSEQ) | BIT(SIP_H_RACK) | BIT(SIP_H_REFER_TO) | BIT(SIP_H_REPLACES);
+static_assert(SIP_HEADER_IDS <= 64, "once_only is one word");
+
+struct reader {
+	struct sip_message *m;
+	const char *start, *end; /* of the text */
+	const char *body;        /* after the empty line; NULL: there is none */
+	enum sip_bad why;        /* the first defect */
+	bool declined;
+};
+
+static void fail(struct reader *r, enum sip_bad why)
+{
+	if (r->why == SIP_BAD_NONE)
+		r->why = why;
+}
+
+/* The first byte below 0x20 at or after `at`, or the end: eight at a time.  The lowest bit that the subtraction sets
+ * marks the first such byte; what a borrow makes of later ones does not matter. */
+static const char *next_control(const char *at, const char *end)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - at >= 8) {
+		uint64_t word = load8(at);
+		uint64_t found = (word - 0x2020202020202020u) & ~word & 0x8080808080808080u;
+
+		if (found)
+			return at + (__builtin_ctzll(found) >> 3);
+		at += 8;
+	}
+#endif
+	while (at < end && (uint8_t)*at >= 0x20)
+		at++;
+	return at;
+}
+
+/* The CRLF that ends this line, NULL if the text ends first.  *ret_controls: others than HTAB stand before it. */
+static const char *line_end(const char *at, const char *end, bool *ret_controls)
+{
+	bool controls = false;
+
+	for (at = next_control(at, end); at < end; at = next_control(at + 1, end)) {
+		if (*at == '\r' && end - at >= 2 && at[1] == '\n') {
+			*ret_controls = controls;
+			return at;
+		}
+		controls |= *at != '\t';
+	}
+	return NULL;
+}
+
+/* Whether every control character is the second of a quoted-pair in quotes; CR and LF may not be even that. */
+static bool controls_are_quoted(const char *at, const char *end)
+{
+	bool quoted = false;
+
+	for (; at < end; at++) {
+		if (*at == '\r' || *at == '\n')
+			return false;
+		if ((uint8_t)*at < 0x20 && *at != '\t')
+			return false;
+		if (*at == '"')
+			quoted = !quoted;
+		else if (*at == '\\' && quoted && at + 1 < end && at[1] != '\r' && at[1] != '\n')
+			at++;
+	}
+	return !quoted;
+}
+
+/* Records one header line [at, end). */
+static void read_line(struct reader *r, const char *at, const char *end, bool controls)
+{
+	struct sip_message *m = r->m;
+	const char *name_end = sip_skip(at, end, SIP_C_TOKEN);
+	const char *value = sip_skip(name_end, end, SIP_C_SPACE);
+	enum sip_header_id id;
+
+	if (name_end == at || value == end || *value != ':') {
+		fail(r, SIP_BAD_HEADER);
+		return;
+	}
+	value = sip_skip(value + 1, end, SIP_C_SPACE);
+	while (end > value && sip_is(end[-1], SIP_C_SPACE))
+		end--;
+	if (controls && !controls_are_quoted(value, end)) {
+		fail(r, SIP_BAD_HEADER);
+		end = value;
+	}
+	id = sip_header_id_of(sip_between(at, name_end));
+	m->header[m->header_count++] = (struct sip_header){
+		.name_at = (uint32_t)(at - r->start),
+		.value_at = (uint32_t)(value - r->start),
+		.name_size = (uint16_t)(name_end - at),
+		.value_size = (uint16_t)(end - value),
+		.id = (uint16_t)id,
+	};
+	if (m->first[id] == 0)
+		m->first[id] = m->header_count;
+	else if (once_only & BIT(id))
+		fail(r, SIP_BAD_TWICE);
+}
+
+/* Reads the header lines up to the empty one and sets the body's start. */
+static void read_lines(struct reader *r, const char *at)
+{
+	while (r->end - at < 2 || at[0] != '\r' || at[1] != '\n') {
+		bool controls;
+		const char *end = line_end(at, r->end, &controls);
+
+		if (!end) { /* the empty line is missing */
+			fail(r, SIP_BAD_HEADER);
+			return;
+		}
+		if (sip_is(*at, SIP_C_SPACE)) {
+			r->declined = true;
+			return;
+		}
+		if (r->m->header_count == SIP_HEADERS_MAX) {
+			fail(r, SIP_BAD_TOO_MANY);
+			return;
+		}
+		read_line(r, at, end, controls);
+		at = end + 2;
+	}
+	r->body = at + 2;
+}
+
+static bool is_version(struct bytes text)
+{
+	return text.size == 7 && bytes_equal_nocase(text, BYTES("SIP/2.0"));
+}
+
+/* "SIP/2.0 200 OK"; the space before an empty reason phrase may be missing. */
+static void read_status_line(struct reader *r, const char *at, const char *end)
+{
+	struct sip_message *m = r->m;
+	uint32_t status;
+
+	if (end - at < 11 || !is_version(sip_between(at, at + 7)) || at[7] != ' ' ||
+	    !sip_read_number(sip_between(at + 8, at + 11), &status) || status < 100 || status > 699 ||
+	    (end - at > 11 && at[11] != ' ')) {
+		fail(r, SIP_BAD_START_LINE);
+		return;
+	}
+	m->status = (uint16_t)status;
+	m->reason = end - at > 12 ? sip_between(at + 12, end) : BYTES_NONE;
+}
+
+/* Another version than ours, as opposed to no version at all. */
+static bool is_other_version(struct bytes text)
+{
+	const char *at = text.at + 4, *end = text.at + text.size, *dot;
+
+	if (text.size < 7 || !bytes_equal_nocase(sip_between(text.at, at), BYTES("SIP/")))
+		return false;
+	dot = sip_skip(at, end, SIP_C_DIGIT);
+	return dot > at && dot < end - 1 && *dot == '.' && sip_skip(dot + 1, end, SIP_C_DIGIT) == end;
+}
+
+/* "INVITE sip:bob@example.com SIP/2.0", one space each.  `space` is the first. */
+static void read_request_line(struct reader *r, const char *at, const char *space, const char *end)
+{
+	struct sip_message *m = r->m;
+	const char *uri_end = memchr(space + 1, ' ', (size_t)(end - space - 1));
+	struct sip_uri uri;
+
+	m->is_request = true;
+	m->method_text = sip_between(at, space);
+	m->method = sip_method_of(m->method_text);
+	if (!uri_end) {
+		fail(r, SIP_BAD_START_LINE);
+		return;
+	}
+	m->request_uri = sip_between(space + 1, uri_end);
+	if (!is_version(sip_between(uri_end + 1, end)))
+		fail(r, is_other_version(sip_between(uri_end + 1, end)) ? SIP_BAD_VERSION : SIP_BAD_START_LINE);
+	if (!sip_read_uri(m->request_uri, &uri) || (uri.is_sip && uri.headers.at)) /* no headers here: 19.1.1 */
+		fail(r, SIP_BAD_START_LINE);
+}
+
+/* Returns the first header line, NULL if this is not SIP. */
+static const char *read_start_line(struct reader *r)
+{
+	const char *at = r->start, *end, *space;
+	bool controls;
+
+	while (r->end - at >= 2 && at[0] == '\r' && at[1] == '\n') /* 7.5 */
+		at += 2;
+	end = line_end(at, r->end, &controls);
+	if (!end)
+		return NULL;
+	space = sip_skip(at, end, SIP_C_TOKEN);
+	if (space == at || space == end)
+		return NULL;
+	if (*space == ' ')
+		read_request_line(r, at, space, end);
+	else if (space - at == 3 && bytes_equal_nocase(sip_between(at, space + 1), BYTES("SIP/")))
+		read_status_line(r, at, end);
+	else
+		return NULL;
+	if (controls)
+		fail(r, SIP_BAD_START_LINE);
+	return end + 2;
+}
+
+/* The two without which nothing can be answered. */
+static bool read_identity(struct reader *r)
+{
+	struct sip_message *m = r->m;
+	struct bytes rest = sip_header(m, SIP_H_VIA), element;
+
+	if (!sip_list_next(&rest, &element) || !sip_read_via(element, &m->via)) {
+		fail(r, m->first[SIP_H_VIA] ? SIP_BAD_HEADER : SIP_BAD_MISSING);
+		return false;
+	}
+	m->call_id = sip_header(m, SIP_H_CALL_ID);
+	if (m->call_id.size == 0) {
+		fail(r, SIP_BAD_MISSING);
+		return false;
+	}
+	for (uint32_t i = 0; i < m->call_id.size; i++)
+		if ((uint8_t)m->call_id.at[i] <= ' ')
+			fail(r, SIP_BAD_HEADER);
+	return true;
+}
+
+/* From and To.  A bad one is still lent as a whole, for the answer. */
+static void read_party(struct reader *r, enum sip_header_id id, struct sip_name_address *party)
+{
+	struct bytes value = sip_header(r->m, id);
+	enum sip_read_result result;
+
+	if (value.size == 0) {
+		fail(r, r->m->first[id] ? SIP_BAD_HEADER : SIP_BAD_MISSING);
+		return;
+	}
+	result = sip_judge_name_address(value, party);
+	if (result == SIP_READ_OK)
+		return;
+	party->whole = value;
+	if (result == SIP_READ_DECLINED)
+		r->declined = true;
+	else
+		fail(r, SIP_BAD_HEADER);
+}
+
+static void read_cseq(struct reader *r)
+{
+	struct sip_message *m = r->m;
+	struct bytes value = sip_header(m, SIP_H_CSEQ), method;
+	const char *end = sip_end(value);
+	const char *digits_end = sip_skip(value.at, end, SIP_C_DIGIT);
+	const char *at = sip_skip(digits_end, end, SIP_C_SPACE);
+	uint32_t number;
+
+	if (!m->first[SIP_H_CSEQ]) {
+		fail(r, SIP_BAD_MISSING);
+		return;
+	}
+	method = sip_between(at, end);
+	if (at == digits_end || at == end || sip_skip(at, end, SIP_C_TOKEN) != end ||
+	    !sip_read_number(sip_between(value.at, digits_end), &number) || number > INT32_MAX) { /* 8.1.1.5 */
+		fail(r, SIP_BAD_CSEQ);
+		return;
+	}
+	m->cseq = number;
+	if (m->is_request) {
+		if (!bytes_equal(method, m->method_text))
+			fail(r, SIP_BAD_CSEQ);
+	} else {
+		m->method_text = method;
+		m->method = sip_method_of(method);
+	}
+}
+
+/* A number too large is no smaller than the largest that can be: RFC 4475 3.1.2.4. */
+static void read_max_forwards(struct reader *r)
+{
+	struct bytes value = sip_header(r->m, SIP_H_MAX_FORWARDS);
+	uint32_t number = UINT8_MAX;
+
+	if (!r->m->first[SIP_H_MAX_FORWARDS])
+		return;
+	if (value.size == 0 || sip_skip(value.at, sip_end(value), SIP_C_DIGIT) != sip_end(value)) {
+		fail(r, SIP_BAD_HEADER);
+		return;
+	}
+	if (!sip_read_number(value, &number) || number > UINT8_MAX)
+		number = UINT8_MAX;
+	r->m->max_forwards = (int32_t)number;
+}
+
+static void read_contact(struct reader *r)
+{
+	struct bytes rest = sip_header(r->m, SIP_H_CONTACT), element;
+	enum sip_read_result result;
+
+	if (!sip_list_next(&rest, &element) || bytes_equal(element, BYTES("*")))
+		return;
+	result = sip_judge_name_address(element, &r->m->contact);
+	if (result == SIP_READ_DECLINED)
+		r->declined = true;
+	else if (result != SIP_READ_OK)
+		fail(r, SIP_BAD_HEADER);
+}
+
+/* 18.3: over UDP the rest of the datagram without Content-Length, else that many bytes of it. */
+static void read_body(struct reader *r)
+{
+	struct sip_message *m = r->m;
+	uint32_t size, rest;
+
+	if (!r->body)
+		return;
+	rest = (uint32_t)(r->end - r->body);
+	size = rest;
+	if (m->first[SIP_H_CONTENT_LENGTH] &&
+	    (!sip_read_number(sip_header(m, SIP_H_CONTENT_LENGTH), &size) || size > rest)) {
+		fail(r, SIP_BAD_CONTENT_LENGTH);
+		return;
+	}
+	m->body = (struct bytes){ r->body, size };
+}
+
+/* Everything but the header table, which is written as it is filled. */
+static void clear(struct sip_message *m, struct bytes text)
+{
+	m->text = text;
+	m->is_request = m->by_library = false;
+	m->method = SIP_METHOD_UNKNOWN;
+	m->method_text = m->request_uri = m->reason = BYTES_NONE;
+	m->status = 0;
+	m->cseq = 0;
+	m->call_id = m->content_type = m->body = BYTES_NONE;
+	m->via = (struct sip_via){ 0 };
+	m->from = m->to = m->contact = (struct sip_name_address){ 0 };
+	m->max_forwards = -1;
+	memset(m->first, 0, sizeof m->first);
+	m->header_count = 0;
+}
+
+enum sip_read_result sip_reader_read(struct bytes text, struct sip_message *ret_message,
+				     struct sip_refusal *ret_refusal)
+{
+	struct reader r = { .m = ret_message, .start = text.at, .end = text.at + text.size };
+	const char *lines;
+	bool answerable;
+
+	assert(text.size <= UINT16_MAX);
+	clear(ret_message, text);
+	sip_refuse(SIP_BAD_START_LINE, ret_refusal);
+	lines = read_start_line(&r);
+	if (!lines)
+		return SIP_READ_GARBAGE;
+	read_lines(&r, lines);
+	if (r.declined)
+		return SIP_READ_DECLINED;
+
+	answerable = read_identity(&r) && ret_message->is_request;
+	read_party(&r, SIP_H_FROM, &ret_message->from);
+	read_party(&r, SIP_H_TO, &ret_message->to);
+	read_cseq(&r);
+	read_max_forwards(&r);
+	read_contact(&r);
+	ret_message->content_type = sip_header(ret_message, SIP_H_CONTENT_TYPE);
+	read_body(&r);
+
+	sip_refuse(r.why, ret_refusal);
+	if (r.why != SIP_BAD_NONE)
+		return answerable ? SIP_READ_BAD : SIP_READ_GARBAGE;
+	return r.declined ? SIP_READ_DECLINED : SIP_READ_OK;
+}

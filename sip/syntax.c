@@ -1,0 +1,449 @@
+/* The syntax of single values: addresses, URIs, Via, parameters, lists.  RFC 3261 19.1, 20.10, 20.42, 25.1.
+ *
+ * Everything works on views and looks at each byte about once; nothing is copied, unescaped or repaired.  What the
+ * grammar does not allow is refused, but for what real gateways get wrong without harm: '_' in host names, UTF-8 in
+ * display names without quotes, white space around ';', '=', '/' and ':' wherever the grammar has SWS or more. */
+#include "sip/syntax.h"
+
+#define ALNUM (SIP_C_TOKEN | SIP_C_SCHEME | SIP_C_HOST | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
+#define MARK  (SIP_C_TOKEN | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
+
+const uint8_t sip_characters[256] = {
+	['a' ... 'z'] = ALNUM,
+	['A' ... 'Z'] = ALNUM,
+	['0' ... '9'] = ALNUM | SIP_C_DIGIT,
+	['-'] = MARK | SIP_C_SCHEME | SIP_C_HOST,
+	['.'] = MARK | SIP_C_SCHEME | SIP_C_HOST,
+	['+'] = MARK | SIP_C_SCHEME,
+	['_'] = MARK | SIP_C_HOST,
+	['!'] = MARK,
+	['%'] = MARK,
+	['*'] = MARK,
+	['`'] = MARK,
+	['\''] = MARK,
+	['~'] = MARK,
+	['['] = SIP_C_URI | SIP_C_VALUE,
+	[']'] = SIP_C_URI | SIP_C_VALUE,
+	[':'] = SIP_C_URI | SIP_C_VALUE,
+	['#'] = SIP_C_URI,
+	['$'] = SIP_C_URI,
+	['&'] = SIP_C_URI,
+	['('] = SIP_C_URI,
+	[')'] = SIP_C_URI,
+	[','] = SIP_C_URI,
+	['/'] = SIP_C_URI,
+	[';'] = SIP_C_URI,
+	['='] = SIP_C_URI,
+	['?'] = SIP_C_URI,
+	['@'] = SIP_C_URI,
+	['\\'] = SIP_C_URI,
+	['^'] = SIP_C_URI,
+	['{'] = SIP_C_URI,
+	['|'] = SIP_C_URI,
+	['}'] = SIP_C_URI,
+	[' '] = SIP_C_SPACE | SIP_C_DISPLAY,
+	['\t'] = SIP_C_SPACE | SIP_C_DISPLAY,
+	[0x80 ... 0xff] = SIP_C_DISPLAY,
+};
+
+struct bytes sip_trim(struct bytes text)
+{
+	const char *end = sip_end(text);
+	const char *at = sip_skip(text.at, end, SIP_C_SPACE);
+
+	while (end > at && sip_is(end[-1], SIP_C_SPACE))
+		end--;
+	return sip_between(at, end);
+}
+
+const char *sip_quoted_end(const char *at, const char *end)
+{
+	for (at++; at < end; at++) {
+		if (*at == '"')
+			return at + 1;
+		if (*at == '\\')
+			at++;
+	}
+	return NULL;
+}
+
+/* The first such character outside quotes and angle brackets, or the end. */
+static const char *find_outside(const char *at, const char *end, char wanted)
+{
+	while (at < end) {
+		char c = *at;
+
+		if (c == wanted)
+			return at;
+		if (c == '"' || c == '<') {
+			const char *after = c == '"' ? sip_quoted_end(at, end) : memchr(at, '>', (size_t)(end - at));
+
+			if (!after)
+				return end;
+			at = c == '"' ? after : after + 1;
+		} else {
+			at++;
+		}
+	}
+	return end;
+}
+
+bool sip_list_next(struct bytes *rest, struct bytes *ret_element)
+{
+	const char *at = rest->at, *end = sip_end(*rest);
+
+	while (at < end) {
+		const char *comma = find_outside(at, end, ',');
+		struct bytes element = sip_trim(sip_between(at, comma));
+
+		at = comma < end ? comma + 1 : end;
+		if (element.size) {
+			*rest = sip_between(at, end);
+			*ret_element = element;
+			return true;
+		}
+	}
+	*rest = sip_between(end, end);
+	return false;
+}
+
+struct bytes sip_parameters_of(struct bytes element)
+{
+	const char *end = sip_end(element);
+	const char *semicolon = find_outside(element.at, end, ';');
+
+	return semicolon < end ? sip_between(semicolon + 1, end) : sip_between(end, end);
+}
+
+bool sip_parameter(struct bytes parameters, struct bytes name, struct bytes *ret_value)
+{
+	const char *at = parameters.at, *end = sip_end(parameters);
+
+	while (at < end) {
+		const char *stop = find_outside(at, end, ';');
+		const char *equals = memchr(at, '=', (size_t)(stop - at));
+
+		if (bytes_equal_nocase(sip_trim(sip_between(at, equals ? equals : stop)), name)) {
+			*ret_value = equals ? sip_trim(sip_between(equals + 1, stop)) : BYTES_NONE;
+			return true;
+		}
+		at = stop < end ? stop + 1 : end;
+	}
+	return false;
+}
+
+bool sip_read_number(struct bytes digits, uint32_t *ret_number)
+{
+	uint64_t number = 0;
+
+	if (digits.size == 0)
+		return false;
+	for (uint32_t i = 0; i < digits.size; i++) {
+		if (!sip_is(digits.at[i], SIP_C_DIGIT))
+			return false;
+		number = number * 10 + (uint64_t)(digits.at[i] - '0');
+		if (number > UINT32_MAX)
+			return false;
+	}
+	*ret_number = (uint32_t)number;
+	return true;
+}
+
+struct parameter {
+	struct bytes whole; /* from the ';' */
+	struct bytes name;
+	struct bytes value; /* empty if there is none */
+};
+
+/* `at` is at a ';'.  Returns where the next ';' or the end is, NULL if this is no generic-param. */
+static const char *read_parameter(const char *at, const char *end, struct parameter *ret_parameter)
+{
+	const char *name = sip_skip(at + 1, end, SIP_C_SPACE);
+	const char *stop = sip_skip(name, end, SIP_C_TOKEN);
+	const char *next = sip_skip(stop, end, SIP_C_SPACE);
+
+	if (stop == name)
+		return NULL;
+	ret_parameter->name = sip_between(name, stop);
+	ret_parameter->value = BYTES_NONE;
+	if (next < end && *next == '=') {
+		const char *value = sip_skip(next + 1, end, SIP_C_SPACE);
+
+		if (value < end && *value == '"')
+			stop = sip_quoted_end(value, end);
+		else
+			stop = sip_skip(value, end, SIP_C_VALUE);
+		if (!stop || stop == value)
+			return NULL;
+		ret_parameter->value = sip_between(value, stop);
+		next = sip_skip(stop, end, SIP_C_SPACE);
+	}
+	ret_parameter->whole = sip_between(at, stop);
+	return next == end || *next == ';' ? next : NULL;
+}
+
+static bool is_quoted(struct bytes value)
+{
+	return value.size && value.at[0] == '"';
+}
+
+/* Reads from the first ';' to the end of an address; only the tag is kept. */
+static bool read_address_parameters(const char *at, const char *end, struct bytes *ret_tag)
+{
+	struct bytes tag = BYTES_NONE;
+
+	while (at < end) {
+		struct parameter p;
+
+		if (*at != ';' || !(at = read_parameter(at, end, &p)))
+			return false;
+		if (!bytes_equal_nocase(p.name, BYTES("tag")))
+			continue;
+		if (tag.size || !p.value.size || is_quoted(p.value)) /* two tags, or one that no peer could match */
+			return false;
+		tag = p.value;
+	}
+	*ret_tag = tag;
+	return true;
+}
+
+/* Where a display name without quotes ends at a '<', NULL if there is no such '<'.  *ret_plain: it needs no quotes. */
+static const char *display_end(const char *at, const char *end, bool *ret_plain)
+{
+	const char *stop = sip_skip(at, end, SIP_C_DISPLAY);
+
+	*ret_plain = stop < end && *stop == '<';
+	while (stop < end && *stop != '<' && *stop != ';' && *stop != '"' && *stop != '>')
+		stop++;
+	return stop < end && *stop == '<' ? stop : NULL;
+}
+
+enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_name_address *ret_address)
+{
+	struct bytes whole = sip_trim(element);
+	const char *at = whole.at, *end = sip_end(whole), *bracket;
+	struct sip_name_address address = { .whole = whole };
+	struct sip_uri uri;
+	bool plain = true;
+
+	if (whole.size && *at == '"') {
+		const char *after = sip_quoted_end(at, end);
+
+		if (!after)
+			return SIP_READ_BAD;
+		address.display = sip_between(at, after);
+		bracket = sip_skip(after, end, SIP_C_SPACE);
+		if (bracket == end || *bracket != '<')
+			return SIP_READ_BAD;
+	} else {
+		bracket = display_end(at, end, &plain);
+		if (bracket)
+			address.display = sip_trim(sip_between(at, bracket));
+	}
+
+	if (bracket) {
+		const char *close = memchr(bracket, '>', (size_t)(end - bracket));
+
+		if (!close)
+			return SIP_READ_BAD;
+		address.uri = sip_between(bracket + 1, close);
+		at = sip_skip(close + 1, end, SIP_C_SPACE);
+	} else { /* addr-spec: what follows a ';' belongs to the header, and '?' and ',' may not stand (20.10) */
+		const char *stop = at;
+
+		while (stop < end && *stop != ';' && sip_is(*stop, SIP_C_URI))
+			stop++;
+		address.uri = sip_between(at, stop);
+		at = sip_skip(stop, end, SIP_C_SPACE);
+		if (memchr(address.uri.at, '?', address.uri.size) || memchr(address.uri.at, ',', address.uri.size))
+			return SIP_READ_BAD;
+	}
+	if (!sip_read_uri(address.uri, &uri) || !read_address_parameters(at, end, &address.tag))
+		return SIP_READ_BAD;
+	if (!plain && bracket)
+		return SIP_READ_DECLINED;
+	*ret_address = address;
+	return SIP_READ_OK;
+}
+
+bool sip_read_name_address(struct bytes element, struct sip_name_address *ret_address)
+{
+	return sip_judge_name_address(element, ret_address) == SIP_READ_OK;
+}
+
+/* A host name, an IPv4 address, or an IPv6 reference in brackets.  Returns what follows it, NULL if it is none. */
+static const char *read_host(const char *at, const char *end, struct bytes *ret_host)
+{
+	const char *stop;
+
+	if (at < end && *at == '[') {
+		for (stop = at + 1; stop < end && *stop != ']'; stop++)
+			if (!sip_is(*stop, SIP_C_DIGIT) && *stop != ':' && *stop != '.' &&
+			    !((*stop | 0x20) >= 'a' && (*stop | 0x20) <= 'f'))
+				return NULL;
+		if (stop == end || stop == at + 1)
+			return NULL;
+		stop++;
+	} else {
+		stop = sip_skip(at, end, SIP_C_HOST);
+		if (stop == at)
+			return NULL;
+	}
+	*ret_host = sip_between(at, stop);
+	return stop;
+}
+
+/* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
+static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
+{
+	const char *stop = sip_skip(at, end, SIP_C_DIGIT);
+	uint32_t port;
+
+	if (!sip_read_number(sip_between(at, stop), &port) || port == 0 || port > UINT16_MAX)
+		return NULL;
+	*ret_port = (uint16_t)port;
+	return stop;
+}
+
+static bool all_uri(const char *at, const char *end)
+{
+	return sip_skip(at, end, SIP_C_URI) == end;
+}
+
+/* What follows "sip:" or "sips:".  The one '@' of a SIP URI ends its user part: elsewhere it must be escaped. */
+static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
+{
+	const char *user_end = memchr(at, '@', (size_t)(end - at));
+
+	if (user_end) {
+		const char *colon = memchr(at, ':', (size_t)(user_end - at));
+
+		if (user_end == at || colon == at || !all_uri(at, user_end))
+			return false;
+		uri->user = sip_between(at, colon ? colon : user_end);
+		at = user_end + 1;
+		if (memchr(at, '@', (size_t)(end - at)))
+			return false;
+	}
+	at = read_host(at, end, &uri->host);
+	if (at && at < end && *at == ':')
+		at = read_port(at + 1, end, &uri->port);
+	if (!at || !all_uri(at, end))
+		return false;
+	if (at < end && *at == ';') {
+		const char *question = memchr(at, '?', (size_t)(end - at));
+
+		uri->parameters = sip_between(at + 1, question ? question : end);
+		at = question ? question : end;
+	}
+	if (at < end && *at == '?') {
+		uri->headers = sip_between(at + 1, end);
+		at = end;
+	}
+	return at == end;
+}
+
+bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
+{
+	const char *end = sip_end(text);
+	const char *colon = sip_skip(text.at, end, SIP_C_SCHEME);
+	struct sip_uri uri = { .scheme = sip_between(text.at, colon) };
+	char first = text.size ? bytes_lower(*text.at) : '\0';
+
+	if (first < 'a' || first > 'z' || colon == end || *colon != ':')
+		return false;
+	uri.is_sip = bytes_equal_nocase(uri.scheme, BYTES("sip")) || bytes_equal_nocase(uri.scheme, BYTES("sips"));
+	if (uri.is_sip) {
+		if (!read_sip_uri(colon + 1, end, &uri))
+			return false;
+	} else if (colon + 1 == end || !all_uri(colon + 1, end)) {
+		return false;
+	} else if (bytes_equal_nocase(uri.scheme, BYTES("tel"))) {
+		const char *semicolon = memchr(colon, ';', (size_t)(end - colon));
+
+		uri.user = sip_between(colon + 1, semicolon ? semicolon : end);
+		if (semicolon)
+			uri.parameters = sip_between(semicolon + 1, end);
+		if (!uri.user.size)
+			return false;
+	}
+	*ret_uri = uri;
+	return true;
+}
+
+/* "SIP / 2.0 / UDP": returns what follows the transport, NULL if this is not it. */
+static const char *read_sent_protocol(const char *at, const char *end, struct bytes *ret_transport)
+{
+	for (int part = 0; part < 3; part++) {
+		const char *token = sip_skip(at, end, SIP_C_SPACE);
+
+		at = sip_skip(token, end, SIP_C_TOKEN);
+		if (at == token)
+			return NULL;
+		*ret_transport = sip_between(token, at);
+		if (part == 0 && !bytes_equal_nocase(*ret_transport, BYTES("SIP")))
+			return NULL;
+		if (part < 2) {
+			at = sip_skip(at, end, SIP_C_SPACE);
+			if (at == end || *at != '/')
+				return NULL;
+			at++;
+		}
+	}
+	return at;
+}
+
+static bool read_via_parameters(const char *at, const char *end, struct sip_via *via)
+{
+	while (at < end) {
+		struct parameter p;
+		struct bytes *value = NULL;
+
+		if (*at != ';' || !(at = read_parameter(at, end, &p)))
+			return false;
+		if (p.name.size == 5 && bytes_equal_nocase(p.name, BYTES("rport"))) {
+			if (via->has_rport)
+				return false;
+			via->has_rport = true;
+			via->rport = p.whole;
+		} else if (p.name.size == 6 && bytes_equal_nocase(p.name, BYTES("branch"))) {
+			value = &via->branch;
+		} else if (p.name.size == 8 && bytes_equal_nocase(p.name, BYTES("received"))) {
+			value = &via->received;
+		}
+		if (value) {
+			if (value->size || !p.value.size || is_quoted(p.value))
+				return false;
+			*value = p.value;
+		}
+	}
+	return true;
+}
+
+bool sip_read_via(struct bytes element, struct sip_via *ret_via)
+{
+	struct bytes whole = sip_trim(element);
+	const char *end = sip_end(whole), *at, *host;
+	struct sip_via via = { .whole = whole };
+
+	at = read_sent_protocol(whole.at, end, &via.transport);
+	if (!at)
+		return false;
+	host = sip_skip(at, end, SIP_C_SPACE);
+	if (host == at)
+		return false;
+	at = read_host(host, end, &via.host);
+	if (!at)
+		return false;
+	at = sip_skip(at, end, SIP_C_SPACE);
+	if (at < end && *at == ':') {
+		at = read_port(sip_skip(at + 1, end, SIP_C_SPACE), end, &via.port);
+		if (!at)
+			return false;
+		at = sip_skip(at, end, SIP_C_SPACE);
+	}
+	if (!read_via_parameters(at, end, &via))
+		return false;
+	*ret_via = via;
+	return true;
+}
