@@ -1,0 +1,100 @@
+/* The log: see the header. */
+#include "core/log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool to_journal;
+
+void log_open(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+	struct stat st;
+
+	/* The variable is inherited by children whose stderr may go elsewhere: believed only if it names this stream.
+	 */
+	to_journal = stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+		     st.st_dev == device && st.st_ino == inode;
+}
+
+static const char *level_name(int level)
+{
+	switch (level) {
+	case LOG_ERROR:
+		return "error";
+	case LOG_WARNING:
+		return "warning";
+	case LOG_NOTICE:
+		return "notice";
+	case LOG_INFO:
+		return "info";
+	default:
+		return "debug";
+	}
+}
+
+static size_t write_prefix(char *text, size_t size, int level)
+{
+	struct timespec now;
+	struct tm tm;
+	int n;
+
+	if (to_journal) {
+		n = snprintf(text, size, "<%d>", level);
+		return (size_t)n;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	n = snprintf(text, size, "time=%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ level=%s ", tm.tm_year + 1900,
+		     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
+		     level_name(level));
+	return (size_t)n;
+}
+
+void log_line(int level, const char *line)
+{
+	char text[LOG_LINE_MAX + 96];
+	size_t at = write_prefix(text, 96, level), size = strnlen(line, LOG_LINE_MAX - 1);
+
+	for (size_t i = 0; i < size; i++)
+		text[at++] = (unsigned char)line[i] < ' ' || line[i] == 0x7f ? '?' : line[i];
+	text[at++] = '\n';
+	/* A log that cannot be written is no reason to stop, and there is nobody to tell. */
+	ssize_t written = write(STDERR_FILENO, text, at);
+	(void)written;
+}
+
+void log_printf(int level, const char *format, ...)
+{
+	char line[LOG_LINE_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	log_line(level, line);
+}
+
+/* Threads that race at the turn of a second may let a line too many through; none is needed for more. */
+bool log_limited(struct log_site *site, unsigned per_second, uint64_t now_ns, uint32_t *ret_suppressed)
+{
+	uint64_t second = now_ns / 1000000000;
+
+	if (atomic_load_explicit(&site->second, memory_order_relaxed) != second) {
+		atomic_store_explicit(&site->second, second, memory_order_relaxed);
+		atomic_store_explicit(&site->count, 0, memory_order_relaxed);
+	}
+	if (atomic_fetch_add_explicit(&site->count, 1, memory_order_relaxed) >= per_second) {
+		atomic_fetch_add_explicit(&site->suppressed, 1, memory_order_relaxed);
+		return false;
+	}
+	*ret_suppressed = atomic_exchange_explicit(&site->suppressed, 0, memory_order_relaxed);
+	return true;
+}
