@@ -4,8 +4,7 @@
  * tick in slot C of a level, these hold between any two calls (wheel_check() asserts them):
  *   - a level holds slots C + 1 .. C + 127 only, so an occupied bit names one slot and one stretch of time;
  *   - slot C of every level is empty: level 0's went to `due`, an upper one's moved down before the tick came to it;
- *   - arming puts nothing into slot C + 1 of an upper level: it would fit the level below.  So this slot only drains.
- */
+ *   - arming puts nothing into slot C + 1 of an upper level, it fits the level below: so that slot only drains. */
 #include "timers/wheel.h"
 
 #include <assert.h>

@@ -13,8 +13,8 @@
  * of entries an advance: a full slot never stalls the loop.  The wheel's own tick does not enter U+1 before that slot
  * is empty; if it cannot keep up it stays behind the real time for a few advances (late, never early).
  *
- * Entries are intrusive: the owner embeds a struct wheel_entry and must not move it while it is armed, nor the wheel. A
- * deadline in nanoseconds is rounded up to a tick of 1 ms.  Not thread-safe: one shard owns one wheel. */
+ * Entries are intrusive: the owner embeds a struct wheel_entry and moves neither it nor the wheel while it is armed.
+ * A deadline in nanoseconds is rounded up to a tick of 1 ms.  Not thread-safe: one shard owns one wheel. */
 #ifndef RW_TIMERS_WHEEL_H
 #define RW_TIMERS_WHEEL_H
 
@@ -28,7 +28,7 @@
 #define WHEEL_DEADLINE_NONE UINT64_MAX
 #define WHEEL_AHEAD_MAX     UINT64_C(2592000000) /* ticks: 30 days; later deadlines are brought forward to this */
 #define WHEEL_MOVES_AHEAD   256                  /* entries an advance moves down ahead of time, when it is on time */
-#define WHEEL_MOVES_MAX     4096                 /* entries an advance ever moves down, when it has fallen behind */
+#define WHEEL_MOVES_MAX     1024                 /* entries an advance ever moves down, when it has fallen behind */
 
 struct wheel_link {
 	struct wheel_link *next; /* in an entry: NULL when not armed */
@@ -60,8 +60,8 @@ static inline bool wheel_armed(const struct wheel_entry *e)
 }
 
 /* Arms or re-arms.  A deadline that has passed is due at the next wheel_pop(), so a loop that pops until there is
- * nothing and arms for "now" does not end.  WHEEL_DEADLINE_NONE is a deadline too far away like others: to have none,
- * cancel. WHEEL_AHEAD_MAX counts from the last wheel_advance(). */
+ * nothing and arms for "now" does not end.  WHEEL_DEADLINE_NONE is one more deadline that is too far away: to have
+ * none, cancel.  WHEEL_AHEAD_MAX counts from the last wheel_advance(). */
 void wheel_arm(struct wheel *w, struct wheel_entry *e, uint64_t deadline_ns);
 
 /* Cancels; nothing happens if it is not armed. */
