@@ -502,8 +502,8 @@ Test(wheel, full_slot_is_moved_in_bounded_portions_and_fires_on_its_tick)
 	}
 }
 
-/* While it is on time and nothing blocks the way, an advance takes only the small portion.  Up to the tick before 299968,
- * where the 64 ms begin in which all are due: more than small portions can bring to level 0 until then. */
+/* While it is on time and nothing blocks the way, an advance takes only the small portion.  Up to the tick before
+ * 299968, where the 64 ms begin in which all are due: more than small portions can bring to level 0 until then. */
 Test(wheel, moving_ahead_takes_the_small_portion)
 {
 	struct crowd *c = crowd_armed(0, 300000, 1);
