@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "sip/library.h"
 #include "sip/reader.h"
 #include "sip/syntax.h"
 
@@ -44,7 +45,8 @@ enum sip_read_result sip_message_read(struct bytes datagram, char *scratch, stru
 	if (datagram.size > SIP_MESSAGE_BYTES_MAX)
 		return read_oversize(datagram, ret_message, ret_refusal);
 	result = sip_reader_read(datagram, ret_message, ret_refusal);
-	(void)scratch;
+	if (result == SIP_READ_DECLINED)
+		result = sip_library_read(datagram, scratch, ret_message, ret_refusal);
 	return result;
 }
 

@@ -453,7 +453,13 @@ static void read_contact(struct reader *r)
 	struct bytes rest = sip_header(r->m, SIP_H_CONTACT), element;
 	enum sip_read_result result;
 
-	if (!sip_list_next(&rest, &element) || bytes_equal(element, BYTES("*")))
+	if (!r->m->first[SIP_H_CONTACT])
+		return;
+	if (!sip_list_next(&rest, &element)) {
+		fail(r, SIP_BAD_HEADER);
+		return;
+	}
+	if (bytes_equal(element, BYTES("*")))
 		return;
 	result = sip_judge_name_address(element, &r->m->contact);
 	if (result == SIP_READ_DECLINED)

@@ -1,8 +1,9 @@
 /* The syntax of single values: addresses, URIs, Via, parameters, lists.  RFC 3261 19.1, 20.10, 20.42, 25.1.
  *
  * Everything works on views and looks at each byte about once; nothing is copied, unescaped or repaired.  What the
- * grammar does not allow is refused, but for what real gateways get wrong without harm: '_' in host names, UTF-8 in
- * display names without quotes, white space around ';', '=', '/' and ':' wherever the grammar has SWS or more. */
+ * grammar does not allow is refused, but for what real gateways get wrong without harm: '_' in host names, '#' and
+ * other visible characters in the user part, '/' in parameter values.  White space may stand around ';', '=', '/' and
+ * ':' wherever the grammar has SWS. */
 #include "sip/syntax.h"
 
 #define ALNUM (SIP_C_TOKEN | SIP_C_SCHEME | SIP_C_HOST | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
@@ -31,7 +32,7 @@ const uint8_t sip_characters[256] = {
 	['('] = SIP_C_URI,
 	[')'] = SIP_C_URI,
 	[','] = SIP_C_URI,
-	['/'] = SIP_C_URI,
+	['/'] = SIP_C_URI | SIP_C_VALUE,
 	[';'] = SIP_C_URI,
 	['='] = SIP_C_URI,
 	['?'] = SIP_C_URI,
@@ -43,7 +44,6 @@ const uint8_t sip_characters[256] = {
 	['}'] = SIP_C_URI,
 	[' '] = SIP_C_SPACE | SIP_C_DISPLAY,
 	['\t'] = SIP_C_SPACE | SIP_C_DISPLAY,
-	[0x80 ... 0xff] = SIP_C_DISPLAY,
 };
 
 struct bytes sip_trim(struct bytes text)
@@ -213,7 +213,7 @@ static const char *display_end(const char *at, const char *end, bool *ret_plain)
 	const char *stop = sip_skip(at, end, SIP_C_DISPLAY);
 
 	*ret_plain = stop < end && *stop == '<';
-	while (stop < end && *stop != '<' && *stop != ';' && *stop != '"' && *stop != '>')
+	while (stop < end && *stop != '<' && *stop != ';' && *stop != '"' && *stop != '>' && *stop != ',')
 		stop++;
 	return stop < end && *stop == '<' ? stop : NULL;
 }
@@ -318,7 +318,7 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	if (user_end) {
 		const char *colon = memchr(at, ':', (size_t)(user_end - at));
 
-		if (user_end == at || colon == at || !all_uri(at, user_end))
+		if (colon == at || !all_uri(at, user_end))
 			return false;
 		uri->user = sip_between(at, colon ? colon : user_end);
 		at = user_end + 1;

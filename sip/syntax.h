@@ -13,8 +13,8 @@ enum {
 	SIP_C_SCHEME = 1 << 3,  /* of a URI, after its first letter */
 	SIP_C_HOST = 1 << 4,    /* host name or IPv4 address; '_' is not legal but seen */
 	SIP_C_URI = 1 << 5,     /* anywhere in a URI: visible, and none of <>" */
-	SIP_C_DISPLAY = 1 << 6, /* display name without quotes: tokens, white space, and bytes of UTF-8 */
-	SIP_C_VALUE = 1 << 7,   /* parameter value without quotes: token or host, IPv6 too */
+	SIP_C_DISPLAY = 1 << 6, /* display name without quotes: tokens and white space */
+	SIP_C_VALUE = 1 << 7,   /* parameter value without quotes: token or host, IPv6 too, and '/' */
 };
 
 extern const uint8_t sip_characters[256];
