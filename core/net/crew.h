@@ -1,0 +1,43 @@
+/* All workers of the node: one pinned thread each, with its shard, its ring and a mailbox to every other.  The control
+ * thread starts and ends them and gives them commands. */
+#ifndef RW_CORE_NET_CREW_H
+#define RW_CORE_NET_CREW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "billing/queue.h"
+#include "core/command.h"
+#include "core/config/config.h"
+#include "core/net/listener.h"
+#include "core/stats.h"
+
+struct crew;
+
+struct crew_settings { /* everything is borrowed until crew_stop() */
+	const struct config *config;
+	const struct listeners *listeners;
+	unsigned workers;
+	const uint8_t *secret; /* 32 bytes */
+	uint16_t boot;
+	uint32_t calls_max;                  /* of one shard */
+	struct shard_stats *stats;           /* one a worker */
+	struct cdr_queue *const *cdr_queues; /* one a worker */
+	size_t cdr_queue_bytes;              /* what one holds */
+};
+
+/* Starts every thread, makes every ring and shard, then lets all go.  0, or a negative errno and a sentence in `error`.
+ */
+int crew_start(const struct crew_settings *settings, struct crew **ret_crew, char error[static 256]);
+/* Ends the threads where they are and frees everything. */
+void crew_stop(struct crew *c);
+
+/* Control thread: gives a command to a worker (never fails), and takes back those that are done. */
+void crew_submit(struct crew *c, unsigned shard, struct command *command);
+int crew_completion_fd(const struct crew *c);
+struct command *crew_completed(struct crew *c);
+
+/* Whether every shard has nothing left to do after COMMAND_STOP.  The completion descriptor becomes readable for it. */
+bool crew_stopped(const struct crew *c);
+
+#endif

@@ -1,0 +1,145 @@
+/* Listeners' sockets: see the header. */
+#include "core/net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What the kernel may keep for a socket that its worker has no time for: about a tenth of a second at full rate.  More
+ * would only be answered too late. */
+enum { SOCKET_BUFFER_BYTES = 16 * 1024 * 1024 };
+
+struct listeners {
+	unsigned count, workers;
+	int fd[]; /* worker * count + listener, -1: not open */
+};
+
+/* The kernel cuts what an unprivileged process asks for at net.core.rmem_max and wmem_max: that is no error. */
+static void set_buffers(int fd)
+{
+	int size = SOCKET_BUFFER_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd, int family, uint32_t tos)
+{
+	int r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+
+	if (r == 0)
+		r = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	if (r == 0 && family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (r == 0 && family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, (int)tos);
+	if (r == 0 && family == AF_INET)
+		r = set_option(fd, IPPROTO_IP, IP_TOS, (int)tos);
+	set_buffers(fd);
+	return r;
+}
+
+static int open_one(const struct listen_config *listen, uint32_t tos, int *ret_fd)
+{
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&listen->address, &sa);
+	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	int r = set_options(fd, sa.ss_family, tos);
+	if (r == 0 && bind(fd, (const struct sockaddr *)&sa, size) < 0)
+		r = -errno;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* SO_REUSEPORT would let a second switch of the same user join our group unseen: a socket without it tells. */
+static int check_unused(const struct listen_config *listen)
+{
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&listen->address, &sa);
+	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	int r = sa.ss_family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+	if (r == 0 && bind(fd, (const struct sockaddr *)&sa, size) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static int open_listener(struct listeners *l, const struct config *config, unsigned listener)
+{
+	const struct listen_config *listen = &config->listens[listener];
+	int r = listen->transport == TRANSPORT_UDP ? check_unused(listen) : -EPROTONOSUPPORT;
+
+	for (unsigned worker = 0; r == 0 && worker < l->workers; worker++)
+		r = open_one(listen, config->parameters.SS_QOS_SIGNAL, &l->fd[worker * l->count + listener]);
+	return r;
+}
+
+int listeners_open(const struct config *config, unsigned workers, struct listeners **ret_listeners,
+		   char error[static 256])
+{
+	struct listeners *l = malloc(sizeof *l + (size_t)workers * config->listen_count * sizeof l->fd[0]);
+
+	if (!l) {
+		snprintf(error, 256, "no memory for the sockets");
+		return -ENOMEM;
+	}
+	l->count = config->listen_count;
+	l->workers = workers;
+	for (unsigned i = 0; i < workers * l->count; i++)
+		l->fd[i] = -1;
+	for (unsigned listener = 0; listener < l->count; listener++) {
+		char address[ADDRESS_TEXT_MAX];
+		int r = open_listener(l, config, listener);
+
+		if (r == 0)
+			continue;
+		address_write(&config->listens[listener].address, address);
+		snprintf(error, 256, "cannot listen on %s (listen \"%s\"): %s", address, config->listens[listener].name,
+			 strerror(-r));
+		listeners_close(l);
+		return r;
+	}
+	*ret_listeners = l;
+	return 0;
+}
+
+void listeners_close(struct listeners *l)
+{
+	if (!l)
+		return;
+	for (unsigned i = 0; i < l->workers * l->count; i++)
+		if (l->fd[i] >= 0)
+			close(l->fd[i]);
+	free(l);
+}
+
+unsigned listeners_count(const struct listeners *l)
+{
+	return l->count;
+}
+
+const int *listeners_of(const struct listeners *l, unsigned worker)
+{
+	return &l->fd[worker * l->count];
+}

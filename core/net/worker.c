@@ -1,0 +1,372 @@
+/* A worker's loop: see the header. */
+#include "core/net/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+	DEADLINES_PER_TURN = 1000,
+	HANDED_OVER_PER_TURN = 512, /* of one mailbox */
+	LOG_LINES_PER_SECOND = 1000,
+};
+
+#define NOTES_WAIT_NS UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
+
+bool command_list_give(struct command_list *list, struct command *command)
+{
+	struct command *newest = atomic_load_explicit(&list->newest, memory_order_relaxed);
+
+	do
+		command->next = newest;
+	while (!atomic_compare_exchange_weak_explicit(&list->newest, &newest, command, memory_order_release,
+						      memory_order_relaxed));
+	return newest == NULL;
+}
+
+struct command *command_list_take(struct command_list *list)
+{
+	if (!atomic_load_explicit(&list->newest, memory_order_relaxed))
+		return NULL;
+	struct command *newest = atomic_exchange_explicit(&list->newest, NULL, memory_order_acquire);
+	struct command *oldest = NULL;
+
+	while (newest) {
+		struct command *next = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	return oldest;
+}
+
+/* The shard's edge. */
+
+static char *edge_lend(void *context, size_t size)
+{
+	struct worker *w = context;
+	char *at = uring_lend(&w->uring, size);
+
+	if (!at)
+		w->uring.lost++;
+	return at;
+}
+
+static void edge_send(void *context, const struct flow *to, char *at, size_t size)
+{
+	struct worker *w = context;
+
+	uring_send(&w->uring, to->listener, &to->peer, at, size);
+}
+
+static void edge_unlend(void *context, char *at)
+{
+	struct worker *w = context;
+
+	(void)at;
+	uring_unlend(&w->uring);
+}
+
+static bool edge_hand_over(void *context, unsigned shard, const struct arrival *arrival, const struct flow *from,
+			   struct bytes datagram)
+{
+	struct worker *w = context;
+
+	assert(shard < w->settings->workers && shard != w->index);
+	if (!mailbox_push_datagram(w->out[shard], arrival, from, datagram)) {
+		w->uring.lost++;
+		return false;
+	}
+	stat_add(&w->stats->datagrams_handed_over, 1);
+	return true;
+}
+
+static void edge_post(void *context, unsigned shard, const struct note *note)
+{
+	struct worker *w = context;
+
+	assert(shard < w->settings->workers && shard != w->index);
+	mailbox_post(w->out[shard], note);
+}
+
+static bool edge_cdr(void *context, const struct cdr *cdr)
+{
+	struct worker *w = context;
+
+	return cdr_queue_push(w->settings->cdr_queues[w->index], cdr);
+}
+
+/* Ended calls keep their records until there is room, so the queue need not hold all that are up: half of it free means
+ * that the billing thread keeps pace. */
+static bool edge_cdr_room(void *context)
+{
+	struct worker *w = context;
+	const struct cdr_queue *queue = w->settings->cdr_queues[w->index];
+
+	return cdr_queue_free(queue) >= w->settings->cdr_queue_bytes / 2;
+}
+
+static void edge_log(void *context, int level, const char *line)
+{
+	struct worker *w = context;
+	uint32_t suppressed;
+
+	if (!log_limited(&w->log_site, LOG_LINES_PER_SECOND, w->clock.now_ns, &suppressed))
+		return;
+	if (suppressed > 0)
+		log_printf(LOG_WARNING, "event=log_lines_suppressed shard=%u lines=%u", w->index, suppressed);
+	log_line(level, line);
+}
+
+/* What comes in. */
+
+static void take_datagram(void *context, const struct received *r)
+{
+	struct worker *w = context;
+	struct flow from = { .listener = (uint16_t)r->listener, .transport = TRANSPORT_UDP };
+	struct arrival arrival;
+
+	address_from_sockaddr(r->peer, &from.peer);
+	clock_arrival(&w->clock, r->stamp_ns, &arrival);
+	shard_datagram(w->shard, &arrival, &from, r->datagram, r->truncated);
+}
+
+static bool take_mailbox(struct worker *w, struct mailbox *in)
+{
+	struct mailbox_item item;
+	unsigned taken = 0;
+
+	while (taken < HANDED_OVER_PER_TURN && mailbox_next(in, &item)) {
+		taken++;
+		if (item.is_note) {
+			shard_note(w->shard, clock_tell(&w->clock), &item.note);
+			continue;
+		}
+		clock_handed_over(&w->clock, &item.arrival);
+		shard_datagram_handed_over(w->shard, &item.arrival, &item.from, item.datagram);
+	}
+	mailbox_release(in);
+	return taken == HANDED_OVER_PER_TURN;
+}
+
+/* true: some are left. */
+static bool take_mailboxes(struct worker *w)
+{
+	bool left = false;
+
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->in[i])
+			left |= take_mailbox(w, w->in[i]);
+	return left;
+}
+
+static void complete(struct worker *w, struct command *command)
+{
+	if (command_list_give(w->completed, command))
+		eventfd_write(w->completion_fd, 1);
+}
+
+/* A portion of each command that is not done. */
+static void run_commands(struct worker *w)
+{
+	struct command *new = command_list_take(&w->submitted);
+
+	*w->running_end = new;
+	for (; new; new = new->next) {
+		w->stop_asked |= new->kind == COMMAND_STOP;
+		w->running_end = &new->next;
+	}
+	struct command **at = &w->running;
+	while (*at) {
+		struct command *command = *at;
+
+		if (!shard_command(w->shard, clock_tell(&w->clock), command)) {
+			at = &command->next;
+			continue;
+		}
+		*at = command->next;
+		complete(w, command);
+	}
+	w->running_end = at;
+}
+
+static void tell_stopped(struct worker *w)
+{
+	if (!w->stop_asked || atomic_load_explicit(&w->stopped, memory_order_relaxed) || !shard_stopped(w->shard))
+		return;
+	atomic_store_explicit(&w->stopped, true, memory_order_release);
+	eventfd_write(w->completion_fd, 1);
+}
+
+/* What goes out. */
+
+static void ring_doorbells(struct worker *w)
+{
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->out[i] && mailbox_flush(w->out[i]) && doorbell_needed(&w->workers[i].doorbell))
+			uring_ring(&w->uring, atomic_load_explicit(&w->workers[i].ring_fd, memory_order_relaxed));
+}
+
+static bool notes_wait(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->out[i] && mailbox_waiting(w->out[i]) > 0)
+			return true;
+	return false;
+}
+
+static void count_datagrams(struct worker *w, unsigned received)
+{
+	if (received > 0)
+		stat_add(&w->stats->datagrams_in, received);
+	stat_set(&w->stats->datagrams_out, w->uring.sent);
+	stat_set(&w->stats->datagrams_lost, w->uring.lost);
+}
+
+static void publish(struct worker *w, uint64_t now_ns)
+{
+	uint64_t busy_ns = 0, period_ns = 0;
+
+	w->busy_ns[w->busy_slot] = w->busy_now_ns;
+	w->period_ns[w->busy_slot] = now_ns - w->period_from_ns;
+	w->busy_slot = (w->busy_slot + 1) % WORKER_BUSY_SLOTS;
+	w->busy_now_ns = 0;
+	w->period_from_ns = now_ns;
+	w->publish_ns = now_ns + WORKER_PUBLISH_NS;
+	for (unsigned i = 0; i < WORKER_BUSY_SLOTS; i++) {
+		busy_ns += w->busy_ns[i];
+		period_ns += w->period_ns[i];
+	}
+	stat_set(&w->stats->loop_busy_ratio, period_ns > 0 ? busy_ns * 1000 / period_ns : 0);
+	shard_publish_stats(w->shard);
+	uring_retry(&w->uring);
+}
+
+/* A push that came before the doorbell said so is seen by the look, one after it rings. */
+static bool mailboxes_empty(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->in[i] && !mailbox_empty(w->in[i]))
+			return false;
+	return true;
+}
+
+static void sleep_until(struct worker *w, uint64_t now_ns)
+{
+	uint64_t until_ns = shard_next_ns(w->shard);
+
+	if (until_ns > w->publish_ns)
+		until_ns = w->publish_ns;
+	if (notes_wait(w) && until_ns > now_ns + NOTES_WAIT_NS)
+		until_ns = now_ns + NOTES_WAIT_NS;
+	if (until_ns <= now_ns)
+		return;
+	doorbell_sleep(&w->doorbell);
+	if (mailboxes_empty(w))
+		uring_wait(&w->uring, until_ns - now_ns);
+	doorbell_awake(&w->doorbell);
+}
+
+static void turn(struct worker *w)
+{
+	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
+
+	clock_turn(&w->clock, begin_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	unsigned received = uring_handle(&w->uring, take_datagram, w);
+	bool left = take_mailboxes(w);
+	run_commands(w);
+	w->more = shard_advance(w->shard, clock_tell(&w->clock), DEADLINES_PER_TURN);
+	ring_doorbells(w);
+	bool completed = uring_submit(&w->uring);
+	count_datagrams(w, received);
+	tell_stopped(w);
+
+	uint64_t end_ns = clock_read_ns(CLOCK_MONOTONIC);
+	w->busy_now_ns += end_ns - begin_ns;
+	histogram_add(&w->stats->loop_us, (end_ns - begin_ns) / 1000);
+	if (end_ns >= w->publish_ns)
+		publish(w, end_ns);
+	if (!completed && !left && !w->more && !w->running)
+		sleep_until(w, end_ns);
+}
+
+/* The thread. */
+
+static void pin(struct worker *w)
+{
+	char name[16];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)w->cpu, &set);
+	if (sched_setaffinity(0, sizeof set, &set) < 0)
+		log_printf(LOG_WARNING, "event=worker_not_pinned shard=%u cpu=%d reason=\"%s\"", w->index, w->cpu,
+			   strerror(errno));
+	snprintf(name, sizeof name, "rw-shard-%u", w->index);
+	pthread_setname_np(pthread_self(), name);
+	prctl(PR_SET_TIMERSLACK, 1UL); /* deadlines are met to the millisecond: no help from the kernel in being late */
+}
+
+static int make_shard(struct worker *w)
+{
+	struct shard_settings settings = {
+		.config = w->settings->config,
+		.edge = { w, edge_lend, edge_send, edge_unlend, edge_hand_over, edge_post, edge_cdr, edge_cdr_room,
+			  edge_log },
+		.stats = w->stats,
+		.secret = w->settings->secret,
+		.shard = (uint16_t)w->index,
+		.shard_count = (uint16_t)w->settings->workers,
+		.boot = w->settings->boot,
+		.calls_max = w->settings->calls_max,
+		.seed = w->seed,
+		.now_ns = clock_tell(&w->clock),
+	};
+	return shard_create(&settings, &w->shard);
+}
+
+static int begin(struct worker *w, char error[static 256])
+{
+	const struct listeners *listeners = w->settings->listeners;
+	int r = uring_open(&w->uring, listeners_of(listeners, w->index), listeners_count(listeners), w->wake_fd, error);
+
+	if (r < 0)
+		return r;
+	atomic_store(&w->ring_fd, uring_fd(&w->uring));
+	w->running_end = &w->running;
+	w->stats = &w->settings->stats[w->index];
+	w->period_from_ns = clock_read_ns(CLOCK_MONOTONIC);
+	w->publish_ns = w->period_from_ns + WORKER_PUBLISH_NS;
+	clock_turn(&w->clock, w->period_from_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	r = make_shard(w);
+	if (r < 0) {
+		snprintf(error, 256, "cannot reserve the memory of shard %u for %u calls: %s", w->index,
+			 w->settings->calls_max, strerror(-r));
+		uring_close(&w->uring);
+	}
+	return r;
+}
+
+void *worker_main(void *worker)
+{
+	struct worker *w = worker;
+	char error[256] = "";
+
+	pin(w);
+	int r = begin(w, error);
+	w->ready(w, r, error);
+	if (r < 0)
+		return NULL;
+	while (!atomic_load_explicit(&w->end, memory_order_relaxed))
+		turn(w);
+	uring_submit(&w->uring);
+	shard_destroy(w->shard);
+	uring_close(&w->uring);
+	return NULL;
+}

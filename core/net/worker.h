@@ -1,0 +1,70 @@
+/* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
+ *
+ * A turn of its loop: all datagrams that came, the mailboxes, a portion of each command, the deadlines that are due,
+ * the doorbells, one submission.  It sleeps only when a submission completed nothing and nothing is left over. */
+#ifndef RW_CORE_NET_WORKER_H
+#define RW_CORE_NET_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "core/net/clock.h"
+#include "core/net/crew.h"
+#include "core/net/mailbox.h"
+#include "core/net/uring.h"
+#include "core/shard.h"
+
+#define WORKER_BUSY_SLOTS 10 /* loop_busy_ratio covers so many periods of WORKER_PUBLISH_NS */
+#define WORKER_PUBLISH_NS UINT64_C(100000000)
+
+/* Commands that threads pass on: any number of givers, one taker, first in first out. */
+struct command_list {
+	_Atomic(struct command *) newest;
+};
+
+/* true: the list was empty before. */
+bool command_list_give(struct command_list *list, struct command *command);
+/* All of them, oldest first; NULL: none. */
+struct command *command_list_take(struct command_list *list);
+
+struct worker {
+	struct doorbell doorbell; /* first: on a line of its own */
+	_Atomic int ring_fd;      /* of its ring, for the others' doorbells */
+	_Atomic bool end;         /* set by the control thread */
+	_Atomic bool stopped;     /* its shard has nothing left to do */
+
+	/* set by the crew before the thread starts */
+	_Alignas(64) const struct crew_settings *settings;
+	unsigned index;
+	int cpu;
+	uint64_t seed;
+	struct worker *workers;         /* all of them */
+	struct mailbox **in, **out;     /* by the other's index; NULL at its own */
+	struct command_list submitted;  /* control thread to worker */
+	struct command_list *completed; /* workers to control thread */
+	int wake_fd, completion_fd;     /* eventfds */
+	pthread_t thread;
+	void (*ready)(struct worker *w, int r, const char *error); /* called once by the thread; waits for the others */
+
+	/* the thread's */
+	struct uring uring;
+	struct clock clock;
+	struct shard *shard;
+	struct shard_stats *stats;
+	struct command *running, **running_end; /* commands that are not done yet, in turn */
+	bool stop_asked;
+	bool more; /* deadlines are left over from the last turn */
+	uint64_t publish_ns;
+	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
+	uint64_t busy_now_ns, period_from_ns;
+	unsigned busy_slot;
+	struct log_site log_site;
+};
+
+/* The thread's function; `worker` is a struct worker. */
+void *worker_main(void *worker);
+
+#endif
