@@ -1,0 +1,42 @@
+"""Call flows between two SIPp user agents.  The steps are in scenarios/; here stands what CDRs they leave."""
+
+from harness import add
+from sipp import run_pair
+
+CALLS = 3
+NORMAL = dict(end_reason="normal", end_side="caller", sip_code=200, answered=True, q850=16)
+
+
+def flow(name, what, cdr, scenario=None, values=None, callee=True, rg=(), number=None, direct=True):
+    def function(test):
+        if number:
+            test.number = number
+        run_pair(test, scenario or name, CALLS, callee=callee, values=values)
+        for _ in range(CALLS if cdr else 0):
+            test.cdr(**cdr)
+    function.__doc__ = what
+    add(function, "sipp_" + name, rg=rg, direct=direct)
+
+
+flow("basic", "100, 180, 200, ACK, BYE by the caller", NORMAL)
+flow("bye_by_callee", "the callee hangs up", dict(NORMAL, end_side="callee"))
+flow("no_ringing", "200 at once", NORMAL)
+flow("early_media", "183 with SDP, then 180, then 200", NORMAL)
+flow("delayed_offer", "offer in the 200, answer in the ACK", NORMAL)
+flow("cancelled", "CANCEL while it rings",
+     dict(end_reason="cancelled", end_side="caller", sip_code=487))
+for code, q850 in ((404, {1, 3}), (480, 18), (486, 17), (500, 41), (503, 41), (603, 21)):
+    flow("failure_%d" % code, "the callee refuses with %d" % code,
+         dict(end_reason={"rejected", "no_answer"} if code == 480 else "rejected", end_side="callee", sip_code=code,
+              q850=q850),
+         scenario="failure", values={"CODE": str(code)})
+flow("reinvite_by_caller", "hold by the caller", NORMAL)
+flow("reinvite_by_callee", "hold by the callee", NORMAL)
+flow("reinvite_without_sdp", "offer in the 200 to a re-INVITE", NORMAL)
+flow("reinvite_refused", "488 to a re-INVITE; the call goes on", NORMAL)
+flow("update_with_sdp", "UPDATE with SDP both ways", dict(NORMAL, end_side="callee"))
+flow("info", "INFO both ways", NORMAL)
+flow("message_refer_notify", "MESSAGE, REFER and NOTIFY inside the dialog", NORMAL)
+flow("options", "OPTIONS outside a dialog", None, callee=False, direct=False)
+flow("no_route", "404: no gateway serves the number", dict(end_reason="no_route", end_side="switch", sip_code=404),
+     callee=False, rg=None, number="9995551234", direct=False)

@@ -1,0 +1,238 @@
+"""Scenarios, what each may use, and the judgement of its CDRs.
+
+A scenario is a function that takes a Test.  It has a mapping gateway and a routing gateway of its own, known by
+loopback addresses and a dialled prefix of their own, so scenarios share one switch, run side by side, and each finds
+its CDRs by the gateway's name.
+"""
+
+import json
+import os
+import time
+import traceback
+
+from ua import Agent, Dialog, Unmet, need
+from sipmsg import sdp
+from switch import SWITCH_HOST, SWITCH_PORT, mapping_gateway, routing_gateway
+
+RG_PORT = 5060
+
+
+class Skip(Exception):
+    """The scenario cannot run here; the text says why."""
+
+
+class Scenario:
+    """A test and what it needs."""
+
+    def __init__(self, function, name, profile, mg, rg, direct, seconds, alone, once, on_request):
+        self.function = function
+        self.name = name
+        self.profile = profile  # which switch it runs on (profiles.py); None: it starts its own
+        self.mg = mg            # options of its mapping gateway; None: it has none
+        self.rg = rg            # options of its routing gateway; None: it has none
+        self.direct = direct    # also makes sense from user agent to user agent, without the switch
+        self.seconds = seconds  # roughly how long: long ones begin first
+        self.alone = alone      # nothing else runs meanwhile
+        self.once = once        # in the first configuration only
+        self.on_request = on_request  # only when named or with --load
+        self.cdr_count = None   # CDRs that the latest run expected, if it passed
+        self.what = (function.__doc__ or "").strip().split("\n")[0]
+        self.index = 0
+
+
+SCENARIOS = []
+
+
+def add(function, name=None, profile="main", mg=(), rg=(), direct=False, seconds=1, alone=False, once=False,
+        on_request=False):
+    scenario = Scenario(function, name or function.__name__, profile, None if mg is None else dict(mg),
+                        None if rg is None else dict(rg), direct, seconds, alone, once, on_request)
+    assert scenario.name not in [s.name for s in SCENARIOS], scenario.name
+    SCENARIOS.append(scenario)
+    scenario.index = len(SCENARIOS)
+    return scenario
+
+
+def scenario(**options):
+    def register(function):
+        add(function, **options)
+        return function
+    return register
+
+
+class Network:
+    """Loopback addresses of one run, so that two runs on a machine do not meet: 127.net.2.x callers, .3.x callees."""
+
+    def __init__(self, pid):
+        self.net = 10 + pid % 240
+
+    def caller(self, index):
+        return "127.%d.2.%d" % (self.net, index)
+
+    def callee(self, index):
+        return "127.%d.3.%d" % (self.net, index)
+
+    def stranger(self, index):
+        return "127.%d.9.%d" % (self.net, index)
+
+    def proxy(self, index):
+        return "127.%d.4.%d" % (self.net, index)
+
+
+def gateways_text(scenarios, network):
+    """The gateway sections of the configuration for these scenarios."""
+    parts = []
+    for s in scenarios:
+        if s.mg is not None:
+            options = dict(s.mg)
+            extra = options.pop("also", ())
+            addresses = [network.caller(s.index)] + [a(network, s.index) if callable(a) else a for a in extra]
+            parts.append(mapping_gateway(s.name, addresses, **options))
+        if s.rg is not None:
+            options = dict(s.rg)
+            host, port = network.callee(s.index), RG_PORT
+            if options.pop("is_switch", False):
+                host, port = SWITCH_HOST, SWITCH_PORT
+            parts.append(routing_gateway(s.name, host, port, [prefix(s.index)], **options))
+    return "\n".join(parts)
+
+
+def prefix(index):
+    return "7%03d" % index
+
+
+class Test:
+    """What one run of a scenario works with."""
+
+    def __init__(self, scenario, switch, network, directory, direct=False, configuration=None):
+        self.scenario = scenario
+        self.switch = switch
+        self.network = network
+        self.directory = os.path.join(directory, scenario.name)
+        self.direct = direct
+        self.configuration = configuration
+        self.name = scenario.name
+        self.index = scenario.index
+        self.caller_host = network.caller(self.index)
+        self.callee_host = network.callee(self.index)
+        self.number = prefix(self.index) + "5551234"
+        self.agents = []
+        self.expected = []
+        self.note = ""    # printed with an "ok"
+        self.output = []  # lines printed when the scenario failed
+        os.makedirs(self.directory, exist_ok=True)
+        # Where callers send: the switch, or straight to the callee.
+        self.to = (self.callee_host, RG_PORT) if direct else switch and switch.address
+
+    # Agents
+
+    def agent(self, host, port=0, name="agent"):
+        agent = Agent(host, port, name)
+        self.agents.append(agent)
+        return agent
+
+    def caller(self, name="caller", port=0):
+        return self.agent(self.caller_host, port, name)
+
+    def callee(self, name="callee"):
+        return self.agent(self.callee_host, RG_PORT, name)
+
+    # Frequent beginnings and ends
+
+    def ringing(self, body=None, headers=()):
+        """A call that rings at the callee: (caller's dialog, callee's dialog)."""
+        a, b = self.caller(), self.callee()
+        caller = a.invite(self.to, self.number, sdp() if body is None else body, headers)
+        callee = Dialog.incoming(b, b.expect("INVITE"))
+        callee.reply(180)
+        a.expect("180 INVITE")
+        return caller, callee
+
+    def answered(self, acknowledge=True, headers=(), body=None, answer=None, answer_headers=()):
+        """An answered call; with acknowledge=False the caller's ACK is still to come."""
+        caller, callee = self.ringing(body, headers)
+        callee.reply(200, sdp(port=50000) if answer is None else answer, answer_headers)
+        caller.confirm(caller.agent.expect("200 INVITE"))
+        if acknowledge:
+            caller.ack()
+        callee.ack_received = callee.agent.expect("ACK")
+        return caller, callee
+
+    def hang_up(self, first, second):
+        """BYE from `first`; `second` gets one and answers, `first` gets 200."""
+        first.send("BYE")
+        second.answer(second.agent.expect("BYE"), 200)
+        first.agent.expect("200 BYE")
+
+    def cdr(self, **fields):
+        """Says that the scenario leaves a CDR, and what is in it.  A field may be a set of allowed values."""
+        self.expected.append(fields)
+
+    def cdr_answered(self, side="caller", **fields):
+        self.cdr(**dict(dict(end_reason="normal", end_side=side, sip_code=200, answered=True), **fields))
+
+    # Judgement
+
+    def run(self):
+        """"ok", or ("FAIL" | "skip", why)."""
+        started_us = time.time() * 1e6
+        try:
+            self.scenario.function(self)
+            if self.switch is not None:
+                self.check_cdrs(started_us)
+            return "ok", ""
+        except Skip as reason:
+            return "skip", str(reason)
+        except Exception as error:  # whatever happened, the other scenarios go on
+            if not isinstance(error, Unmet):
+                self.output += traceback.format_exc().splitlines()
+            self.output += self.trace()
+            return "FAIL", str(error) or repr(error)
+        finally:
+            for agent in self.agents:
+                agent.close()
+
+    def trace(self):
+        entries = sorted(e for agent in self.agents for e in agent.trace)
+        return ["%.3f %s  %s  (%s)" % (e[0] % 1000, e[1], e[2], e[3]) for e in entries]
+
+    def check_cdrs(self, started_us):
+        rows = self.rows(len(self.expected))
+        if len(rows) != len(self.expected):
+            raise Unmet("%d CDRs instead of %d: %s" % (len(rows), len(self.expected), [
+                (r["end_reason"], r["end_side"], r["sip_code"]) for r in rows]))
+        for row, fields in zip(rows, self.expected):
+            try:
+                check_row(row, fields, self.name, started_us)
+            except Unmet as wrong:
+                self.output.append("CDR: %s" % json.dumps(row))
+                raise Unmet("CDR: %s" % wrong)
+
+    def rows(self, count):
+        return self.switch.wait_rows(count, "mapping_gateway = ?", (self.name,))
+
+
+def check_row(row, fields, gateway, started_us):
+    """One CDR against what the scenario expects, and against itself.  Spec 9."""
+    fields = dict(fields)
+    answered = fields.pop("answered", False)
+    fields.setdefault("mapping_gateway", gateway)
+    fields.setdefault("node", "interop")
+    for key, wanted in fields.items():
+        need(key in row, "no column %s", key)
+        allowed = wanted if isinstance(wanted, set) else {wanted}
+        need(row[key] in allowed, "%s is %r, not %s", key, row[key], " or ".join(map(repr, sorted(allowed, key=str))))
+    for key, value in row.items():
+        need(value is not None, "%s is NULL", key)
+    now_us = time.time() * 1e6
+    need(started_us - 1000 <= row["start_us"] <= now_us, "start_us is not within the test")
+    need(row["start_us"] <= row["end_us"] <= now_us, "end_us is before start_us or in the future")
+    need(len(row["cdr_id"]) == 32, "cdr_id has another length")
+    if answered:
+        need(row["start_us"] <= row["connect_us"] <= row["end_us"], "connect_us is not between start_us and end_us")
+        need(abs(row["end_us"] - row["connect_us"] - 1000 * row["hold_ms"]) <= 2000, "hold_ms is not end - connect")
+    else:
+        need(row["connect_us"] == 0 and row["hold_ms"] == 0, "not answered, but connect_us %d, hold_ms %d",
+             row["connect_us"], row["hold_ms"])
+    attempts = json.loads(row["attempts"])
+    need(all(set(a) >= {"gateway", "code", "ms"} for a in attempts), "attempts: %s", row["attempts"])

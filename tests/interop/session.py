@@ -1,0 +1,211 @@
+"""Runs scenarios in each configuration and counts.
+
+Scenarios of a profile share one switch and run side by side; when they are through, the switch must have nothing left:
+no call, no timer, no pool entry, and exactly the CDRs that the scenarios expect.  Scenarios without a profile start
+switches of their own.
+"""
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+# Each module registers its scenarios.
+import flows_sipp  # noqa: F401
+import flows_setup  # noqa: F401
+import flows_dialog  # noqa: F401
+import flows_ending  # noqa: F401
+import flows_refusal  # noqa: F401
+import flows_timeout  # noqa: F401
+import flows_node  # noqa: F401
+import flows_malformed  # noqa: F401
+from harness import Network, SCENARIOS, Test, gateways_text
+from profiles import PROFILES
+from switch import CannotStart, Switch, drained_gauges
+
+
+class Tally:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+
+    def line(self, verdict, name, why="", output=(), seconds=None):
+        with self.lock:
+            self.counts[verdict] += 1
+            took = "" if seconds is None else " (%.1f s)" % seconds
+            print("%s %s%s%s" % (verdict, name, took, ": " + why if why else ""), flush=True)
+            for line in output:
+                print("    # " + line, flush=True)
+
+    def summary(self):
+        return "%d passed, %d failed, %d skipped" % (self.counts["ok"], self.counts["FAIL"], self.counts["skip"])
+
+
+class Configuration:
+    """One steering and number of workers, with all the switches that the chosen scenarios need."""
+
+    def __init__(self, options, steering, workers, directory):
+        self.options = options
+        self.steering = steering
+        self.workers = workers
+        self.directory = directory
+        self.network = Network(os.getpid())
+        self.label = "%s/%d" % (steering, workers)
+
+    def switch(self, name, parameters=None, gateways="", **more):
+        """A switch of this configuration, not started."""
+        directory = os.path.join(self.directory, name)
+        os.makedirs(directory, exist_ok=True)
+        return Switch(self.options.ringwheel, directory, self.steering, self.workers, parameters, gateways, **more)
+
+    def run(self, scenarios, tally):
+        switches = {}
+        try:
+            for profile, settings in PROFILES.items():
+                mine = [s for s in scenarios if s.profile == profile]
+                if mine:
+                    switches[profile] = self.switch(profile, settings["parameters"], gateways_text(mine, self.network),
+                                                    with_ipv6=has_ipv6()).start()
+            with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
+                order = sorted((s for s in scenarios if not s.alone), key=lambda s: -s.seconds)
+                for future in [pool.submit(self.one, s, switches.get(s.profile), tally) for s in order]:
+                    future.result()
+                for future in [pool.submit(self.leftovers, p, s, scenarios, tally) for p, s in switches.items()]:
+                    future.result()
+            for scenario in scenarios:
+                if scenario.alone:
+                    self.one(scenario, None, tally)
+        except CannotStart as reason:
+            tally.line("FAIL", "%s start" % self.label, str(reason))
+        finally:
+            for switch in switches.values():
+                switch.stop()
+
+    def one(self, scenario, switch, tally):
+        test = Test(scenario, switch, self.network, self.directory, configuration=self)
+        started = time.monotonic()
+        verdict, why = test.run()
+        if verdict == "FAIL" and switch is not None and not switch.alive():
+            why += " (the switch has died: %s)" % switch.log_tail(3)
+        tally.line(verdict, "%s %s" % (self.label, scenario.name), why or test.note,
+                   test.output if verdict == "FAIL" else (), time.monotonic() - started)
+        scenario.cdr_count = len(test.expected) if verdict == "ok" else None
+
+    def leftovers(self, profile, switch, scenarios, tally):
+        """When all scenarios of a switch are through: nothing may be left, and nothing may have been added."""
+        name = "%s nothing_left_%s" % (self.label, profile)
+        started = time.monotonic()
+        problems = []
+        try:
+            wrong = switch.wait_stats(["calls_active", "calls_setup"], 5)
+            if wrong:
+                problems.append("calls left: %s" % wrong)
+                problems += ["  %s" % row for row in switch.calls()[:20]]
+            wrong = switch.wait_stats(drained_gauges, PROFILES[profile]["drained_s"])
+            if wrong:
+                problems.append("gauges not back to 0: %s" % wrong)
+            for s in scenarios:
+                if s.profile == profile and s.cdr_count is not None:
+                    rows = switch.rows("mapping_gateway = ?", (s.name,))
+                    if len(rows) != s.cdr_count:
+                        problems.append("%s: %d CDRs instead of %d" % (s.name, len(rows), s.cdr_count))
+            identities = [row["cdr_id"] for row in switch.rows()]
+            if len(set(identities)) != len(identities):
+                problems.append("a cdr_id stands twice")
+            status = switch.terminate()
+            if status != 0:
+                problems.append("exit status %s: %s" % (status, switch.log_tail(5)))
+        except Exception as error:
+            problems.append("%r; log: %s" % (error, switch.log_tail(5)))
+        if problems:
+            tally.line("FAIL", name, problems[0], problems[1:] + switch.log_tail(20).splitlines())
+        else:
+            tally.line("ok", name, seconds=time.monotonic() - started)
+
+
+def has_ipv6():
+    try:
+        with open("/proc/net/if_inet6") as table:
+            return any(line.split()[5] == "lo" for line in table)
+    except OSError:
+        return False
+
+
+def chosen(options):
+    wanted = [w for w in options.only.split(",") if w]
+    result = []
+    for s in SCENARIOS:
+        named = any(s.name == w or (w.endswith("*") and s.name.startswith(w[:-1])) for w in wanted)
+        if (named or not wanted) and (not s.on_request or named or options.load):
+            result.append(s)
+    unknown = [w for w in wanted if not w.endswith("*") and w not in [s.name for s in SCENARIOS]]
+    if unknown:
+        raise SystemExit("no such scenario: %s" % ", ".join(unknown))
+    return result
+
+
+def run_direct(options, directory, tally):
+    network = Network(os.getpid())
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        def one(scenario):
+            test = Test(scenario, None, network, directory, direct=True)
+            verdict, why = test.run()
+            tally.line(verdict, "direct " + scenario.name, why, test.output if verdict == "FAIL" else ())
+        list(pool.map(one, [s for s in chosen(options) if s.direct]))
+
+
+def bpf_allowed(options, directory):
+    """Whether a switch that must steer by BPF starts here; the reason if not."""
+    probe = Configuration(options, "bpf", 2, directory).switch("probe")
+    try:
+        probe.start()
+        return None
+    except CannotStart as reason:
+        return str(reason)
+    finally:
+        probe.stop()
+
+
+def main(options):
+    if options.list:
+        for s in SCENARIOS:
+            print("%-34s %s%s" % (s.name, s.what, "  [--load]" if s.on_request else ""))
+        return 0
+    tally = Tally()
+    directory = tempfile.mkdtemp(prefix="ringwheel-interop-")
+    try:
+        if options.direct:
+            run_direct(options, directory, tally)
+        else:
+            run_configurations(options, directory, tally)
+    finally:
+        if options.keep:
+            print("kept: " + directory)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    print(tally.summary())
+    return 1 if tally.counts["FAIL"] or not tally.counts["ok"] else 0
+
+
+def run_configurations(options, directory, tally):
+    if subprocess.call(["sipp", "-v"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) not in (0, 99):
+        raise SystemExit("sipp (package sip-tester) is not installed")
+    scenarios = chosen(options)
+    if not scenarios:
+        raise SystemExit("no scenario chosen")
+    first = True
+    for steering in [options.steering] if options.steering else ["bpf", "mailbox"]:
+        if steering == "bpf" and os.geteuid() != 0:
+            reason = bpf_allowed(options, os.path.join(directory, "probe"))
+            if reason:
+                tally.line("skip", "bpf", "this user may not load the steering program: " + reason)
+                continue
+        for workers in [options.workers] if options.workers else [1, 2]:
+            here = os.path.join(directory, "%s-%d" % (steering, workers))
+            # What takes long and does not depend on the configuration runs in the first one only.
+            mine = [s for s in scenarios if first or not s.once]
+            Configuration(options, steering, workers, here).run(mine, tally)
+            first = False
