@@ -1,5 +1,5 @@
-/* One immutable configuration: read from a file (libconfuse syntax, spec 2) or the embedded defaults, checked as a whole,
- * then only read.  Workers hold one pointer to it.  */
+/* One immutable configuration: read from a file (libconfuse syntax, spec 2) or the embedded defaults, checked as a
+ * whole, then only read.  Workers hold one pointer to it.  */
 #ifndef RW_CORE_CONFIG_CONFIG_H
 #define RW_CORE_CONFIG_CONFIG_H
 
@@ -11,20 +11,24 @@
 #include "sip/address.h"
 #include "sip/bytes.h"
 
-#define CONFIG_NAME_MAX      63      /* characters of a node's, gateway's, listener's or account's name */
+#define CONFIG_NAME_MAX      63 /* characters of a node's, gateway's, listener's or account's name */
+#define CONFIG_PREFIX_MAX    63 /* characters of a dialled prefix */
 #define CONFIG_LISTENS_MAX   64
 #define CONFIG_WORKERS_MAX   64
 #define CONFIG_CALLS_MAX_MAX 100000000u
 
 enum steering { STEERING_AUTO, STEERING_BPF, STEERING_MAILBOX };
 
+const char *steering_name(enum steering steering); /* as the file has it: "auto" */
+
 struct listen_config {
 	char name[CONFIG_NAME_MAX + 1];
 	enum transport transport;
-	struct address address;   /* a specific address, not a wildcard: what Via and Contact say unless advertised */
-	char advertise[256];      /* "" or a host name or address */
-	char host_port[320];      /* rendered for Via and Contact: "192.0.2.1:5060", "[2001:db8::1]:5060", "sip.example:5060" */
-	char host[272];           /* the same without port */
+	struct address address; /* a specific address, not a wildcard: what Via and Contact say unless advertised */
+	char advertise[256];    /* "" or a host name or address */
+	/* Rendered for Via and Contact: "192.0.2.1:5060", "[2001:db8::1]:5060", "sip.example:5060". */
+	char host_port[320];
+	char host[272]; /* the same without port */
 };
 
 /* One entry of an MG's address list: an address or prefix, optional port. */
@@ -35,13 +39,14 @@ struct source {
 
 struct mapping_gateway {
 	char name[CONFIG_NAME_MAX + 1];
-	uint32_t id;        /* of the name, the same in every later configuration (gateway_name()) */
+	uint32_t id; /* of the name, the same in every later configuration (gateway_name()) */
 	struct source *sources;
 	uint32_t source_count;
-	uint32_t capacity;  /* concurrent calls, 0 no limit */
+	uint32_t capacity; /* concurrent calls, 0 no limit */
 	char account[CONFIG_NAME_MAX + 1];
-	char callee_prefix[64]; /* selects the MG among those that share an address, then taken off; "" none */
-	uint16_t listener;  /* index in listens */
+	/* Selects the MG among those that share an address, then taken off; "" none. */
+	char callee_prefix[CONFIG_PREFIX_MAX + 1];
+	uint16_t listener; /* index in listens */
 	bool timer;
 	uint32_t max_duration_s; /* 0: none */
 };
@@ -50,13 +55,16 @@ struct routing_gateway {
 	char name[CONFIG_NAME_MAX + 1];
 	uint32_t id;
 	struct address address;
-	char **prefixes;    /* digits; "" is any */
+	char **prefixes; /* digits; "" is any */
 	uint32_t prefix_count;
-	uint32_t priority;  /* smallest first */
+	uint32_t priority; /* smallest first */
 	uint32_t capacity;
 	uint16_t listener;
 	bool timer;
 	uint32_t max_duration_s;
+	char *prefix_file;      /* NULL: none; its prefixes stand behind the listed ones */
+	uint32_t prefix_listed; /* how many of the prefixes the configuration itself lists */
+	char *prefix_text;      /* what the prefixes point into */
 	char vendor_account[CONFIG_NAME_MAX + 1];
 	uint32_t timeout_invite_s, timeout_trying_s, timeout_session_progress_s, timeout_session_progress_sdp_s,
 		timeout_ringing_s; /* 0: the global parameter */
@@ -66,7 +74,7 @@ struct route_table;  /* prefixes to routing gateways */
 struct source_table; /* addresses to mapping gateways */
 
 struct config {
-	char path[4096];     /* of the file; "" for the embedded defaults */
+	char path[4096]; /* of the file; "" for the embedded defaults */
 	char node[CONFIG_NAME_MAX + 1];
 	char data_dir[4096]; /* absolute or relative to the working directory of the process */
 	char control[4096];  /* path of the control socket */
@@ -84,27 +92,42 @@ struct config {
 	struct source_table *sources;
 };
 
-/* Reads and checks a file; NULL path: the embedded defaults.  0, or a negative errno with "file:line: reason" (the first
- * error) in `error`. */
+/* Reads and checks a file; NULL path: the embedded defaults.  0, or a negative errno with "file:line: reason" (the
+ * first error) in `error`. */
 int config_load(const char *path, struct config **ret_config, char error[static 512]);
 void config_free(struct config *c);
 
 /* The configuration as it would stand in a file, all defaults spelled out.  malloc'ed; the caller frees it. */
 char *config_text(const struct config *c);
 
-/* The mapping gateway for a source and dialled number: most specific address first (a port makes it more specific than
- * none), then the longest callee_prefix that the number begins with.  NULL: unknown source.  Allocates nothing. */
-const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from, struct bytes callee);
+/* The mapping gateway for a source and dialled number (without +): most specific address first (the longest prefix,
+ * then one with a port before one without), then the longest callee_prefix that the number begins with.  Where an
+ * address fits but none of its callee_prefixes does, the next less specific address is tried.  NULL: unknown source.
+ * Allocates nothing. */
+const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from,
+						 struct bytes callee);
 
-/* Whether the source is any gateway of ours, mapping or routing (for OPTIONS). */
+/* Whether the source is any gateway of ours, mapping (whatever is dialled) or routing (from any port), for OPTIONS. */
 bool config_source_known(const struct config *c, const struct address *from);
 
 /* Candidates for a number (digits without +): the RGs whose longest matching prefix is longest, by priority, then name.
  * Returns how many there are and lends the ordered list; 0: no route.  Allocates nothing. */
 uint32_t config_route_find(const struct config *c, struct bytes number, const struct routing_gateway *const **ret_list);
 
-/* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are given by the
- * control thread while it loads a configuration and are small consecutive numbers; readers need no lock. */
+/* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
+void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
+
+/* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are given by
+ * the control thread while it loads a configuration and are small consecutive numbers from 1; readers need no lock.  A
+ * mapping and a routing gateway of the same name have an id each.  0 is no gateway, its name is "". */
 const char *gateway_name(uint32_t id);
+
+enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING };
+
+/* The id of a gateway, a new one if it is not known yet.  Control thread only.  0: no memory left. */
+uint32_t gateway_id(enum gateway_kind kind, const char *name);
+
+/* One more than the largest id given so far. */
+uint32_t gateway_id_end(void);
 
 #endif

@@ -1,0 +1,307 @@
+/* Loading: the reader finds the values, the functions here take one section each and check it, in the order of the
+ * structure; what spans sections is checked last.  The embedded defaults are a file like any other.  Spec 2.  */
+#include "core/config/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "core/config/endpoint.h"
+#include "core/config/load.h"
+#include "core/config/routes.h"
+#include "core/config/sources.h"
+
+static const char embedded_defaults[] = "listen \"main\" { address = \"127.0.0.1\" port = 5060 }\n"
+					"mapping_gateway \"local\" { address = \"127.0.0.0/8\" }\n"
+					"routing_gateway \"local\" { address = \"127.0.0.1:5080\" prefix = \"\" }\n";
+
+#define SOCKET_NAME "ringwheel.sock"
+
+static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, "the order of steering_names");
+static const char *const steering_names[] = { "auto", "bpf", "mailbox" };
+
+const char *steering_name(enum steering steering)
+{
+	return steering_names[steering];
+}
+
+int load_path(struct loading *l, unsigned line, const char *key, const char *text, char path[static 4096])
+{
+	const char *slash = strrchr(l->config->path, '/');
+	size_t directory = slash && text[0] != '/' ? (size_t)(slash - l->config->path) + 1 : 0;
+
+	if (text[0] == '\0')
+		return reader_refuse(&l->reader, line, "%s: a path is missing", key);
+	if (directory + strlen(text) >= 4096)
+		return reader_refuse(&l->reader, line, "%s: longer than 4095 characters", key);
+	memcpy(path, l->config->path, directory);
+	strcpy(path + directory, text);
+	return 0;
+}
+
+/* The control socket stands in the data directory unless said otherwise, and its path fits a socket address. */
+static int load_paths(struct loading *l)
+{
+	struct config *c = l->config;
+	const struct setting *data_dir = reader_setting(l->reader.root, "data_dir", 0);
+	const struct setting *control = reader_setting(l->reader.root, "control", 0);
+	unsigned line = control ? control->line : data_dir ? data_dir->line : 0;
+	size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+	int result = load_path(l, data_dir ? data_dir->line : 0, "data_dir", data_dir ? data_dir->text : "data",
+			       c->data_dir);
+
+	if (result < 0)
+		return result;
+	if (control) {
+		result = load_path(l, line, "control", control->text, c->control);
+		if (result < 0)
+			return result;
+	} else if (strlen(c->data_dir) <= max) {
+		snprintf(c->control, sizeof c->control, "%.200s/" SOCKET_NAME, c->data_dir);
+	}
+	if (strlen(c->data_dir) > max && !control)
+		return reader_refuse(&l->reader, line,
+				     "data_dir: longer than %zu characters with /" SOCKET_NAME
+				     " behind it: give a shorter path as control",
+				     max);
+	if (strlen(c->control) > max)
+		return reader_refuse(&l->reader, line, "control: a socket's path has at most %zu characters, not %zu",
+				     max, strlen(c->control));
+	return 0;
+}
+
+static int load_node(struct loading *l)
+{
+	struct config *c = l->config;
+	const struct setting *node = reader_setting(l->reader.root, "node", 0);
+	const struct setting *steering = reader_setting(l->reader.root, "steering", 0);
+	int result;
+
+	strcpy(c->node, "node1");
+	c->calls_max = 1000000;
+	c->steering = STEERING_AUTO;
+	if (node && (result = reader_name(&l->reader, node->line, "node", node->text, c->node)) < 0)
+		return result;
+	if ((result = reader_number(&l->reader, l->reader.root, "workers", 0, CONFIG_WORKERS_MAX, &c->workers)) < 0)
+		return result;
+	if ((result = reader_number(&l->reader, l->reader.root, "max_calls", 1, CONFIG_CALLS_MAX_MAX, &c->calls_max)) <
+	    0)
+		return result;
+	if (!steering)
+		return 0;
+	for (unsigned i = 0; i < sizeof steering_names / sizeof steering_names[0]; i++)
+		if (strcmp(steering->text, steering_names[i]) == 0) {
+			c->steering = (enum steering)i;
+			return 0;
+		}
+	return reader_refuse(&l->reader, steering->line, "steering: '%.60s' is not allowed: auto, bpf or mailbox",
+			     steering->text);
+}
+
+static int load_parameters(struct loading *l)
+{
+	struct parameters *p = &l->config->parameters;
+	unsigned ttl_line = 0, min_line = 0;
+	char error[256];
+
+	parameters_defaults(p);
+	for (unsigned s = 0; s < cfg_size(l->reader.root, "parameters"); s++) {
+		cfg_t *section = cfg_getnsec(l->reader.root, "parameters", s);
+
+		for (unsigned i = 0; i < parameter_count; i++) {
+			const char *name = parameter_infos[i].name;
+			const struct setting *setting = reader_setting(section, name, 0);
+
+			if (!setting)
+				continue;
+			if (parameter_set(p, name, setting->text, error) < 0)
+				return reader_refuse(&l->reader, setting->line, "%s", error);
+			if (strcmp(name, "SS_SIP_SESSION_TTL") == 0)
+				ttl_line = setting->line;
+			if (strcmp(name, "RW_SIP_MIN_SE") == 0)
+				min_line = setting->line;
+		}
+	}
+	if (parameters_check(p, error) < 0)
+		return reader_refuse(&l->reader, ttl_line ? ttl_line : min_line, "%s", error);
+	return 0;
+}
+
+static bool is_host_name(const char *text)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+	size_t length = strlen(text);
+
+	return length > 0 && length <= 253 && strspn(text, allowed) == length && strspn(text, "0123456789.") < length &&
+	       text[0] != '.' && text[0] != '-';
+}
+
+/* What Via and Contact say. */
+static int render_listen(struct loading *l, cfg_t *section, struct listen_config *listen)
+{
+	const struct address *shown = &listen->address;
+	char host[ADDRESS_TEXT_MAX];
+	struct address advertised;
+	bool named = false;
+
+	if (listen->advertise[0] && address_read_host(bytes_of(listen->advertise), &advertised) &&
+	    !address_is_wildcard(&advertised))
+		shown = &advertised;
+	else if (listen->advertise[0] && is_host_name(listen->advertise))
+		named = true;
+	else if (listen->advertise[0])
+		return reader_refuse(&l->reader, reader_line(section, "advertise"),
+				     "advertise: '%.60s' is neither an address nor a host name", listen->advertise);
+	address_write_host(shown, true, host);
+	snprintf(listen->host, sizeof listen->host, "%s", named ? listen->advertise : host);
+	snprintf(listen->host_port, sizeof listen->host_port, "%s:%u", listen->host, listen->address.port);
+	return 0;
+}
+
+static int load_listen_address(struct loading *l, cfg_t *section, struct listen_config *listen)
+{
+	const struct setting *setting = reader_setting(section, "address", 0);
+	const char *text = setting ? setting->text : "127.0.0.1";
+	unsigned line = reader_line(section, "address");
+	uint32_t port = 5060;
+
+	if (!address_read_host(bytes_of(text), &listen->address))
+		return reader_refuse(&l->reader, line,
+				     "address: '%.60s' is not an IP address (a port goes into 'port')", text);
+	if (address_is_wildcard(&listen->address))
+		return reader_refuse(&l->reader, line,
+				     "address: '%.60s' is a wildcard, but Via and Contact need an address that peers "
+				     "can answer to: write a listen section for each address",
+				     text);
+	if (address_is_multicast(&listen->address))
+		return reader_refuse(&l->reader, line, "address: '%.60s' is a multicast address", text);
+	int result = reader_number(&l->reader, section, "port", 1, 65535, &port);
+	listen->address.port = (uint16_t)port;
+	return result;
+}
+
+static int load_transport(struct loading *l, cfg_t *section, struct listen_config *listen)
+{
+	const struct setting *setting = reader_setting(section, "transport", 0);
+
+	listen->transport = TRANSPORT_UDP;
+	if (!setting || strcmp(setting->text, "udp") == 0)
+		return 0;
+	if (strcmp(setting->text, "tcp") == 0 || strcmp(setting->text, "tls") == 0)
+		return reader_refuse(&l->reader, setting->line, "transport: '%s' is not supported yet, only udp",
+				     setting->text);
+	return reader_refuse(&l->reader, setting->line, "transport: '%.60s' is not allowed: udp", setting->text);
+}
+
+static int load_listen(struct loading *l, cfg_t *section, struct listen_config *listen)
+{
+	const struct config *c = l->config;
+	int result = reader_name(&l->reader, reader_section_line(section), "listen", cfg_title(section), listen->name);
+
+	if (result < 0 || (result = load_transport(l, section, listen)) < 0 ||
+	    (result = load_listen_address(l, section, listen)) < 0 ||
+	    (result = reader_text(&l->reader, section, "advertise", listen->advertise, sizeof listen->advertise)) < 0 ||
+	    (result = render_listen(l, section, listen)) < 0)
+		return result;
+	for (const struct listen_config *other = c->listens; other < listen; other++)
+		if (other->transport == listen->transport && address_equal(&other->address, &listen->address))
+			return reader_refuse(&l->reader, reader_line(section, "address"),
+					     "address: listen \"%s\" has the same address and port", other->name);
+	return 0;
+}
+
+static int load_listens(struct loading *l)
+{
+	struct config *c = l->config;
+	unsigned count = cfg_size(l->reader.root, "listen");
+
+	if (count == 0)
+		return reader_refuse(
+			&l->reader, (unsigned)l->reader.root->line,
+			"there is no listen section: at least one is needed, as in listen \"main\" { address "
+			"= \"192.0.2.1\" }");
+	if (count > CONFIG_LISTENS_MAX)
+		return reader_refuse(&l->reader,
+				     reader_section_line(cfg_getnsec(l->reader.root, "listen", CONFIG_LISTENS_MAX)),
+				     "listen: more than %d listen sections", CONFIG_LISTENS_MAX);
+	c->listens = calloc(count, sizeof *c->listens);
+	if (!c->listens)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		int result = load_listen(l, cfg_getnsec(l->reader.root, "listen", i), &c->listens[i]);
+
+		if (result < 0)
+			return result;
+		c->listen_count++;
+	}
+	return 0;
+}
+
+static int load_all(struct loading *l)
+{
+	int result;
+
+	if ((result = load_node(l)) < 0 || (result = load_paths(l)) < 0 || (result = load_parameters(l)) < 0 ||
+	    (result = load_listens(l)) < 0)
+		return result;
+	return load_gateways(l);
+}
+
+int config_load(const char *path, struct config **ret_config, char error[static 512])
+{
+	struct loading l = { .config = calloc(1, sizeof(struct config)) };
+	const char *file = path ? path : "embedded defaults";
+
+	static_assert(READER_ERROR_MAX == 512, "the caller's buffer");
+	error[0] = '\0';
+	if (l.config && path && strlen(path) >= sizeof l.config->path) {
+		snprintf(error, 512, "%.300s...: cannot open: %s", path, strerror(ENAMETOOLONG));
+		free(l.config);
+		return -ENAMETOOLONG;
+	}
+	int result = -ENOMEM;
+	if (l.config) {
+		strcpy(l.config->path, path ? path : "");
+		result = reader_open(&l.reader, file, path ? NULL : embedded_defaults, error);
+	}
+	if (result == 0) {
+		result = load_all(&l);
+		reader_close(&l.reader);
+	}
+	if (result < 0) {
+		config_free(l.config);
+		if (!error[0])
+			snprintf(error, 512, "%.300s: %s", file, strerror(-result));
+		return result;
+	}
+	*ret_config = l.config;
+	return 0;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	free_gateways(c);
+	free(c->listens);
+	free(c);
+}
+
+const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from,
+						 struct bytes callee)
+{
+	return sources_find(c->sources, from, callee);
+}
+
+bool config_source_known(const struct config *c, const struct address *from)
+{
+	return sources_known(c->sources, from);
+}
+
+uint32_t config_route_find(const struct config *c, struct bytes number, const struct routing_gateway *const **ret_list)
+{
+	return routes_find(c->routes, number, ret_list);
+}
