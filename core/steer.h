@@ -14,8 +14,6 @@
 
 #include <stdint.h>
 
-#include "sip/bytes.h"
-
 #define STEER_BUCKETS     4096
 #define STEER_MINTED_SIZE 32 /* characters of a Call-ID of ours */
 #define STEER_MARKER_SIZE 4
@@ -29,6 +27,15 @@ struct steer_key {
 	char marker[STEER_MARKER_SIZE];
 };
 
+/* The worker that owns a bucket: equal shares, consecutive buckets. */
+static inline unsigned steer_worker(unsigned bucket, unsigned workers)
+{
+	return bucket * workers / STEER_BUCKETS;
+}
+
+#ifndef __bpf__
+#include "sip/bytes.h"
+
 /* From the node's secret and name: two nodes that share a secret mint different markers. */
 void steer_key_init(struct steer_key *key, const uint8_t secret[static 32], const char *node);
 
@@ -38,10 +45,6 @@ unsigned steer_bucket(const struct steer_key *key, struct bytes call_id);
 /* The first STEER_PREFIX_SIZE characters of a Call-ID that leads to `bucket`; not terminated. */
 void steer_mint(const struct steer_key *key, unsigned bucket, char prefix[static STEER_PREFIX_SIZE]);
 
-/* The worker that owns a bucket: equal shares, consecutive buckets. */
-static inline unsigned steer_worker(unsigned bucket, unsigned workers)
-{
-	return bucket * workers / STEER_BUCKETS;
-}
+#endif
 
 #endif

@@ -105,6 +105,15 @@ static int make_mailboxes(struct crew *c)
 	return 0;
 }
 
+unsigned crew_usable_cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) == 0)
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
+}
+
 /* The i-th of the cores this process may use, over and over. */
 static int usable_core(unsigned i)
 {

@@ -14,6 +14,9 @@
 
 struct crew;
 
+/* Cores this process may use; at least 1. */
+unsigned crew_usable_cores(void);
+
 struct crew_settings { /* everything is borrowed until crew_stop() */
 	const struct config *config;
 	const struct listeners *listeners;

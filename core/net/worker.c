@@ -112,6 +112,14 @@ static bool edge_cdr_room(void *context)
 	return cdr_queue_free(queue) >= w->settings->cdr_queue_bytes / 2;
 }
 
+static void edge_relayed(void *context, uint64_t in_ns)
+{
+	struct worker *w = context;
+
+	if (w->relayed_count < WORKER_RELAYED_MAX)
+		w->relayed_ns[w->relayed_count++] = in_ns;
+}
+
 static void edge_log(void *context, int level, const char *line)
 {
 	struct worker *w = context;
@@ -229,6 +237,14 @@ static void count_datagrams(struct worker *w, unsigned received)
 	stat_set(&w->stats->datagrams_lost, w->uring.lost);
 }
 
+/* The submission that has just ended carried them out. */
+static void measure_relayed(struct worker *w, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < w->relayed_count; i++)
+		histogram_add(&w->stats->relay_us, (now_ns - w->relayed_ns[i]) / 1000);
+	w->relayed_count = 0;
+}
+
 static void publish(struct worker *w, uint64_t now_ns)
 {
 	uint64_t busy_ns = 0, period_ns = 0;
@@ -290,6 +306,7 @@ static void turn(struct worker *w)
 	uint64_t end_ns = clock_read_ns(CLOCK_MONOTONIC);
 	w->busy_now_ns += end_ns - begin_ns;
 	histogram_add(&w->stats->loop_us, (end_ns - begin_ns) / 1000);
+	measure_relayed(w, end_ns);
 	if (end_ns >= w->publish_ns)
 		publish(w, end_ns);
 	if (!completed && !left && !w->more && !w->running)
@@ -317,8 +334,18 @@ static int make_shard(struct worker *w)
 {
 	struct shard_settings settings = {
 		.config = w->settings->config,
-		.edge = { w, edge_lend, edge_send, edge_unlend, edge_hand_over, edge_post, edge_cdr, edge_cdr_room,
-			  edge_log },
+		.edge = {
+			.context = w,
+			.lend = edge_lend,
+			.send = edge_send,
+			.unlend = edge_unlend,
+			.hand_over = edge_hand_over,
+			.post = edge_post,
+			.cdr = edge_cdr,
+			.cdr_room = edge_cdr_room,
+			.relayed = edge_relayed,
+			.log = edge_log,
+		},
 		.stats = w->stats,
 		.secret = w->settings->secret,
 		.shard = (uint16_t)w->index,

@@ -17,8 +17,9 @@
 #include "core/net/uring.h"
 #include "core/shard.h"
 
-#define WORKER_BUSY_SLOTS 10 /* loop_busy_ratio covers so many periods of WORKER_PUBLISH_NS */
-#define WORKER_PUBLISH_NS UINT64_C(100000000)
+#define WORKER_BUSY_SLOTS  10  /* loop_busy_ratio covers so many periods of WORKER_PUBLISH_NS */
+#define WORKER_RELAYED_MAX 512 /* INVITEs of one turn whose way through is measured */
+#define WORKER_PUBLISH_NS  UINT64_C(100000000)
 
 /* Commands that threads pass on: any number of givers, one taker, first in first out. */
 struct command_list {
@@ -62,6 +63,8 @@ struct worker {
 	uint64_t busy_now_ns, period_from_ns;
 	unsigned busy_slot;
 	struct log_site log_site;
+	unsigned relayed_count;
+	uint64_t relayed_ns[WORKER_RELAYED_MAX]; /* when the INVITEs that go out in this turn came in */
 };
 
 /* The thread's function; `worker` is a struct worker. */

@@ -1,0 +1,424 @@
+/* The node: puts data directory, sockets, steering, billing, control socket and workers together, waits for signals and
+ * for the control socket, and takes everything apart again.
+ *
+ * Start: what can fail without harm first, the workers (and with them the first call) last.  Stop: shards refuse new
+ * calls and end the live ones, workers end, then the control socket, then the billing thread has written every record.
+ */
+#include "core/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "billing/queue.h"
+#include "billing/writer.h"
+#include "core/control/control.h"
+#include "core/data_dir.h"
+#include "core/log.h"
+#include "core/net/clock.h"
+#include "core/net/crew.h"
+#include "core/net/listener.h"
+#include "core/net/steer_bpf.h"
+#include "core/node_run.h"
+#include "core/steer.h"
+
+#define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
+#define STOP_WRITE_MS       1000                 /* for a store that fails; one that works is waited for */
+#define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
+#define CDR_QUEUE_BYTES_MAX (128u * 1024 * 1024)
+#define CDR_BYTES_PER_CALL  256 /* of a shard's limit: a quarter of its calls may end in one burst */
+
+struct node {
+	const struct config *config;
+	struct data_dir data;
+	unsigned workers;
+	bool bpf;
+	bool stopping;
+	uint64_t stop_by_ns;
+	uint64_t started_ns;
+	int64_t started_us;
+	char database[4096 + 8];
+	struct shard_stats *stats; /* one a worker */
+	struct cdr_queue **cdr_queues;
+	size_t cdr_queue_bytes, cdr_memory_bytes;
+	struct listeners *listeners;
+	struct billing_writer *writer;
+	struct control *control;
+	struct crew *crew;
+	struct command *stop_commands; /* one a worker */
+	int signal_fd;
+};
+
+/* core/node.h */
+
+const struct config *node_config(const struct node *n)
+{
+	return n->config;
+}
+
+unsigned node_shard_count(const struct node *n)
+{
+	return n->workers;
+}
+
+uint16_t node_boot(const struct node *n)
+{
+	return n->data.boot;
+}
+
+int64_t node_started_us(const struct node *n)
+{
+	return n->started_us;
+}
+
+uint64_t node_uptime_s(const struct node *n)
+{
+	return (clock_read_ns(CLOCK_MONOTONIC) - n->started_ns) / 1000000000;
+}
+
+bool node_steering_by_bpf(const struct node *n)
+{
+	return n->bpf;
+}
+
+bool node_stopping(const struct node *n)
+{
+	return n->stopping;
+}
+
+const char *node_database_path(const struct node *n)
+{
+	return n->database;
+}
+
+void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats)
+{
+	static_assert(sizeof *ret_stats % sizeof(uint64_t) == 0, "nothing but counters");
+	const uint64_t *from = (const uint64_t *)&n->stats[shard];
+	uint64_t *to = (uint64_t *)ret_stats;
+
+	for (size_t i = 0; i < sizeof *ret_stats / sizeof *to; i++)
+		to[i] = stat_get(&from[i]);
+	ret_stats->cdr_written = billing_writer_written(n->writer, shard);
+}
+
+void node_submit(struct node *n, unsigned shard, struct command *command)
+{
+	crew_submit(n->crew, shard, command);
+}
+
+int node_completion_fd(const struct node *n)
+{
+	return crew_completion_fd(n->crew);
+}
+
+struct command *node_completed(struct node *n)
+{
+	struct command *command;
+
+	do
+		command = crew_completed(n->crew);
+	while (command && command->owner == n); /* a stop command of ours */
+	return command;
+}
+
+void node_stop(struct node *n)
+{
+	if (n->stopping)
+		return;
+	n->stopping = true;
+	n->stop_by_ns = clock_read_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS;
+	for (unsigned i = 0; i < n->workers; i++) {
+		n->stop_commands[i] = (struct command){ .kind = COMMAND_STOP, .owner = n };
+		node_submit(n, i, &n->stop_commands[i]);
+	}
+	log_line(LOG_NOTICE, "event=stopping");
+}
+
+/* Start. */
+
+static int open_signals(struct node *n)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	n->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return n->signal_fd < 0 ? -errno : 0;
+}
+
+static size_t power_of_two_from(size_t size)
+{
+	size_t power = 1;
+
+	while (power < size)
+		power *= 2;
+	return power;
+}
+
+static uint32_t calls_max_of_shard(const struct node *n)
+{
+	return (n->config->calls_max + n->workers - 1) / n->workers;
+}
+
+static int make_memory(struct node *n)
+{
+	size_t size = power_of_two_from((size_t)calls_max_of_shard(n) * CDR_BYTES_PER_CALL);
+
+	if (size < CDR_QUEUE_BYTES_MIN)
+		size = CDR_QUEUE_BYTES_MIN;
+	if (size > CDR_QUEUE_BYTES_MAX)
+		size = CDR_QUEUE_BYTES_MAX;
+	n->cdr_queue_bytes = size;
+	n->cdr_memory_bytes = size + cdr_queue_header_bytes();
+	n->stats = calloc(n->workers, sizeof *n->stats);
+	n->cdr_queues = calloc(n->workers, sizeof(struct cdr_queue *));
+	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
+	if (!n->stats || !n->cdr_queues || !n->stop_commands)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n->workers; i++) {
+		void *memory = mmap(NULL, n->cdr_memory_bytes, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (memory == MAP_FAILED)
+			return -errno;
+		n->cdr_queues[i] = cdr_queue_init(memory, n->cdr_memory_bytes);
+	}
+	return 0;
+}
+
+static int attach_bpf(struct node *n, char error[static 256])
+{
+	struct steer_key key;
+	struct steer_bpf *steer;
+
+	steer_key_init(&key, n->data.secret, n->config->node);
+	int r = steer_bpf_load(&key, n->workers, &steer, error);
+	explicit_bzero(&key, sizeof key);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; r == 0 && i < listeners_count(n->listeners); i++)
+		r = steer_bpf_attach(steer, listeners_of(n->listeners, 0)[i], error);
+	steer_bpf_free(steer);
+	return r;
+}
+
+/* Both ways give the same result; without the program the workers pass datagrams on. */
+static int open_steering(struct node *n, char error[static 256])
+{
+	enum steering steering = n->config->steering;
+
+	if (steering == STEERING_MAILBOX || (steering == STEERING_AUTO && n->workers == 1))
+		return 0;
+	int r = attach_bpf(n, error);
+	n->bpf = r == 0;
+	if (r < 0 && steering == STEERING_BPF)
+		return r;
+	if (r < 0)
+		log_printf(LOG_NOTICE, "event=steering by=mailbox reason=\"%s\"", error);
+	return 0;
+}
+
+static int open_crew(struct node *n, char error[static 256])
+{
+	const struct crew_settings settings = {
+		.config = n->config,
+		.listeners = n->listeners,
+		.workers = n->workers,
+		.secret = n->data.secret,
+		.boot = n->data.boot,
+		.calls_max = calls_max_of_shard(n),
+		.stats = n->stats,
+		.cdr_queues = n->cdr_queues,
+		.cdr_queue_bytes = n->cdr_queue_bytes,
+	};
+	return crew_start(&settings, &n->crew, error);
+}
+
+static void raise_memlock(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK,
+		  &unlimited); /* needed only by kernels that count ring memory; refused without rights */
+}
+
+static int start(struct node *n, char error[static 512])
+{
+	int r = data_dir_open(n->config->data_dir, &n->data, error);
+
+	if (r < 0)
+		return r;
+	snprintf(n->database, sizeof n->database, "%s/cdr.db", n->config->data_dir);
+	raise_memlock();
+	r = open_signals(n);
+	if (r == 0)
+		r = make_memory(n);
+	if (r < 0) {
+		snprintf(error, 512, "cannot start: %s", strerror(-r));
+		return r;
+	}
+	r = listeners_open(n->config, n->workers, &n->listeners, error);
+	if (r == 0)
+		r = open_steering(n, error);
+	if (r == 0)
+		r = billing_writer_start(n->database, n->cdr_queues, n->workers, log_line, &n->writer, error);
+	if (r == 0)
+		r = control_open(n, &n->control, error);
+	if (r == 0)
+		r = open_crew(n, error);
+	return r;
+}
+
+static void tell_started(const struct node *n)
+{
+	const struct config *config = n->config;
+
+	if (config->parameters.RW_SIP_MIN_SE < 90)
+		log_printf(LOG_WARNING,
+			   "event=laboratory_setting RW_SIP_MIN_SE=%u reason=\"RFC 4028 allows 90 or more\"",
+			   config->parameters.RW_SIP_MIN_SE);
+	for (uint32_t i = 0; i < config->listen_count; i++) {
+		char address[ADDRESS_TEXT_MAX];
+
+		address_write(&config->listens[i].address, address);
+		log_printf(LOG_NOTICE, "event=listening listen=\"%s\" transport=udp address=%s",
+			   config->listens[i].name, address);
+	}
+	log_printf(LOG_NOTICE,
+		   "event=started version=%s node=\"%s\" boot=%u workers=%u steering=%s max_calls=%u pid=%d",
+		   RW_VERSION, config->node, n->data.boot, n->workers, n->bpf ? "bpf" : "mailbox", config->calls_max,
+		   (int)getpid());
+}
+
+/* Run. */
+
+static void handle_signals(struct node *n)
+{
+	struct signalfd_siginfo info;
+
+	while (read(n->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		switch (info.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			if (n->stopping)
+				n->stop_by_ns = 0; /* asked twice: no more patience */
+			node_stop(n);
+			break;
+		case SIGHUP:
+			log_line(LOG_WARNING, "event=reload_refused "
+					      "reason=\"this version takes a new configuration only at its start\"");
+			break;
+		default:
+			break; /* SIGUSR1: stderr needs no reopening */
+		}
+	}
+}
+
+static void handle_completions(struct node *n)
+{
+	struct command *command;
+
+	while ((command = node_completed(n)))
+		control_command_done(n->control, command);
+}
+
+static bool stop_is_over(const struct node *n)
+{
+	if (!n->stopping)
+		return false;
+	if (crew_stopped(n->crew))
+		return true;
+	if (clock_read_ns(CLOCK_MONOTONIC) < n->stop_by_ns)
+		return false;
+	log_line(LOG_WARNING, "event=stop_not_awaited reason=\"calls were still ending\"");
+	return true;
+}
+
+static void serve(struct node *n)
+{
+	struct pollfd fds[] = {
+		{ .fd = n->signal_fd, .events = POLLIN },
+		{ .fd = node_completion_fd(n), .events = POLLIN },
+		{ .fd = control_fd(n->control), .events = POLLIN },
+	};
+
+	while (!stop_is_over(n)) {
+		if (poll(fds, 3, n->stopping ? 100 : -1) < 0)
+			continue;
+		if (fds[0].revents)
+			handle_signals(n);
+		if (fds[1].revents)
+			handle_completions(n);
+		if (fds[2].revents)
+			control_handle(n->control);
+	}
+}
+
+/* Stop, in whatever state the start left off. */
+
+static void close_billing(struct node *n)
+{
+	if (!n->writer)
+		return;
+	uint64_t left = billing_writer_stop(n->writer, STOP_WRITE_MS);
+	if (left > 0)
+		log_printf(LOG_ERROR, "event=cdrs_not_written count=%llu", (unsigned long long)left);
+}
+
+static void close_all(struct node *n)
+{
+	if (n->crew)
+		crew_stop(n->crew);
+	if (n->control)
+		control_close(n->control);
+	close_billing(n);
+	listeners_close(n->listeners);
+	for (unsigned i = 0; n->cdr_queues && i < n->workers; i++)
+		if (n->cdr_queues[i])
+			munmap(n->cdr_queues[i], n->cdr_memory_bytes);
+	if (n->signal_fd >= 0)
+		close(n->signal_fd);
+	data_dir_close(&n->data);
+	free(n->stop_commands);
+	free(n->cdr_queues);
+	free(n->stats);
+}
+
+int node_run(const struct config *config, char error[static 512])
+{
+	struct node n = {
+		.config = config,
+		.data = { .fd = -1, .lock_fd = -1 },
+		.workers = config->workers > 0 ? config->workers : crew_usable_cores(),
+		.started_ns = clock_read_ns(CLOCK_MONOTONIC),
+		.started_us = (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000),
+		.signal_fd = -1,
+	};
+
+	if (n.workers > CONFIG_WORKERS_MAX)
+		n.workers = CONFIG_WORKERS_MAX;
+	int r = start(&n, error);
+	if (r == 0) {
+		tell_started(&n);
+		serve(&n);
+	}
+	close_all(&n);
+	if (r == 0)
+		log_line(LOG_NOTICE, "event=stopped");
+	return r;
+}
