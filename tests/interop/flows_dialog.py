@@ -235,12 +235,37 @@ def request_lost_is_repeated(t):
 
 
 @scenario()
-def dialog_lost(t):
+def answer_repeated_while_a_reinvite_is_open(t):
+    """The callee repeats its 200 to the INVITE although a re-INVITE waits at it: the same ACK again."""
+    caller, callee = t.answered()
+    caller.send("INVITE", sdp(2, 40002))
+    relayed = callee.agent.expect("INVITE")
+    callee.reply(200, sdp(port=50000))
+    callee.agent.expect_repeat(callee.ack_received)
+    callee.answer(relayed, 200, sdp(2, 50002))
+    caller.ack(caller.agent.expect("200 INVITE"))
+    need(callee.agent.expect("ACK").cseq == relayed.cseq, "ACK to the re-INVITE")
+    t.hang_up(caller, callee)
+    t.cdr_answered()
+
+
+@scenario()
+def dialog_lost_481(t):
     """The callee answers 481 to an INFO: its dialog is gone, both legs end."""
+    dialog_lost(t, 481)
+
+
+@scenario()
+def dialog_lost_408(t):
+    """The callee answers 408 to an INFO: the same."""
+    dialog_lost(t, 408)
+
+
+def dialog_lost(t, code):
     caller, callee = t.answered()
     caller.send("INFO")
-    callee.answer(callee.agent.expect("INFO"), 481)
-    got = caller.agent.expect_all("481 INFO", "BYE")
+    callee.answer(callee.agent.expect("INFO"), code)
+    got = caller.agent.expect_all("%d INFO" % code, "BYE")
     caller.answer(got["BYE"], 200)
     bye = [m for m in callee.agent.collect(0.3) if m.kind == "BYE"]
     if bye:  # RFC 3261 12.2.1.2: a BYE is sent, though the peer may not know the dialog

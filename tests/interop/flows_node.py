@@ -34,6 +34,10 @@ def rwctl(t, *arguments, json_output=True):
 def operator_hangs_up(t):
     """rwctl hangup ends a live call with BYE on both legs."""
     caller, callee = t.answered()
+    caller.send("INFO")
+    info = callee.agent.expect("INFO")
+    callee.answer(info, 200)
+    caller.agent.expect("200 INFO")
     mine = t.switch.calls(gateway=t.name)
     need(len(mine) == 1, "calls.list shows %d calls", len(mine))
     row = mine[0]
@@ -44,7 +48,9 @@ def operator_hangs_up(t):
     shown, status = rwctl(t, "hangup", row["cdr_id"])
     need(status == 0, "rwctl hangup: exit status %d: %s", status, shown)
     for dialog in (caller, callee):
-        dialog.answer(dialog.agent.expect("BYE"), 200)
+        bye = dialog.agent.expect("BYE")
+        dialog.answer(bye, 200)
+    need(bye.cseq > info.cseq, "the BYE does not go on in leg B's CSeq: %d after %d", bye.cseq, info.cseq)
     t.cdr(end_reason="operator_hangup", end_side="switch", sip_code=200, answered=True, cdr_id=row["cdr_id"])
     shown, status = rwctl(t, "hangup", row["cdr_id"])
     need(status == 1, "hanging up a call that has ended: exit status %d", status)

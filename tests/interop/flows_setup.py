@@ -253,6 +253,23 @@ def cancel_before_any_provisional_then_answer(t):
 
 
 @scenario()
+def cancel_right_behind_the_invite(t):
+    """INVITE and CANCEL in one breath: no ghost call at the callee, whether it saw the INVITE or not."""
+    a, b = t.caller(), t.callee()
+    caller = a.invite(t.to, t.number, sdp())
+    caller.cancel()
+    caller.ack_failure(a.expect_all("200 CANCEL", "487 INVITE")["487 INVITE"])
+    invite = next((m for m in b.collect(0.4) if m.kind == "INVITE"), None)
+    if invite is not None:
+        callee = Dialog.incoming(b, invite)
+        callee.reply(180)
+        callee.answer(b.expect("CANCEL"), 200)
+        callee.reply(487)
+        b.expect("ACK")
+    t.cdr(**CANCELLED)
+
+
+@scenario()
 def cancel_is_answered_at_once_and_again(t):
     """A repeated CANCEL gets its 200 again; the 487 is repeated until its ACK."""
     caller, callee = t.ringing()

@@ -165,7 +165,8 @@ class Test:
         first.agent.expect("200 BYE")
 
     def cdr(self, **fields):
-        """Says that the scenario leaves a CDR, and what is in it.  A field may be a set of allowed values."""
+        """Says that the scenario leaves a CDR, and what is in it; in the order of the INVITEs.  A field may be a set of
+        allowed values."""
         self.expected.append(fields)
 
     def cdr_answered(self, side="caller", **fields):

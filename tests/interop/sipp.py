@@ -92,7 +92,7 @@ class Sipp:
         for path in (self.errors, self.messages):
             if os.path.exists(path):
                 with open(path, errors="replace") as text:
-                    lines += text.read().splitlines()[:120]
+                    lines += [line for line in text.read().splitlines() if line.strip()][:80]
         return ["%s: %s" % (self.name, line) for line in lines]
 
 

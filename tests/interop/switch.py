@@ -130,8 +130,7 @@ class Switch:
 
     def calls(self, **filters):
         """Rows of calls.list."""
-        result = self.call("calls.list", limit=1000, **filters)
-        return result["calls"] if isinstance(result, dict) else result
+        return self.call("calls.list", limit=1000, **filters)
 
     def wait_stats(self, names, timeout):
         """Waits until these gauges are 0; returns those that are not."""
@@ -146,14 +145,14 @@ class Switch:
     # CDRs
 
     def rows(self, where="1", arguments=()):
-        """Rows of the cdr table, oldest first."""
+        """Rows of the cdr table, in the order of their INVITEs."""
         path = os.path.join(self.data, "cdr.db")
         if not os.path.exists(path):
             return []
         database = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)
         try:
             database.row_factory = sqlite3.Row
-            query = "SELECT * FROM cdr WHERE %s ORDER BY cdr_id" % where
+            query = "SELECT * FROM cdr WHERE %s ORDER BY start_us, cdr_id" % where
             return [dict(row) for row in database.execute(query, arguments)]
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
