@@ -17,9 +17,11 @@ int control_open(struct node *node, struct control **ret_control, char error[sta
 /* Readable when control_handle() has work (an epoll instance). */
 int control_fd(const struct control *c);
 void control_handle(struct control *c);
-/* Takes a command that node_completed() returned and whose owner is the control socket. */
+/* Takes a command that node_completed() returned and whose owner is this control socket (command->owner
+ * is `c`; other users of node_submit() put something else there). */
 void control_command_done(struct control *c, struct command *command);
-/* Closes all connections and removes the socket. */
+/* Closes all connections and removes the socket.  Call it when no worker runs any more: commands that have not come
+ * back are freed, so nobody may touch them afterwards. */
 void control_close(struct control *c);
 
 #endif

@@ -1,0 +1,330 @@
+/* One row a method; then those that need nothing from the shards. */
+#include "core/control/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "billing/store.h"
+#include "core/control/internal.h"
+#include "core/control/text.h"
+
+#define ROWS_DEFAULT       100
+#define PREFIXES_SHOWN_MAX 100 /* a gateway may have a million; prefix_count says how many */
+
+static json_t *listening(const struct config *config)
+{
+	static const char *const transports[] = {
+		[TRANSPORT_UDP] = "udp", [TRANSPORT_TCP] = "tcp", [TRANSPORT_TLS] = "tls"
+	};
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < config->listen_count; i++) {
+		const struct listen_config *l = &config->listens[i];
+		char address[ADDRESS_TEXT_MAX];
+		address_write(&l->address, address);
+		json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", json_text_terminated(l->name),
+						      "transport", transports[l->transport], "address", address,
+						      "advertised", json_text_terminated(l->host_port)));
+	}
+	return list;
+}
+
+static void method_node_info(struct request *r)
+{
+	const struct node *node = r->control->node;
+	const struct config *config = node_config(node);
+	json_t *result = json_pack(
+		"{s:s, s:o, s:I, s:I, s:i, s:i, s:o, s:s, s:I, s:i, s:b, s:o, s:o, s:o}", "version", RW_VERSION, "node",
+		json_text_terminated(config->node), "uptime_s", (json_int_t)node_uptime_s(node), "started_us",
+		(json_int_t)node_started_us(node), "pid", (int)getpid(), "workers", (int)node_shard_count(node),
+		"listen", listening(config), "steering", node_steering_by_bpf(node) ? "bpf" : "mailbox", "max_calls",
+		(json_int_t)config->calls_max, "boot", (int)node_boot(node), "stopping", (int)node_stopping(node),
+		"configuration", json_text_terminated(config->path), "data_dir", json_text_terminated(config->data_dir),
+		"database", json_text_terminated(node_database_path(node)));
+	request_result(r, result);
+}
+
+static void method_node_stop(struct request *r)
+{
+	if (request_flag(r, "keep_calls")) {
+		request_error(r, RPC_UNAVAILABLE,
+			      "Keeping calls over a restart is not supported in this version; stop without keep_calls "
+			      "ends them with BYE.");
+		return;
+	}
+	node_stop(r->control->node);
+	request_result(r, json_pack("{s:b}", "stopping", 1));
+}
+
+static void method_config_show(struct request *r)
+{
+	const struct config *config = node_config(r->control->node);
+	char *text = config_text(config);
+	json_t *result = NULL;
+	if (text != NULL)
+		result = json_pack("{s:o, s:o}", "file", json_text_terminated(config->path), "text",
+				   json_text_terminated(text));
+	free(text);
+	request_result(r, result);
+}
+
+/* A value of the parameter as JSON has it: number, true/false, or the list as text. */
+static json_t *parameter_value(const struct parameters *p, int index)
+{
+	char text[PARAMETER_TEXT_MAX];
+	bool on = false;
+	parameter_text(p, index, text, sizeof text);
+	switch (parameter_infos[index].kind) {
+	case PARAMETER_U32:
+		return json_integer((json_int_t)strtoul(text, NULL, 0));
+	case PARAMETER_BOOL:
+		parameter_read_switch(text, &on);
+		return json_boolean(on);
+	case PARAMETER_WAITS:
+		break;
+	}
+	return json_text_terminated(text);
+}
+
+static void parameter_range(const struct parameter_info *info, char *text, size_t size)
+{
+	switch (info->kind) {
+	case PARAMETER_U32:
+		snprintf(text, size, "%u..%u", info->min, info->max);
+		break;
+	case PARAMETER_BOOL:
+		snprintf(text, size, "on/off");
+		break;
+	case PARAMETER_WAITS:
+		snprintf(text, size, "1 to %d waits of %g..%g", PARAMETER_WAITS_MAX, info->min / 1000.0,
+			 info->max / 1000.0);
+		break;
+	}
+}
+
+static json_t *parameter_row(const struct parameters *in_force, int index)
+{
+	const struct parameter_info *info = &parameter_infos[index];
+	struct parameters defaults;
+	parameters_defaults(&defaults);
+	char range[64];
+	parameter_range(info, range, sizeof range);
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:s}", "name", info->name, "value",
+			 parameter_value(in_force, index), "default", parameter_value(&defaults, index), "range", range,
+			 "unit", info->unit, "text", info->text);
+}
+
+static void method_parameters_get(struct request *r)
+{
+	const struct parameters *in_force = &node_config(r->control->node)->parameters;
+	const char *name = request_text(r, "name");
+	if (name[0] != '\0') {
+		int index = parameter_find(name);
+		if (index < 0)
+			request_error(r, RPC_INVALID_PARAMS, "There is no parameter '%.64s'.", name);
+		else
+			request_result(r, parameter_row(in_force, index));
+		return;
+	}
+	json_t *rows = json_array();
+	for (unsigned i = 0; i < parameter_count; i++)
+		json_array_append_new(rows, parameter_row(in_force, (int)i));
+	request_result(r, rows);
+}
+
+static void method_parameters_set(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	if (parameter_find(name) < 0)
+		request_error(r, RPC_INVALID_PARAMS, "There is no parameter '%.64s'.", name);
+	else
+		request_error(r, RPC_UNAVAILABLE,
+			      "Parameters are changed by the configuration file and a restart in this version; "
+			      "%.64s stays as it is.",
+			      name);
+}
+
+/* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:5060", "[2001:db8::]:5060/64". */
+static json_t *source_text(const struct source *s)
+{
+	char address[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX + 8];
+	if (s->address.port != 0)
+		address_write(&s->address, address);
+	else
+		address_write_host(&s->address, false, address);
+	unsigned bits = s->address.family == 4 ? 32 : 128;
+	if (s->prefix_length < bits)
+		snprintf(text, sizeof text, "%s/%u", address, (unsigned)s->prefix_length);
+	else
+		snprintf(text, sizeof text, "%s", address);
+	return json_string(text);
+}
+
+static json_t *mapping_row(const struct config *config, const struct mapping_gateway *g)
+{
+	json_t *addresses = json_array();
+	for (uint32_t i = 0; i < g->source_count; i++)
+		json_array_append_new(addresses, source_text(&g->sources[i]));
+	return json_pack("{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:b, s:I}", "name", json_text_terminated(g->name), "kind",
+			 "mapping", "addresses", addresses, "capacity", (json_int_t)g->capacity, "account",
+			 json_text_terminated(g->account), "callee_prefix", json_text_terminated(g->callee_prefix),
+			 "listen", json_text_terminated(config->listens[g->listener].name), "timer", (int)g->timer,
+			 "max_duration_s", (json_int_t)g->max_duration_s);
+}
+
+static json_t *routing_row(const struct config *config, const struct routing_gateway *g)
+{
+	char address[ADDRESS_TEXT_MAX];
+	address_write(&g->address, address);
+	json_t *prefixes = json_array();
+	for (uint32_t i = 0; i < g->prefix_count && i < PREFIXES_SHOWN_MAX; i++)
+		json_array_append_new(prefixes, json_text_terminated(g->prefixes[i]));
+	return json_pack("{s:o, s:s, s:[s], s:I, s:o, s:o, s:I, s:I, s:o, s:b, s:I}", "name",
+			 json_text_terminated(g->name), "kind", "routing", "addresses", address, "capacity",
+			 (json_int_t)g->capacity, "account", json_text_terminated(g->vendor_account), "prefixes",
+			 prefixes, "prefix_count", (json_int_t)g->prefix_count, "priority", (json_int_t)g->priority,
+			 "listen", json_text_terminated(config->listens[g->listener].name), "timer", (int)g->timer,
+			 "max_duration_s", (json_int_t)g->max_duration_s);
+}
+
+static void method_gateways_list(struct request *r)
+{
+	const struct config *config = node_config(r->control->node);
+	json_t *rows = json_array();
+	for (uint32_t i = 0; i < config->mapping_count; i++)
+		json_array_append_new(rows, mapping_row(config, &config->mappings[i]));
+	for (uint32_t i = 0; i < config->routing_count; i++)
+		json_array_append_new(rows, routing_row(config, &config->routings[i]));
+	request_result(r, rows);
+}
+
+static json_t *column(const struct cdr_value *v)
+{
+	switch (v->type) {
+	case CDR_COLUMN_INTEGER:
+		return json_integer(v->integer);
+	case CDR_COLUMN_JSON: {
+		json_t *value = json_loads(v->text, JSON_DECODE_ANY, NULL);
+		if (value != NULL)
+			return value;
+		break; /* shown as it stands */
+	}
+	case CDR_COLUMN_TEXT:
+		break;
+	}
+	return json_text_terminated(v->text);
+}
+
+static void add_cdr(void *context, const struct cdr_value *values, unsigned count)
+{
+	json_t *row = json_object();
+	for (unsigned i = 0; i < count; i++)
+		json_object_set_new(row, values[i].name, column(&values[i]));
+	json_array_append_new(context, row);
+}
+
+static void method_cdr_list(struct request *r)
+{
+	struct cdr_filter filter = {
+		.limit = (uint32_t)request_integer(r, "limit", ROWS_DEFAULT),
+		.since_us = request_integer(r, "since", 0),
+		.account = request_text(r, "account"),
+		.gateway = request_text(r, "gateway"),
+	};
+	char error[256] = "";
+	json_t *rows = json_array();
+	int result = cdr_store_list(node_database_path(r->control->node), &filter, add_cdr, rows, error);
+	if (result == 0 || result == -ENOENT) { /* no database: nothing was written yet */
+		request_result(r, rows);
+		return;
+	}
+	json_decref(rows);
+	request_error(r, RPC_STORE, "The CDR database cannot be read: %s.",
+		      error[0] != '\0' ? error : strerror(-result));
+}
+
+static void method_unavailable(struct request *r)
+{
+	request_error(r, RPC_UNAVAILABLE, "%s is not available in this version.", r->method->name);
+}
+
+static void method_config_reload(struct request *r)
+{
+	request_error(r, RPC_UNAVAILABLE,
+		      "config.reload is not available in this version: a changed configuration needs a restart.");
+}
+
+static const struct field calls_list_fields[] = {
+	{ .name = "limit", .kind = FIELD_INTEGER, .min = 1, .max = 10000 },
+	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	{ .name = "number", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	{ .name = "older_than_s", .kind = FIELD_INTEGER, .min = 0, .max = INT32_MAX },
+	{ .name = NULL },
+};
+
+static const struct field call_fields[] = {
+	{ .name = "call_id", .kind = FIELD_TEXT, .required = true, .min = 1, .max = 255 },
+	{ .name = NULL },
+};
+
+static const struct field cdr_list_fields[] = {
+	{ .name = "limit", .kind = FIELD_INTEGER, .min = 1, .max = 10000 },
+	{ .name = "since", .kind = FIELD_INTEGER, .min = 0, .max = INT64_MAX },
+	{ .name = "account", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	{ .name = NULL },
+};
+
+static const struct field parameters_get_fields[] = {
+	{ .name = "name", .kind = FIELD_TEXT, .min = 1, .max = 64 },
+	{ .name = NULL },
+};
+
+static const struct field parameters_set_fields[] = {
+	{ .name = "name", .kind = FIELD_TEXT, .required = true, .min = 1, .max = 64 },
+	{ .name = "value", .kind = FIELD_ANY, .required = true },
+	{ .name = NULL },
+};
+
+static const struct field node_stop_fields[] = {
+	{ .name = "keep_calls", .kind = FIELD_BOOL },
+	{ .name = NULL },
+};
+
+static const struct field node_drain_fields[] = {
+	{ .name = "timeout_s", .kind = FIELD_INTEGER, .min = 0, .max = INT32_MAX },
+	{ .name = NULL },
+};
+
+static const struct field log_level_fields[] = {
+	{ .name = "level", .kind = FIELD_ANY },
+	{ .name = NULL },
+};
+
+static const struct method methods[] = {
+	{ "node.info", method_node_info, NULL },
+	{ "node.stop", method_node_stop, node_stop_fields },
+	{ "node.drain", method_unavailable, node_drain_fields },
+	{ "stats", method_stats, NULL },
+	{ "stats.prometheus", method_stats_prometheus, NULL },
+	{ "calls.list", method_calls_list, calls_list_fields },
+	{ "calls.show", method_calls_show, call_fields },
+	{ "calls.hangup", method_calls_hangup, call_fields },
+	{ "config.show", method_config_show, NULL },
+	{ "config.reload", method_config_reload, NULL },
+	{ "parameters.get", method_parameters_get, parameters_get_fields },
+	{ "parameters.set", method_parameters_set, parameters_set_fields },
+	{ "gateways.list", method_gateways_list, NULL },
+	{ "cdr.list", method_cdr_list, cdr_list_fields },
+	{ "log.level", method_unavailable, log_level_fields },
+};
+
+const struct method *method_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+		if (strcmp(methods[i].name, name) == 0)
+			return &methods[i];
+	return NULL;
+}

@@ -1,0 +1,28 @@
+/* The methods of the control socket, by file: methods.c (the table, and all that the control thread answers by itself),
+ * statistics.c, calls.c (what the shards are asked). */
+#ifndef RW_CORE_CONTROL_METHODS_H
+#define RW_CORE_CONTROL_METHODS_H
+
+#include "core/control/rpc.h"
+
+struct calls_job;
+struct command;
+
+/* NULL: unknown. */
+const struct method *method_find(const char *name);
+
+void method_stats(struct request *r);
+void method_stats_prometheus(struct request *r);
+
+void method_calls_list(struct request *r);
+void method_calls_show(struct request *r);
+void method_calls_hangup(struct request *r);
+
+/* The request has gone; what the shards still bring is dropped. */
+void calls_job_forget(struct calls_job *job);
+/* A command has come back from its shard. */
+void calls_command_done(struct command *command);
+/* Frees all jobs of this control socket, done or not. */
+void calls_jobs_free(struct control *c);
+
+#endif

@@ -1,0 +1,164 @@
+/* The shards' statistics as JSON and as Prometheus text (exposition format 0.0.4).  Counters and gauges add up to the
+ * node's totals, histograms are merged, and the busy ratio is the mean. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/control/internal.h"
+#include "core/control/methods.h"
+#include "core/control/text.h"
+
+/* Kept in thousandths, shown as the ratio its name promises. */
+#define BUSY_RATIO_ONE 1000.0
+
+static const unsigned quantiles_permille[] = { 500, 990, 999 };
+static const char *const quantiles_text[] = { "0.5", "0.99", "0.999" };
+#define QUANTILES (sizeof quantiles_permille / sizeof quantiles_permille[0])
+
+/* All shards' statistics and, after them, the totals.  NULL: no memory. */
+static struct shard_stats *gather(const struct node *node)
+{
+	unsigned shards = node_shard_count(node);
+	struct shard_stats *all = calloc(shards + 1, sizeof *all);
+	if (all == NULL)
+		return NULL;
+	struct shard_stats *total = &all[shards];
+	for (unsigned i = 0; i < shards; i++) {
+		node_shard_stats(node, i, &all[i]);
+#define X(name, type, text) total->name += all[i].name;
+		SHARD_STATS(X)
+#undef X
+#define X(name, text) histogram_merge(&total->name, &all[i].name);
+		SHARD_HISTOGRAMS(X)
+#undef X
+	}
+	total->loop_busy_ratio /= shards > 0 ? shards : 1;
+	return all;
+}
+
+static json_t *histogram_object(const struct histogram *h)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)h->count, "sum", (json_int_t)h->sum,
+			 "p50", (json_int_t)histogram_quantile(h, 500), "p99", (json_int_t)histogram_quantile(h, 990),
+			 "p999", (json_int_t)histogram_quantile(h, 999), "max", (json_int_t)h->max);
+}
+
+static void add_figures(json_t *object, const struct shard_stats *s)
+{
+#define X(name, type, text) json_object_set_new(object, #name, json_integer((json_int_t)s->name));
+	SHARD_STATS(X)
+#undef X
+#define X(name, text) json_object_set_new(object, #name, histogram_object(&s->name));
+	SHARD_HISTOGRAMS(X)
+#undef X
+	json_object_set_new(object, "loop_busy_ratio", json_real((double)s->loop_busy_ratio / BUSY_RATIO_ONE));
+}
+
+void method_stats(struct request *r)
+{
+	unsigned count = node_shard_count(r->control->node);
+	struct shard_stats *all = gather(r->control->node);
+	json_t *result = NULL;
+	if (all != NULL) {
+		result = json_object();
+		add_figures(result, &all[count]);
+		json_t *shards = json_array();
+		for (unsigned i = 0; i < count; i++) {
+			json_t *shard = json_pack("{s:i}", "shard", (int)i);
+			add_figures(shard, &all[i]);
+			json_array_append_new(shards, shard);
+		}
+		json_object_set_new(result, "shards", shards);
+	}
+	free(all);
+	request_result(r, result);
+}
+
+/* A label's value: backslash, quote and line feed are escaped. */
+static void put_label(FILE *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\n')
+			fputs("\\n", out);
+		else if (*text == '\\' || *text == '"')
+			fprintf(out, "\\%c", *text);
+		else
+			putc(*text, out);
+	}
+}
+
+/* One sample up to its value; `quantile` and `suffix` may be "". */
+static void put_sample(FILE *out, const char *name, const char *suffix, const char *node, unsigned shard,
+		       const char *quantile)
+{
+	fprintf(out, "ringwheel_%s%s{node=\"", name, suffix);
+	put_label(out, node);
+	fprintf(out, "\",shard=\"%u\"", shard);
+	if (quantile[0] != '\0')
+		fprintf(out, ",quantile=\"%s\"", quantile);
+	fputs("} ", out);
+}
+
+static void put_head(FILE *out, const char *name, const char *type, const char *text)
+{
+	fprintf(out, "# HELP ringwheel_%s %s\n# TYPE ringwheel_%s %s\n", name, text, name, type);
+}
+
+static void put_summary(FILE *out, const char *name, const char *node, unsigned shard, const struct histogram *h)
+{
+	for (size_t i = 0; i < QUANTILES; i++) {
+		put_sample(out, name, "", node, shard, quantiles_text[i]);
+		fprintf(out, "%" PRIu64 "\n", histogram_quantile(h, quantiles_permille[i]));
+	}
+	put_sample(out, name, "", node, shard, "1");
+	fprintf(out, "%" PRIu64 "\n", h->max);
+	put_sample(out, name, "_sum", node, shard, "");
+	fprintf(out, "%" PRIu64 "\n", h->sum);
+	put_sample(out, name, "_count", node, shard, "");
+	fprintf(out, "%" PRIu64 "\n", h->count);
+}
+
+static void put_value(FILE *out, const char *name, uint64_t value)
+{
+	if (strcmp(name, "loop_busy_ratio") == 0)
+		fprintf(out, "%.3f\n", (double)value / BUSY_RATIO_ONE);
+	else
+		fprintf(out, "%" PRIu64 "\n", value);
+}
+
+static void put_all(FILE *out, const char *node, const struct shard_stats *all, unsigned count)
+{
+#define X(name, type, text)                                                                                            \
+	put_head(out, #name, #type, text);                                                                             \
+	for (unsigned i = 0; i < count; i++) {                                                                         \
+		put_sample(out, #name, "", node, i, "");                                                               \
+		put_value(out, #name, all[i].name);                                                                    \
+	}
+	SHARD_STATS(X)
+#undef X
+#define X(name, text)                                                                                                  \
+	put_head(out, #name, "summary", text);                                                                         \
+	for (unsigned i = 0; i < count; i++)                                                                           \
+		put_summary(out, #name, node, i, &all[i].name);
+	SHARD_HISTOGRAMS(X)
+#undef X
+}
+
+void method_stats_prometheus(struct request *r)
+{
+	const struct node *node = r->control->node;
+	struct shard_stats *all = gather(node);
+	char *text = NULL;
+	size_t size = 0;
+	json_t *result = NULL;
+	FILE *out = all != NULL ? open_memstream(&text, &size) : NULL;
+	if (out != NULL) {
+		put_all(out, node_config(node)->node, all, node_shard_count(node));
+		if (fclose(out) == 0)
+			result = json_pack("{s:o}", "text", json_text(text, size));
+	}
+	free(text);
+	free(all);
+	request_result(r, result);
+}

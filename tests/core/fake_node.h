@@ -1,0 +1,60 @@
+/* A node without workers: the functions of core/node.h over tables that a test fills in.  Commands come back at once,
+ * or, while `hold` is set, when the test lets them go.  With it, a control socket and a client of it in one thread. */
+#ifndef RW_TESTS_CORE_FAKE_NODE_H
+#define RW_TESTS_CORE_FAKE_NODE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/control/control.h"
+#include "core/node.h"
+
+#define FAKE_SHARDS    3
+#define FAKE_CALLS_MAX 200
+
+struct fake_call {
+	struct call_row row;
+	bool hung_up;
+};
+
+struct node {
+	struct config config;
+	struct shard_stats stats[FAKE_SHARDS];
+	struct fake_call calls[FAKE_CALLS_MAX];
+	unsigned call_count;
+	char database[256];
+	bool stopped;
+	bool hold;
+	struct command *held; /* given to a shard, not carried out yet */
+	struct command *done, *done_last;
+	unsigned submitted;
+	int completion_fd;
+	char directory[64]; /* of the socket and the database; removed in the end */
+	struct control *control;
+};
+
+struct node *fake_node_create(void);
+void fake_node_destroy(struct node *n);
+
+/* A call on a shard, with its numbers and names made from `index`. */
+struct call_row *fake_call_add(struct node *n, unsigned shard, unsigned index);
+/* Carries out what is held. */
+void fake_release(struct node *n);
+
+/* Turns the loop until nothing moves any more. */
+void fake_pump(struct node *n);
+
+/* A non-blocking client socket. */
+int fake_connect(struct node *n);
+/* Sends all of it, turning the loop when the socket is full; false: the peer has closed. */
+bool fake_send(struct node *n, int fd, const void *bytes, size_t size);
+/* The next line without its newline; NULL: the peer has closed, or has nothing to say.  The caller frees it. */
+char *fake_line(struct node *n, int fd);
+/* Whether the peer has closed and all was read. */
+bool fake_closed(struct node *n, int fd);
+
+/* One request on a connection of its own: the whole reply. */
+json_t *fake_ask(struct node *n, const char *request);
+
+#endif

@@ -1,0 +1,328 @@
+/* rwctl: asks a running switch over its control socket.  One row a command; an option is refused where it means
+ * nothing. Exit status: 0 done, 1 the reason is on stderr, 2 wrong usage. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/rwctl_client.h"
+#include "tools/rwctl_show.h"
+#include "tools/rwctl_top.h"
+
+#define SOCKET_DEFAULT "./data/ringwheel.sock"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Options that belong to some commands only: bits. */
+enum {
+	LIMIT = 1,
+	GATEWAY = 2,
+	NUMBER = 4,
+	OLDER_THAN = 8,
+	SINCE = 16,
+	ACCOUNT = 32,
+	CSV = 64,
+	KEEP_CALLS = 128,
+	TIMEOUT = 256,
+};
+
+struct verb {
+	const char *name;
+	const char *method; /* NULL: top */
+	show_fn *show;
+	unsigned options;
+	const char *operands[3]; /* the parameters they become */
+	int operands_min;
+	const char *usage, *text;
+};
+
+static const struct verb verbs[] = {
+	{ "info", "node.info", show_info, 0, { 0 }, 0, "info", "version, addresses, uptime" },
+	{ "stats", "stats", show_stats, 0, { 0 }, 0, "stats", "the node's statistics" },
+	{ "shards", "stats", show_shards, 0, { 0 }, 0, "shards", "a row for each worker" },
+	{ "top", NULL, NULL, 0, { 0 }, 0, "top", "the same live, once a second; q ends it" },
+	{ "calls",
+	  "calls.list",
+	  show_calls,
+	  LIMIT | GATEWAY | NUMBER | OLDER_THAN,
+	  { 0 },
+	  0,
+	  "calls [--limit N] [--gateway NAME] [--number PREFIX] [--older-than TIME]",
+	  "calls that are up or being set up" },
+	{ "call", "calls.show", show_call, 0, { "call_id" }, 1, "call ID", "one call, by cdr_id or SIP Call-ID" },
+	{ "hangup", "calls.hangup", show_hangup, 0, { "call_id" }, 1, "hangup ID", "end one call" },
+	{ "reload", "config.reload", show_done, 0, { 0 }, 0, "reload", "read the configuration again" },
+	{ "param",
+	  "parameters.get",
+	  show_parameters,
+	  0,
+	  { "name", "value" },
+	  0,
+	  "param [NAME [VALUE]]",
+	  "show parameters, or set one" },
+	{ "gateways", "gateways.list", show_gateways, 0, { 0 }, 0, "gateways", "mapping and routing gateways" },
+	{ "cdr",
+	  "cdr.list",
+	  show_cdrs,
+	  LIMIT | SINCE | ACCOUNT | GATEWAY | CSV,
+	  { 0 },
+	  0,
+	  "cdr [--limit N] [--since TIME] [--account NAME] [--gateway NAME] [--csv]",
+	  "call records, newest first" },
+	{ "drain",
+	  "node.drain",
+	  show_done,
+	  TIMEOUT,
+	  { 0 },
+	  0,
+	  "drain [--timeout TIME]",
+	  "take no new calls and end when the last has gone" },
+	{ "stop", "node.stop", show_stop, KEEP_CALLS, { 0 }, 0, "stop [--keep-calls]", "end all calls and stop" },
+};
+
+enum { OPTION_FIRST = 256, OPTION_JSON, OPTION_BITS };
+
+/* Values of the command's own options are OPTION_BITS plus their bit. */
+static const struct option options[] = {
+	{ "socket", required_argument, NULL, 's' },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "help", no_argument, NULL, 'h' },
+	{ "limit", required_argument, NULL, OPTION_BITS + LIMIT },
+	{ "gateway", required_argument, NULL, OPTION_BITS + GATEWAY },
+	{ "number", required_argument, NULL, OPTION_BITS + NUMBER },
+	{ "older-than", required_argument, NULL, OPTION_BITS + OLDER_THAN },
+	{ "since", required_argument, NULL, OPTION_BITS + SINCE },
+	{ "account", required_argument, NULL, OPTION_BITS + ACCOUNT },
+	{ "csv", no_argument, NULL, OPTION_BITS + CSV },
+	{ "keep-calls", no_argument, NULL, OPTION_BITS + KEEP_CALLS },
+	{ "timeout", required_argument, NULL, OPTION_BITS + TIMEOUT },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void help(FILE *out)
+{
+	fputs("usage: rwctl [-s SOCKET] [--json] COMMAND\n\n", out);
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		bool wide = strlen(verbs[i].usage) > 22;
+		fprintf(out, "  %-23s%s%s%s\n", verbs[i].usage, wide ? "\n" : "",
+			wide ? "                         " : "", verbs[i].text);
+	}
+	fputs("\n  -s, --socket SOCKET    control socket (" SOCKET_DEFAULT ")\n"
+	      "      --json             print the result as JSON\n"
+	      "  -h, --help             this text\n\n"
+	      "TIME is a number of seconds, or of another unit: 90, 90s, 15m, 2h, 7d.  --since takes such a time ago,\n"
+	      "a local time like \"2030-01-31 18:00\" or \"2030-01-31\", or microseconds since 1970 (16 digits).\n",
+	      out);
+}
+
+static int usage_error(const char *what, const char *which)
+{
+	fprintf(stderr, "rwctl: %s%s; rwctl --help shows what there is\n", what, which);
+	return EXIT_USAGE;
+}
+
+static bool read_integer(const char *text, json_int_t *ret_value, const char **ret_end)
+{
+	char *end;
+	errno = 0;
+	long long value = strtoll(text, &end, 10);
+	*ret_value = value;
+	*ret_end = end;
+	return text[0] >= '0' && text[0] <= '9' && errno == 0;
+}
+
+static bool read_span_s(const char *text, json_int_t *ret_s)
+{
+	static const struct {
+		char unit;
+		json_int_t s;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	json_int_t value;
+	const char *end;
+	if (!read_integer(text, &value, &end) || value > INT32_MAX)
+		return false;
+	json_int_t factor = end[0] == '\0' ? 1 : 0;
+	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+		if (end[0] == units[i].unit && end[1] == '\0')
+			factor = units[i].s;
+	*ret_s = value * factor;
+	return factor != 0;
+}
+
+static bool read_moment_us(const char *text, json_int_t *ret_us)
+{
+	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
+					     "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct tm local = { .tm_isdst = -1 };
+		const char *end = strptime(text, forms[i], &local);
+		if (end == NULL || *end != '\0')
+			continue;
+		*ret_us = (json_int_t)mktime(&local) * 1000000;
+		return true;
+	}
+	const char *end;
+	if (strlen(text) >= 14)
+		return read_integer(text, ret_us, &end) && *end == '\0';
+	json_int_t ago_s;
+	if (!read_span_s(text, &ago_s))
+		return false;
+	*ret_us = ((json_int_t)time(NULL) - ago_s) * 1000000;
+	return *ret_us >= 0;
+}
+
+/* One option as the parameter it becomes.  NULL: the value cannot be read, or is no UTF-8. */
+static json_t *option_value(unsigned option, const char *text, const char **ret_name)
+{
+	json_int_t value = 0;
+	const char *end;
+	switch (option) {
+	case LIMIT:
+		*ret_name = "limit";
+		return read_integer(text, &value, &end) && *end == '\0' ? json_integer(value) : NULL;
+	case GATEWAY:
+		*ret_name = "gateway";
+		return json_string(text);
+	case NUMBER:
+		*ret_name = "number";
+		return json_string(text);
+	case ACCOUNT:
+		*ret_name = "account";
+		return json_string(text);
+	case OLDER_THAN:
+		*ret_name = "older_than_s";
+		return read_span_s(text, &value) ? json_integer(value) : NULL;
+	case TIMEOUT:
+		*ret_name = "timeout_s";
+		return read_span_s(text, &value) ? json_integer(value) : NULL;
+	case SINCE:
+		*ret_name = "since";
+		return read_moment_us(text, &value) ? json_integer(value) : NULL;
+	case KEEP_CALLS:
+		*ret_name = "keep_calls";
+		return json_true();
+	default:
+		*ret_name = "";
+		return NULL;
+	}
+}
+
+struct order {
+	const char *socket;
+	bool json;
+	unsigned options; /* that were given */
+	json_t *params;
+	const struct verb *verb;
+	const char *method;
+	show_fn *show;
+};
+
+/* -1: go on; else the exit status. */
+static int read_options(struct order *o, int argc, char **argv)
+{
+	int option;
+	while ((option = getopt_long(argc, argv, "s:h", options, NULL)) != -1) {
+		if (option == 's') {
+			o->socket = optarg;
+		} else if (option == OPTION_JSON) {
+			o->json = true;
+		} else if (option == 'h') {
+			help(stdout);
+			return EXIT_SUCCESS;
+		} else if (option == '?') {
+			return usage_error("wrong usage", "");
+		} else {
+			const char *name = "";
+			unsigned bit = (unsigned)(option - OPTION_BITS);
+			o->options |= bit;
+			if (bit == CSV)
+				continue;
+			json_t *value = option_value(bit, optarg, &name);
+			if (value == NULL)
+				return usage_error("cannot understand the value ", optarg);
+			json_object_set_new(o->params, name, value);
+		}
+	}
+	return -1;
+}
+
+static int read_command(struct order *o, int argc, char **argv)
+{
+	if (argc == 0)
+		return usage_error("no command was given", "");
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(verbs[i].name, argv[0]) == 0)
+			o->verb = &verbs[i];
+	if (o->verb == NULL)
+		return usage_error("there is no command ", argv[0]);
+	for (const struct option *known = options; known->name != NULL; known++)
+		if (known->val > OPTION_BITS &&
+		    (o->options & (unsigned)(known->val - OPTION_BITS) & ~o->verb->options) != 0)
+			return usage_error("this command has no option --", known->name);
+	int operands = 0;
+	for (; operands < argc - 1; operands++) {
+		const char *name = operands < 3 ? o->verb->operands[operands] : NULL;
+		json_t *value = name != NULL ? json_string(argv[operands + 1]) : NULL;
+		if (value == NULL)
+			return usage_error("cannot understand ", argv[operands + 1]);
+		json_object_set_new(o->params, name, value);
+	}
+	if (operands < o->verb->operands_min)
+		return usage_error("this command needs more: rwctl ", o->verb->usage);
+	o->method = o->verb->method;
+	o->show = o->options & CSV ? show_cdrs_csv : o->verb->show;
+	if (o->method != NULL && strcmp(o->method, "parameters.get") == 0 && operands == 2) {
+		o->method = "parameters.set";
+		o->show = show_done;
+	}
+	return -1;
+}
+
+static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE])
+{
+	struct client *c;
+	if (client_open(o->socket, &c, error) < 0)
+		return false;
+	bool good;
+	if (o->method == NULL) {
+		good = top_run(c, o->json, error);
+	} else {
+		json_t *result = client_call(c, o->method, json_incref(o->params), error);
+		good = result != NULL;
+		if (good && o->json) {
+			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+			putchar('\n');
+		} else if (good) {
+			o->show(result, stdout);
+		}
+		json_decref(result);
+	}
+	client_close(c);
+	if (good && (fflush(stdout) != 0 || ferror(stdout))) {
+		snprintf(error, CLIENT_ERROR_SIZE, "cannot write the answer: %s", strerror(errno));
+		good = false;
+	}
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	struct order order = { .socket = SOCKET_DEFAULT, .params = json_object() };
+	char error[CLIENT_ERROR_SIZE] = "no memory";
+	int status = read_options(&order, argc, argv);
+	if (status < 0)
+		status = read_command(&order, argc - optind, argv + optind);
+	if (status < 0) {
+		status = EXIT_SUCCESS;
+		if (!carry_out(&order, error)) {
+			fprintf(stderr, "rwctl: %s\n", error);
+			status = EXIT_FAILED;
+		}
+	}
+	json_decref(order.params);
+	return status;
+}
