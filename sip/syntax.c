@@ -271,6 +271,11 @@ bool sip_read_name_address(struct bytes element, struct sip_name_address *ret_ad
 	return sip_judge_name_address(element, ret_address) == SIP_READ_OK;
 }
 
+static bool is_hex(char c)
+{
+	return sip_is(c, SIP_C_DIGIT) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
 /* A host name, an IPv4 address, or an IPv6 reference in brackets.  Returns what follows it, NULL if it is none. */
 static const char *read_host(const char *at, const char *end, struct bytes *ret_host)
 {
@@ -278,8 +283,7 @@ static const char *read_host(const char *at, const char *end, struct bytes *ret_
 
 	if (at < end && *at == '[') {
 		for (stop = at + 1; stop < end && *stop != ']'; stop++)
-			if (!sip_is(*stop, SIP_C_DIGIT) && *stop != ':' && *stop != '.' &&
-			    !((*stop | 0x20) >= 'a' && (*stop | 0x20) <= 'f'))
+			if (!is_hex(*stop) && *stop != ':' && *stop != '.')
 				return NULL;
 		if (stop == end || stop == at + 1)
 			return NULL;
@@ -305,10 +309,33 @@ static const char *read_port(const char *at, const char *end, uint16_t *ret_port
 	return stop;
 }
 
-static bool all_uri(const char *at, const char *end)
+/* Whether these are characters of a URI, every '%' beginning an escape.  Where there is an escape, none of `illegal`
+ * may stand: peers that do not know the difference may write such characters as they are, those that do write both
+ * ways. */
+static bool all_uri(const char *at, const char *end, struct bytes illegal)
 {
-	return sip_skip(at, end, SIP_C_URI) == end;
+	const char *start = at;
+	bool escapes = false;
+
+	for (; at < end && sip_is(*at, SIP_C_URI); at++) {
+		if (*at != '%')
+			continue;
+		escapes = true;
+		if (end - at < 3 || !is_hex(at[1]) || !is_hex(at[2]))
+			return false;
+	}
+	if (at < end)
+		return false;
+	for (at = start; escapes && at < end; at++)
+		if (memchr(illegal.at, *at, illegal.size))
+			return false;
+	return true;
 }
+
+static const struct bytes user_illegal = BYTES("#[\\]^`{|}");
+static const struct bytes password_illegal = BYTES("#/:;?[\\]^`{|}");
+static const struct bytes parameters_illegal = BYTES("\\^|");
+static const struct bytes other_illegal = BYTES("$&+,;=@[\\]^`{|}"); /* of a scheme that is not ours to read */
 
 /* What follows "sip:" or "sips:".  The one '@' of a SIP URI ends its user part: elsewhere it must be escaped. */
 static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
@@ -318,9 +345,10 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	if (user_end) {
 		const char *colon = memchr(at, ':', (size_t)(user_end - at));
 
-		if (colon == at || !all_uri(at, user_end))
-			return false;
 		uri->user = sip_between(at, colon ? colon : user_end);
+		if (colon == at || !all_uri(at, uri->user.at + uri->user.size, user_illegal) ||
+		    (colon && !all_uri(colon + 1, user_end, password_illegal)))
+			return false;
 		at = user_end + 1;
 		if (memchr(at, '@', (size_t)(end - at)))
 			return false;
@@ -328,7 +356,7 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	at = read_host(at, end, &uri->host);
 	if (at && at < end && *at == ':')
 		at = read_port(at + 1, end, &uri->port);
-	if (!at || !all_uri(at, end))
+	if (!at || !all_uri(at, end, parameters_illegal))
 		return false;
 	if (at < end && *at == ';') {
 		const char *question = memchr(at, '?', (size_t)(end - at));
@@ -356,7 +384,7 @@ bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
 	if (uri.is_sip) {
 		if (!read_sip_uri(colon + 1, end, &uri))
 			return false;
-	} else if (colon + 1 == end || !all_uri(colon + 1, end)) {
+	} else if (colon + 1 == end || !all_uri(colon + 1, end, other_illegal)) {
 		return false;
 	} else if (bytes_equal_nocase(uri.scheme, BYTES("tel"))) {
 		const char *semicolon = memchr(colon, ';', (size_t)(end - colon));
