@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What the kernel may keep for a socket that its worker has no time for: about a tenth of a second at full rate.  More
  * would only be answered too late. */
 enum { SOCKET_BUFFER_BYTES = 16 * 1024 * 1024 };
+
+enum { IN_USE_TRIES = 20, IN_USE_PAUSE_NS = 50000000 };
 
 struct listeners {
 	unsigned count, workers;
@@ -70,7 +73,7 @@ static int open_one(const struct listen_config *listen, uint32_t tos, int *ret_f
 }
 
 /* SO_REUSEPORT would let a second switch of the same user join our group unseen: a socket without it tells. */
-static int check_unused(const struct listen_config *listen)
+static int try_alone(const struct listen_config *listen)
 {
 	struct sockaddr_storage sa;
 	unsigned size = address_to_sockaddr(&listen->address, &sa);
@@ -82,6 +85,20 @@ static int check_unused(const struct listen_config *listen)
 	if (r == 0 && bind(fd, (const struct sockaddr *)&sa, size) < 0)
 		r = -errno;
 	close(fd);
+	return r;
+}
+
+/* The kernel may hold the sockets of a switch that was killed a moment ago (its ring is taken apart in the background).
+ */
+static int check_unused(const struct listen_config *listen)
+{
+	const struct timespec pause = { .tv_nsec = IN_USE_PAUSE_NS };
+	int r = try_alone(listen);
+
+	for (unsigned tries = 0; r == -EADDRINUSE && tries < IN_USE_TRIES; tries++) {
+		nanosleep(&pause, NULL);
+		r = try_alone(listen);
+	}
 	return r;
 }
 

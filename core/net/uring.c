@@ -187,8 +187,23 @@ int uring_open(struct uring *u, const int *sockets, unsigned socket_count, int w
 	return 0;
 }
 
+/* The kernel takes a ring apart some time after its descriptor was closed, and keeps the sockets, with their port,
+ * until then: so what still receives is ended first, and the sockets are given back. */
+static void give_back_sockets(struct uring *u)
+{
+	struct io_uring_sync_cancel_reg all = {
+		.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+		.timeout = { .tv_sec = 1 },
+	};
+
+	io_uring_register_sync_cancel(&u->ring, &all);
+	io_uring_submit_and_get_events(&u->ring);
+	io_uring_unregister_files(&u->ring);
+}
+
 void uring_close(struct uring *u)
 {
+	give_back_sockets(u);
 	io_uring_queue_exit(&u->ring);
 	if (u->memory)
 		munmap(u->memory, BUFFER_RING_BYTES + BUFFERS * BUFFER_BYTES + SENDBUF_BYTES);
