@@ -43,6 +43,10 @@ struct edge {
 	/* Whether the queue has room for the records of the calls that are up and some more: else no new calls. */
 	bool (*cdr_room)(void *context);
 
+	/* The INVITE of a call that came in at `in_ns` goes out with the datagrams being sent now: the edge, which has
+	 * a clock, puts the difference into the histogram relay_us.  NULL: not measured. */
+	void (*relayed)(void *context, uint64_t in_ns);
+
 	/* One event, key=value, no newline. */
 	void (*log)(void *context, int level, const char *line);
 };

@@ -1,0 +1,282 @@
+#include "core/call/attempt.h"
+
+#include <assert.h>
+
+#include "core/call/admission.h"
+#include "core/call/body.h"
+#include "core/call/ending.h"
+#include "core/call/exchange.h"
+#include "core/call/late.h"
+#include "core/call/leg.h"
+#include "core/call/reply.h"
+#include "core/call/setup.h"
+#include "sip/pack.h"
+
+/* ---- waiting on the RG: the newest state's timer runs its full time ---- */
+
+static uint32_t wait_s(const struct shard *s, const struct attempt *attempt, enum attempt_waiting waiting)
+{
+	const struct parameters *p = &s->config->parameters;
+	const struct routing_gateway *rg = attempt->routing;
+	switch (waiting) {
+	case WAIT_INVITE:
+		return rg->timeout_invite_s ? rg->timeout_invite_s : p->SS_SIP_TIMEOUT_INVITE;
+	case WAIT_TRYING:
+		return rg->timeout_trying_s ? rg->timeout_trying_s : p->SS_SIP_TIMEOUT_TRYING;
+	case WAIT_PROGRESS:
+		return rg->timeout_session_progress_s ? rg->timeout_session_progress_s
+						      : p->SS_SIP_TIMEOUT_SESSION_PROGRESS;
+	case WAIT_PROGRESS_SDP:
+		return rg->timeout_session_progress_sdp_s ? rg->timeout_session_progress_sdp_s
+							  : p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP;
+	case WAIT_RINGING:
+		break;
+	}
+	return rg->timeout_ringing_s ? rg->timeout_ringing_s : p->SS_SIP_TIMEOUT_RINGING;
+}
+
+static void wait_for(struct shard *s, struct attempt *attempt, enum attempt_waiting waiting)
+{
+	attempt->waiting = (uint8_t)waiting;
+	wheel_arm(&s->wheel, &attempt->timer, s->now.now_ns + seconds_ns(wait_s(s, attempt, waiting)));
+}
+
+/* ---- beginning ---- */
+
+static struct bytes written(const struct builder *b, const char *from)
+{
+	return (struct bytes){ from, (uint32_t)(b->at - from) };
+}
+
+/* The texts of the callee leg, and of To and request-URI which the INVITE's CANCEL and ACK repeat. */
+static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg, const struct routing_gateway *routing,
+			 uint32_t *ret_sent)
+{
+	struct bytes numbers[CALL_TEXTS];
+	struct dialog dialog = { 0 };
+	struct builder b;
+	char token[IDENT_SIZE], host[ADDRESS_TEXT_MAX];
+	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	leg_token(s, leg, token);
+
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_text(&b, "<sip:");
+	if (numbers[CALL_CALLER_OUT].size) {
+		build_user(&b, numbers[CALL_CALLER_OUT]);
+		build_text(&b, "@");
+	}
+	build_bytes(&b, bytes_of(listen_of(s, &leg->flow)->host));
+	build_text(&b, ">;tag=");
+	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
+	dialog.text[DIALOG_LOCAL] = written(&b, b.start);
+
+	const char *remote = b.at;
+	build_text(&b, "<sip:");
+	if (numbers[CALL_CALLEE_OUT].size) {
+		build_user(&b, numbers[CALL_CALLEE_OUT]);
+		build_text(&b, "@");
+	}
+	build_bytes(&b, (struct bytes){ host, address_write(&routing->address, host) });
+	build_text(&b, ">");
+	dialog.text[DIALOG_REMOTE] = written(&b, remote);
+	dialog.text[DIALOG_TARGET] = (struct bytes){ remote + 1, dialog.text[DIALOG_REMOTE].size - 2 };
+	if (b.overflow || !leg_set_dialog(s, leg, &dialog))
+		return false;
+
+	uint32_t size = pack_size(&dialog.text[DIALOG_REMOTE], 2);
+	*ret_sent = text_take(&s->texts, size);
+	if (*ret_sent == TEXT_NONE)
+		return false;
+	pack_write(&dialog.text[DIALOG_REMOTE], 2, text_at(&s->texts, *ret_sent));
+	return true;
+}
+
+static void send_invite(struct shard *s, struct call *call, struct attempt *attempt, struct leg *leg)
+{
+	struct builder b;
+	struct transaction *tx = leg_request(s, leg, SIP_INVITE, ROLE_SETUP, call->max_forwards, &b);
+	assert(tx); /* the caller has looked */
+	leg_build_contact(s, &b, leg);
+	build_text(&b, ALLOW_LINE);
+	body_build(s, &b, leg->body_out);
+	tx->flow = leg->flow; /* the RG, whatever its URI says */
+	attempt->invite = transaction_index(s, tx);
+	exchange_send(s, tx, &b);
+	if (s->edge.relayed)
+		s->edge.relayed(s->edge.context, call->start_ns);
+}
+
+bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
+{
+	uint32_t sent = TEXT_NONE, index;
+	struct leg *leg = NULL;
+	if (!pool_free(&s->transactions) || (index = pool_take(&s->attempts)) == POOL_NONE)
+		return false;
+	leg = leg_take(s, call_index(s, call), LEG_CALLEE, call->bucket);
+	if (leg) {
+		leg->flow = (struct flow){ .peer = routing->address, .listener = routing->listener };
+		leg->body_out = body_share(s, leg_at(s, call->caller_leg)->body_in);
+	}
+	if (!leg || !write_dialog(s, call, leg, routing, &sent)) {
+		if (leg)
+			leg_release(s, leg);
+		pool_give(&s->attempts, index);
+		return false;
+	}
+	struct attempt *attempt = attempt_at(s, index);
+	wheel_entry_init(&attempt->timer, WHEEL_ATTEMPT);
+	attempt->call = call_index(s, call);
+	attempt->leg = leg_index(s, leg);
+	attempt->routing = routing;
+	attempt->started_ns = s->now.now_ns;
+	attempt->line = routing->capacity > 0;
+	call->attempt = index;
+	call->attempts_count = (uint8_t)(call->attempts_count + (call->attempts_count < UINT8_MAX));
+	call->routing_id = routing->id;
+	call->destination = routing->address;
+	call->callee_slot = leg_index(s, leg);
+	call->callee_generation = leg->slot.generation;
+	call->callee_max_duration_s = routing->max_duration_s;
+	send_invite(s, call, attempt, leg);
+	transaction_at(s, attempt->invite)->head = sent;
+	wait_for(s, attempt, WAIT_INVITE);
+	return true;
+}
+
+/* ---- ending ---- */
+
+/* The attempt is decided: into the list of the CDR, its line back. */
+static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool keep_line)
+{
+	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct attempt_note note = {
+		.routing_id = attempt->routing->id,
+		.code = code,
+		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
+	};
+	ending_note_attempt(s, call, &note);
+	if (attempt->line && keep_line)
+		call->routing_line = true;
+	else if (attempt->line)
+		admission_free(s, attempt->routing->id);
+	wheel_cancel(&s->wheel, &attempt->timer);
+	pool_give(&s->attempts, call->attempt);
+	call->attempt = POOL_NONE;
+}
+
+void attempt_abandon(struct shard *s, struct call *call, uint16_t code)
+{
+	struct attempt *attempt = attempt_at(s, call->attempt);
+	if (!attempt)
+		return;
+	struct leg *leg = leg_at(s, attempt->leg);
+	struct transaction *invite = transaction_at(s, attempt->invite);
+	if (!invite->over)
+		leg_cancel(s, leg, invite);
+	attempt_over(s, call, code, false);
+	leg_release(s, leg);
+}
+
+static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
+{
+	static const uint8_t reasons[] = {
+		[WAIT_INVITE] = CDR_END_timeout_invite,     [WAIT_TRYING] = CDR_END_timeout_trying,
+		[WAIT_PROGRESS] = CDR_END_timeout_progress, [WAIT_PROGRESS_SDP] = CDR_END_timeout_progress,
+		[WAIT_RINGING] = CDR_END_timeout_ringing,
+	};
+	return (enum cdr_end_reason)reasons[waiting];
+}
+
+static void attempt_silent(struct shard *s, struct call *call, enum cdr_end_reason reason)
+{
+	const struct routing_gateway *routing = attempt_at(s, call->attempt)->routing;
+	struct attempt_failure failure = { .reason = reason };
+	attempt_abandon(s, call, 0);
+	setup_attempt_failed(s, call, routing, &failure);
+}
+
+void attempt_due(struct shard *s, struct attempt *attempt)
+{
+	attempt_silent(s, call_at(s, attempt->call), wait_reason(attempt->waiting));
+}
+
+void attempt_timeout(struct shard *s, struct leg *leg)
+{
+	struct call *call = call_at(s, leg->call);
+	if (call)
+		attempt_silent(s, call, CDR_END_timeout_invite);
+}
+
+/* ---- responses ---- */
+
+static bool is_sdp(const struct sip_message *m)
+{
+	return m->body.size > 0;
+}
+
+static void provisional(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
+{
+	struct attempt *attempt = attempt_at(s, call->attempt);
+	enum attempt_waiting waiting = m->status == 100                  ? WAIT_TRYING
+				       : m->status == 180                ? WAIT_RINGING
+				       : is_sdp(m)                       ? WAIT_PROGRESS_SDP
+									 : WAIT_PROGRESS;
+	if (waiting != attempt->waiting && !(waiting == WAIT_TRYING && attempt->waiting != WAIT_INVITE))
+		wait_for(s, attempt, waiting);
+	if (m->status == 100)
+		return;
+	if (m->to.tag.size)
+		leg_learn(s, leg, m); /* the early dialog; without room the 2xx brings it again */
+	setup_provisional(s, call, m);
+}
+
+static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
+{
+	const struct routing_gateway *routing = attempt_at(s, call->attempt)->routing;
+	bool unanswered = call->rang && (code == 408 || code == 480);
+	struct attempt_failure failure = {
+		.code = code,
+		.q850 = ending_q850(reason),
+		.reason = unanswered ? CDR_END_no_answer : CDR_END_rejected,
+		.reason_header = reason,
+	};
+	attempt_over(s, call, code, false);
+	leg->state = LEG_ENDED;
+	leg_release(s, leg);
+	setup_attempt_failed(s, call, routing, &failure);
+}
+
+static void answered(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
+{
+	if (!leg_learn(s, leg, m)) { /* cannot be kept: end it at once rather than carry a call that cannot be hung up */
+		late_end_fork(s, leg->bucket, m, &leg->flow);
+		failed(s, call, leg, 503, BYTES_NONE);
+		return;
+	}
+	leg->state = LEG_UP;
+	body_replace(s, &leg->body_in, body_keep(s, m));
+	attempt_over(s, call, 200, true);
+	setup_answered(s, call, leg, m);
+}
+
+/* The call went on without this attempt (CANCEL, time-out): what still comes is only wound up. */
+static void abandoned(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	if (m->status < 200 || m->status >= 300 || !leg_learn(s, leg, m))
+		return;
+	leg_ack(s, leg, m->cseq, POOL_NONE);
+	leg_bye(s, leg, BYTES_NONE);
+}
+
+void attempt_response(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	struct call *call = call_at(s, leg->call);
+	if (!call)
+		abandoned(s, leg, m);
+	else if (m->status < 200)
+		provisional(s, call, leg, m);
+	else if (m->status < 300)
+		answered(s, call, leg, m);
+	else
+		failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
+}

@@ -1,0 +1,175 @@
+/* What the control thread asks of a shard: lists of calls, one call, its end, the stop. */
+#include "core/command.h"
+
+#include <stdio.h>
+
+#include "core/call/ending.h"
+#include "core/call/leg.h"
+#include "core/call/number.h"
+#include "core/call/state.h"
+#include "sip/pack.h"
+
+#define SLOTS_A_TURN 2000 /* call slots looked at before datagrams get their turn again */
+
+static void copy(char *to, size_t size, struct bytes from)
+{
+	size_t n = from.size < size - 1 ? from.size : size - 1;
+	if (n)
+		memcpy(to, from.at, n);
+	to[n] = '\0';
+}
+
+static const char *state_name(const struct call *call)
+{
+	static const char *const names[CALL_STATES] = {
+		[CALL_ASKING] = "routing", [CALL_TRYING] = "trying", [CALL_RINGING] = "ringing",
+		[CALL_ANSWERED] = "answered", [CALL_UP] = "up",
+	};
+	return names[call->state];
+}
+
+static struct bytes minted_call_id(const struct shard *s, const struct call *call, char token[static IDENT_SIZE])
+{
+	struct ident id = { .slot = call->callee_slot, .generation = call->callee_generation, .boot = s->boot,
+			    .bucket = call->bucket };
+	if (call->callee_slot == POOL_NONE)
+		return BYTES_NONE;
+	ident_write(&s->key, &id, token);
+	return (struct bytes){ token, IDENT_SIZE };
+}
+
+static int64_t next_deadline_s(const struct shard *s, const struct call *call)
+{
+	const struct attempt *attempt = attempt_at(s, call->attempt);
+	uint64_t at = wheel_armed(&call->timer) ? wheel_deadline_ns(&call->timer) : UINT64_MAX;
+	if (attempt && wheel_armed(&attempt->timer) && wheel_deadline_ns(&attempt->timer) < at)
+		at = wheel_deadline_ns(&attempt->timer);
+	if (at == UINT64_MAX)
+		return -1;
+	return at > s->now.now_ns ? (int64_t)((at - s->now.now_ns) / 1000000000) : 0;
+}
+
+static void fill_row(const struct shard *s, const struct call *call, struct call_row *row)
+{
+	struct bytes numbers[CALL_TEXTS];
+	char token[IDENT_SIZE];
+	bool tried = call->attempts_count > 0;
+	memset(row, 0, sizeof *row);
+	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	call_cdr_id(s, call, row->cdr_id);
+	copy(row->state, sizeof row->state, bytes_of(state_name(call)));
+	copy(row->mapping_gateway, sizeof row->mapping_gateway, bytes_of(gateway_name(call->mapping_id)));
+	copy(row->caller_in, sizeof row->caller_in, numbers[CALL_CALLER_IN]);
+	copy(row->callee_in, sizeof row->callee_in, numbers[CALL_CALLEE_IN]);
+	copy(row->call_id_a, sizeof row->call_id_a, leg_call_id(s, leg_at(s, call->caller_leg), token));
+	address_write(&call->source, row->source_address);
+	if (tried) {
+		copy(row->routing_gateway, sizeof row->routing_gateway, bytes_of(gateway_name(call->routing_id)));
+		copy(row->caller_out, sizeof row->caller_out, numbers[CALL_CALLER_OUT]);
+		copy(row->callee_out, sizeof row->callee_out, numbers[CALL_CALLEE_OUT]);
+		copy(row->call_id_b, sizeof row->call_id_b, minted_call_id(s, call, token));
+		address_write(&call->destination, row->destination_address);
+	}
+	copy(row->session_timer, sizeof row->session_timer, BYTES("none"));
+	row->start_us = call->start_us;
+	row->connect_us = call->connect_us;
+	row->age_s = (int64_t)((s->now.now_ns - call->start_ns) / 1000000000);
+	row->next_deadline_s = next_deadline_s(s, call);
+	row->attempts = call->attempts_count;
+	row->shard = s->shard;
+}
+
+static bool begins(struct bytes number, const char *prefix)
+{
+	struct bytes want = bytes_of(prefix);
+	if (want.size && *want.at == '+') {
+		want.at++;
+		want.size--;
+	}
+	if (number.size && *number.at == '+') {
+		number.at++;
+		number.size--;
+	}
+	return want.size <= number.size && memcmp(number.at, want.at, want.size) == 0;
+}
+
+static bool matches_filter(const struct shard *s, const struct call *call, const struct command *command)
+{
+	struct bytes numbers[CALL_TEXTS];
+	if (command->older_than_s &&
+	    s->now.now_ns - call->start_ns < (uint64_t)command->older_than_s * UINT64_C(1000000000))
+		return false;
+	if (*command->gateway && strcmp(command->gateway, gateway_name(call->mapping_id)) != 0 &&
+	    !(call->attempts_count && strcmp(command->gateway, gateway_name(call->routing_id)) == 0))
+		return false;
+	if (!*command->number)
+		return true;
+	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	return begins(numbers[CALL_CALLER_IN], command->number) || begins(numbers[CALL_CALLEE_IN], command->number);
+}
+
+static bool matches_id(const struct shard *s, const struct call *call, const struct command *command)
+{
+	char cdr_id[CDR_ID_SIZE], token[IDENT_SIZE];
+	struct bytes id = bytes_of(command->id);
+	call_cdr_id(s, call, cdr_id);
+	return bytes_equal(id, (struct bytes){ cdr_id, CDR_ID_SIZE }) ||
+	       bytes_equal(id, leg_call_id(s, leg_at(s, call->caller_leg), token)) ||
+	       bytes_equal(id, minted_call_id(s, call, token));
+}
+
+static void hang_up(struct shard *s, struct call *call)
+{
+	struct ending ending = { .reason = CDR_END_operator_hangup, .side = CDR_SIDE_SWITCH, .sip_code = 480,
+				 .reason_header = BYTES("SIP;cause=480;text=\"operator hangup\"") };
+	call_end(s, call, &ending);
+	shard_settle(s);
+}
+
+static void visit(struct shard *s, struct call *call, struct command *command)
+{
+	char cdr_id[CDR_ID_SIZE];
+	switch (command->kind) {
+	case COMMAND_CALLS_LIST:
+		if (matches_filter(s, call, command))
+			fill_row(s, call, &command->rows[command->row_count++]);
+		break;
+	case COMMAND_CALLS_FIND:
+		if (matches_id(s, call, command))
+			fill_row(s, call, &command->rows[command->row_count++]);
+		break;
+	case COMMAND_CALLS_HANGUP:
+		call_cdr_id(s, call, cdr_id);
+		if (bytes_equal(bytes_of(command->id), (struct bytes){ cdr_id, CDR_ID_SIZE })) {
+			hang_up(s, call);
+			command->row_count = 1;
+		}
+		break;
+	case COMMAND_STOP:
+		break;
+	}
+}
+
+bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
+{
+	if (now_ns > s->now.now_ns)
+		s->now.now_ns = now_ns;
+	if (command->kind == COMMAND_STOP) {
+		if (!s->stopping) {
+			s->stopping = true;
+			s->stop_cursor = 0;
+			s->stop_next_ns = s->now.now_ns;
+		}
+		return true;
+	}
+	uint32_t row_max = command->kind == COMMAND_CALLS_HANGUP ? 1 : command->row_max;
+	for (unsigned looked = 0; looked < SLOTS_A_TURN; looked++) {
+		if (command->row_count >= row_max || command->cursor >= s->calls.fresh)
+			return true;
+		const struct slot *slot = pool_at(&s->calls, command->cursor);
+		if (slot->used)
+			visit(s, call_at(s, command->cursor), command);
+		command->cursor++;
+	}
+	return false;
+}

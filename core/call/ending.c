@@ -1,0 +1,320 @@
+#include "core/call/ending.h"
+
+#include <assert.h>
+
+#include "core/call/admission.h"
+#include "core/call/attempt.h"
+#include "core/call/exchange.h"
+#include "core/call/leg.h"
+#include "core/call/number.h"
+#include "sip/pack.h"
+
+/* ---- causes ---- */
+
+uint16_t ending_q850(struct bytes reason)
+{
+	struct bytes element, value;
+	uint32_t cause;
+	while (sip_list_next(&reason, &element)) {
+		if (element.size >= 5 && bytes_equal_nocase((struct bytes){ element.at, 5 }, BYTES("Q.850")) &&
+		    sip_parameter(sip_parameters_of(element), BYTES("cause"), &value) && sip_read_number(value, &cause) &&
+		    cause <= 127)
+			return (uint16_t)cause;
+	}
+	return 0;
+}
+
+/* SIP response to Q.850 cause, for a failure that brought none (RFC 3398 8.2.6.1; RFC 4497 has the same for QSIG). */
+static uint16_t q850_of(unsigned status)
+{
+	static const struct {
+		uint16_t status, cause;
+	} map[] = {
+		{ 200, 16 },  { 400, 41 },  { 401, 21 },  { 402, 21 },  { 403, 21 }, { 404, 1 },   { 405, 63 },
+		{ 406, 79 },  { 407, 21 },  { 408, 102 }, { 410, 22 },  { 413, 127 }, { 414, 127 }, { 415, 79 },
+		{ 416, 127 }, { 420, 127 }, { 421, 127 }, { 423, 127 }, { 480, 18 }, { 481, 41 },  { 482, 25 },
+		{ 483, 25 },  { 484, 28 },  { 485, 1 },   { 486, 17 },  { 487, 16 }, { 488, 127 },  { 500, 41 },
+		{ 501, 79 },  { 502, 38 },  { 503, 41 },  { 504, 102 }, { 505, 127 }, { 513, 127 }, { 600, 17 },
+		{ 603, 21 },  { 604, 1 },   { 606, 31 },
+	};
+	for (unsigned i = 0; i < sizeof map / sizeof *map; i++)
+		if (map[i].status == status)
+			return map[i].cause;
+	return status >= 400 ? 31 : 0; /* normal, unspecified */
+}
+
+/* ---- the record ---- */
+
+static void write_id(const struct shard *s, int64_t start_us, uint32_t sequence, char id[static CDR_ID_SIZE])
+{
+	static const char hex[] = "0123456789abcdef";
+	const struct {
+		uint64_t value;
+		unsigned digits;
+	} parts[] = { { (uint64_t)start_us, 14 }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
+	unsigned at = 0;
+	for (unsigned p = 0; p < 4; p++) {
+		if (p)
+			id[at++] = '-';
+		for (unsigned d = parts[p].digits; d-- > 0;)
+			id[at++] = hex[parts[p].value >> (4 * d) & 15];
+	}
+	assert(at == CDR_ID_SIZE);
+}
+
+void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE])
+{
+	write_id(s, call->start_us, call->sequence, id);
+}
+
+static struct cdr_text text_of(struct bytes bytes)
+{
+	return (struct cdr_text){ bytes.at, bytes.size };
+}
+
+/* A monotonic moment of a call as wall time: the start's stamp and the distance from it. */
+static int64_t wall_us(const struct call *call, uint64_t at_ns)
+{
+	return at_ns ? call->start_us + (int64_t)(at_ns - call->start_ns) / 1000 : 0;
+}
+
+/* Into the queue, or, when that has no room, into the backlog, which has room for the record of every call. */
+static void submit(struct shard *s, const struct cdr *cdr)
+{
+	stat_add(&s->stats->cdr_queued, 1);
+	if (!s->backlog_count && s->edge.cdr(s->edge.context, cdr))
+		return;
+	uint32_t size = (uint32_t)cdr_encode(cdr, (uint8_t *)s->work, DATAGRAM_MAX);
+	assert(size);
+	uint64_t at = s->backlog_last % s->backlog_size;
+	if (s->backlog_size - at < size + 8) { /* a record does not wrap: a zero size sends the reader to the start */
+		if (s->backlog_size - at >= 4)
+			memset(s->backlog + at, 0, 4);
+		s->backlog_last += s->backlog_size - at;
+		at = 0;
+	}
+	assert(s->backlog_last + size + 8 - s->backlog_first <= s->backlog_size);
+	memcpy(s->backlog + at, &size, 4);
+	memcpy(s->backlog + at + 4, s->work, size);
+	s->backlog_last += (4 + size + 7) & ~UINT64_C(7);
+	s->backlog_count++;
+}
+
+void ending_flush_backlog(struct shard *s)
+{
+	while (s->backlog_count) {
+		struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
+		struct cdr cdr;
+		uint64_t at = s->backlog_first % s->backlog_size;
+		uint32_t size = 0;
+		if (s->backlog_size - at >= 4)
+			memcpy(&size, s->backlog + at, 4);
+		if (!size) {
+			s->backlog_first += s->backlog_size - at;
+			continue;
+		}
+		bool read = cdr_decode(s->backlog + at + 4, size, &cdr, attempts);
+		assert(read);
+		if (!s->edge.cdr(s->edge.context, &cdr))
+			return;
+		s->backlog_first += (4 + size + 7) & ~UINT64_C(7);
+		s->backlog_count--;
+	}
+}
+
+static uint32_t list_attempts(const struct shard *s, const struct call *call, struct cdr_attempt *attempts)
+{
+	struct bytes log = text_get(&s->texts, call->attempt_log);
+	uint32_t count = log.size / (uint32_t)sizeof(struct attempt_note);
+	for (uint32_t i = 0; i < count; i++) {
+		struct attempt_note note;
+		memcpy(&note, log.at + i * sizeof note, sizeof note);
+		const char *name = gateway_name(note.routing_id);
+		attempts[i] = (struct cdr_attempt){ .gateway = text_of(bytes_of(name ? name : "")),
+						    .code = (uint16_t)note.code, .ms = note.ms };
+	}
+	return count;
+}
+
+void ending_note_attempt(struct shard *s, struct call *call, const struct attempt_note *note)
+{
+	struct bytes old = text_get(&s->texts, call->attempt_log);
+	bool full = old.size / sizeof *note >= CDR_ATTEMPTS_MAX; /* then the last one is always the latest */
+	uint32_t kept = full ? old.size - (uint32_t)sizeof *note : old.size;
+	uint32_t log = text_take(&s->texts, kept + (uint32_t)sizeof *note);
+	if (log == TEXT_NONE)
+		return; /* the record then lists fewer */
+	if (kept)
+		memcpy(text_at(&s->texts, log), old.at, kept);
+	memcpy(text_at(&s->texts, log) + kept, note, sizeof *note);
+	text_give(&s->texts, call->attempt_log);
+	call->attempt_log = log;
+}
+
+static void write_record(struct shard *s, struct call *call, const struct ending *ending, uint64_t end_ns)
+{
+	struct bytes numbers[CALL_TEXTS];
+	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
+	char token_a[IDENT_SIZE], token_b[IDENT_SIZE], source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
+	const char *routing = call->attempts_count ? gateway_name(call->routing_id) : "";
+	const char *mapping = gateway_name(call->mapping_id);
+	bool answered = call->connect_ns != 0;
+	uint64_t hold_ns = answered && end_ns > call->connect_ns ? end_ns - call->connect_ns : 0;
+	uint64_t first_ns = call->first_reply_ns;
+
+	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	struct cdr cdr = {
+		.node = text_of(bytes_of(s->config->node)),
+		.shard = s->shard,
+		.mapping_gateway = text_of(bytes_of(mapping ? mapping : "")),
+		.routing_gateway = text_of(bytes_of(routing ? routing : "")),
+		.account = text_of(bytes_of(call->mapping->account)),
+		.caller_in = text_of(numbers[CALL_CALLER_IN]),
+		.callee_in = text_of(numbers[CALL_CALLEE_IN]),
+		.source_address = { source, address_write(&call->source, source) },
+		.call_id_a = text_of(leg_call_id(s, leg_at(s, call->caller_leg), token_a)),
+		.start_us = call->start_us,
+		.ringing_us = wall_us(call, call->ringing_ns),
+		.connect_us = call->connect_us,
+		.pdd_ms = first_ns ? (int64_t)(first_ns - call->start_ns) / 1000000 : 0,
+		.hold_ms = (int64_t)(hold_ns / 1000000),
+		.end_us = answered ? call->connect_us + (int64_t)(hold_ns / 1000) : wall_us(call, end_ns),
+		.end_side = (uint8_t)ending->side,
+		.end_reason = (uint8_t)ending->reason,
+		.sip_code = answered ? 200 : ending->sip_code,
+		.q850 = ending->q850 ? ending->q850 : q850_of(answered ? 200 : ending->sip_code),
+		.last_confirmed_us = call->connect_us,
+		.attempts = attempts,
+		.attempts_count = list_attempts(s, call, attempts),
+	};
+	if (call->attempts_count) { /* what was sent, and where to */
+		struct ident id = { .slot = call->callee_slot, .generation = call->callee_generation, .boot = s->boot,
+				    .bucket = call->bucket };
+		ident_write(&s->key, &id, token_b);
+		cdr.call_id_b = (struct cdr_text){ token_b, IDENT_SIZE };
+		cdr.caller_out = text_of(numbers[CALL_CALLER_OUT]);
+		cdr.callee_out = text_of(numbers[CALL_CALLEE_OUT]);
+		cdr.destination_address = (struct cdr_text){ destination, address_write(&call->destination, destination) };
+	}
+	call_cdr_id(s, call, cdr.cdr_id);
+	if (answered || s->config->parameters.SERVER_BILLING_RECORD_ZERO_HOLD_TIME)
+		submit(s, &cdr);
+}
+
+void ending_record_refused(struct shard *s, const struct sip_message *m, const struct flow *from,
+			   enum cdr_end_reason reason, uint16_t sip_code)
+{
+	char source[ADDRESS_TEXT_MAX], caller[NUMBER_MAX], callee[NUMBER_MAX];
+	if (!s->config->parameters.SERVER_BILLING_RECORD_ILLEGAL_CALL || !s->edge.cdr_room(s->edge.context))
+		return;
+	struct cdr cdr = {
+		.node = text_of(bytes_of(s->config->node)),
+		.shard = s->shard,
+		.caller_in = text_of(number_of_uri(m->from.uri, caller)),
+		.callee_in = text_of(number_of_uri(m->request_uri, callee)),
+		.source_address = { source, address_write(&from->peer, source) },
+		.call_id_a = text_of(m->call_id),
+		.start_us = s->now.real_us,
+		.end_us = s->now.real_us,
+		.end_side = CDR_SIDE_SWITCH,
+		.end_reason = (uint8_t)reason,
+		.sip_code = sip_code,
+		.q850 = q850_of(sip_code),
+	};
+	write_id(s, cdr.start_us, s->sequence++, cdr.cdr_id);
+	submit(s, &cdr);
+}
+
+/* ---- winding up ---- */
+
+/* Requests of the peer that wait for the other leg's answer: RFC 3261 15.1.2. */
+static void answer_open_requests(struct shard *s, struct leg *leg, const struct call *call)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i);
+		tx->peer = POOL_NONE;
+		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) && i != call->invite &&
+		    tx->method != SIP_BYE)
+			exchange_reply(s, tx, 487, BYTES_NONE);
+	}
+}
+
+static struct bytes reason_line(struct shard *s, struct bytes reason)
+{
+	struct builder b;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	if (reason.size)
+		build_header(&b, "Reason: ", reason);
+	return b.overflow ? BYTES_NONE : (struct bytes){ s->work, (uint32_t)build_size(&b) };
+}
+
+static void finish_caller(struct shard *s, struct call *call, const struct ending *ending)
+{
+	struct leg *leg = leg_at(s, call->caller_leg);
+	struct transaction *invite = transaction_at(s, call->invite);
+	answer_open_requests(s, leg, call);
+	if (leg->state == LEG_EARLY) {
+		leg->state = LEG_ENDED;
+		exchange_reply(s, invite, ending->sip_code, reason_line(s, ending->reason_header));
+	} else if (leg->state == LEG_UP && invite && !invite->over) {
+		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
+		if (ending->reason_header.size)
+			leg->bye_reason = text_put(&s->texts, ending->reason_header);
+	} else if (leg->state == LEG_UP) {
+		leg_bye(s, leg, ending->reason_header);
+	}
+	leg_release(s, leg);
+}
+
+static void finish_callee(struct shard *s, struct call *call, const struct ending *ending)
+{
+	struct leg *leg = leg_at(s, call->callee_leg);
+	if (!leg)
+		return;
+	answer_open_requests(s, leg, call);
+	if (leg->state == LEG_UP) {
+		if (leg->ack_wanted) /* delayed offer without its answer: the 2xx is ACKed all the same */
+			leg_ack(s, leg, leg->invite_cseq, POOL_NONE);
+		leg->ack_wanted = false;
+		leg_bye(s, leg, ending->reason_header);
+	}
+	leg_release(s, leg);
+}
+
+static void count(struct shard *s, const struct call *call, const struct ending *ending)
+{
+	if (call->connect_ns) {
+		stat_sub(&s->stats->calls_active, 1);
+	} else {
+		stat_sub(&s->stats->calls_setup, 1);
+		stat_add(&s->stats->calls_failed, 1);
+	}
+	if (ending->reason == CDR_END_no_timer_cap)
+		stat_add(&s->stats->hangup_no_timer_cap, 1);
+	else if (ending->reason == CDR_END_max_duration)
+		stat_add(&s->stats->hangup_max_duration, 1);
+	else if (ending->reason == CDR_END_session_timeout)
+		stat_add(&s->stats->hangup_session_timeout, 1);
+}
+
+void call_end(struct shard *s, struct call *call, const struct ending *ending)
+{
+	uint64_t end_ns = ending->at_ns ? ending->at_ns : s->now.now_ns;
+	if (call->over)
+		return;
+	call->over = true;
+	if (!call->first_reply_ns && !call->connect_ns && ending->side == CDR_SIDE_CALLEE)
+		call->first_reply_ns = end_ns;
+	attempt_abandon(s, call, 0);
+	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
+	count(s, call, ending);
+	finish_caller(s, call, ending);
+	finish_callee(s, call, ending);
+	if (call->mapping_line)
+		admission_free(s, call->mapping_id);
+	if (call->routing_line)
+		admission_free(s, call->routing_id);
+	wheel_cancel(&s->wheel, &call->timer);
+	call->over_next = s->over_calls;
+	s->over_calls = call_index(s, call);
+}

@@ -1,0 +1,35 @@
+/* How a call ends: its CDR first, then what each leg still has to hear.  The one place that writes records. */
+#ifndef RW_CORE_CALL_ENDING_H
+#define RW_CORE_CALL_ENDING_H
+
+#include "core/call/state.h"
+
+struct ending {
+	enum cdr_end_reason reason;
+	enum cdr_side side;
+	uint16_t sip_code;        /* final code for the caller of a call that was not answered */
+	uint16_t q850;            /* 0: mapped from the code */
+	struct bytes reason_header; /* value of the Reason header towards whoever is told; empty: none */
+	uint64_t at_ns;           /* when it ended: arrival of the message, or the deadline; 0: now */
+};
+
+/* Ends the call: queues the record, answers or hangs up what is open, gives lines back.  The records stay readable until
+ * shard_settle().  A second call for the same call does nothing. */
+void call_end(struct shard *s, struct call *call, const struct ending *ending);
+
+/* The name of a call, made when its INVITE came; CDR_ID_SIZE characters, not terminated. */
+void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE]);
+
+void ending_note_attempt(struct shard *s, struct call *call, const struct attempt_note *note);
+
+/* The cause in a Reason header value (RFC 3326), 0: none. */
+uint16_t ending_q850(struct bytes reason);
+
+/* An INVITE that never became a call, if SERVER_BILLING_RECORD_ILLEGAL_CALL asks for a record of it. */
+void ending_record_refused(struct shard *s, const struct sip_message *m, const struct flow *from,
+			   enum cdr_end_reason reason, uint16_t sip_code);
+
+/* Records that waited for room in the queue. */
+void ending_flush_backlog(struct shard *s);
+
+#endif

@@ -1,0 +1,309 @@
+#include "core/call/exchange.h"
+
+#include <assert.h>
+
+#include "core/call/body.h"
+#include "core/call/leg.h"
+
+uint64_t exchange_64t1_ns(const struct shard *s)
+{
+	return 64 * milliseconds_ns(s->config->parameters.RW_SIP_T1);
+}
+
+/* SS_SIP_RESEND_INTERVAL: the n-th wait, the last one repeating. */
+static uint64_t wait_ns(const struct shard *s, unsigned n)
+{
+	const struct parameter_waits *waits = &s->config->parameters.SS_SIP_RESEND_INTERVAL;
+	return milliseconds_ns(waits->ms[n < waits->count ? n : waits->count - 1]);
+}
+
+static void arm(struct shard *s, struct transaction *tx)
+{
+	uint64_t at = tx->ends_at_ns;
+	if (tx->resend_at_ns && (!at || tx->resend_at_ns < at))
+		at = tx->resend_at_ns;
+	if (at)
+		wheel_arm(&s->wheel, &tx->timer, at);
+	else
+		wheel_cancel(&s->wheel, &tx->timer);
+}
+
+struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transaction_kind kind, enum sip_method method,
+				  enum transaction_role role)
+{
+	uint32_t index = pool_take(&s->transactions);
+	if (index == POOL_NONE)
+		return NULL;
+	struct transaction *tx = transaction_at(s, index);
+	wheel_entry_init(&tx->timer, WHEEL_TRANSACTION);
+	tx->kind = (uint8_t)kind;
+	tx->method = (uint8_t)method;
+	tx->role = (uint8_t)role;
+	tx->peer = POOL_NONE;
+	tx->offer = POOL_NONE;
+	tx->leg = leg_index(s, leg);
+	tx->next = leg->transactions;
+	leg->transactions = index;
+	return tx;
+}
+
+void exchange_end(struct shard *s, struct transaction *tx)
+{
+	if (tx->over)
+		return;
+	tx->state = TRANSACTION_NONE;
+	wheel_cancel(&s->wheel, &tx->timer);
+	if (tx->in_table)
+		table_remove(&s->table, tx);
+	tx->over = true;
+	tx->chain = s->over_transactions;
+	s->over_transactions = transaction_index(s, tx);
+}
+
+void exchange_give(struct shard *s, struct transaction *tx)
+{
+	struct leg *leg = leg_at(s, tx->leg);
+	uint32_t index = transaction_index(s, tx), *link = &leg->transactions;
+	while (*link != index)
+		link = &transaction_at(s, *link)->next;
+	*link = tx->next;
+	text_give(&s->texts, tx->head);
+	text_give(&s->texts, tx->message);
+	text_give(&s->texts, tx->contact);
+	body_drop(s, tx->offer);
+	pool_give(&s->transactions, index);
+	if (leg->call == POOL_NONE)
+		leg_release(s, leg);
+}
+
+/* What is left of a server transaction that is over: retransmissions are answered, or absorbed, without it. */
+static void bury(struct shard *s, const struct transaction *tx)
+{
+	const struct leg *leg = leg_at(s, tx->leg);
+	struct tombstone tombstone = {
+		.key = tx->key,
+		.branch_hash = tx->branch_hash,
+		.leg_slot = tx->leg,
+		.leg_generation = leg->slot.generation,
+		.method = tx->method,
+		.boot = leg->boot,
+		.status = tx->status,
+	};
+	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+}
+
+static void keep(struct shard *s, struct transaction *tx, const struct builder *b)
+{
+	text_give(&s->texts, tx->message);
+	tx->message = text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
+}
+
+static void resend(struct shard *s, struct transaction *tx)
+{
+	struct builder b;
+	datagram_begin(s, &b);
+	if (tx->message != TEXT_NONE) {
+		build_bytes(&b, text_get(&s->texts, tx->message));
+	} else if (tx->kind == INVITE_SERVER && tx->status == 100) {
+		build_status_line(&b, tx->status, BYTES_NONE);
+		build_bytes(&b, text_get(&s->texts, tx->head));
+		build_body(&b, BYTES_NONE);
+	} else {
+		b.overflow = true; /* there was no room to keep it: the peer's own retransmission is what is left */
+	}
+	if (datagram_send(s, &b, &tx->flow))
+		stat_add(&s->stats->retransmits_out, 1);
+}
+
+unsigned exchange_event(struct shard *s, struct transaction *tx, enum transaction_event event)
+{
+	const struct transaction_step *step = transaction_step(tx->kind, tx->state, event);
+	if (!step->expected || tx->over)
+		return 0;
+	unsigned acts = step->acts;
+	bool acked = event == EVENT_ACK && tx->kind == INVITE_SERVER;
+	tx->state = step->next;
+	if (acts & ACT_COUNT_RETRANSMIT)
+		stat_add(&s->stats->retransmits_in, 1);
+	if (acts & ACT_RESEND)
+		resend(s, tx);
+	if (acts & ACT_STOP_SPACE)
+		tx->resend_at_ns = 0;
+	if (acts & ACT_STOP_END)
+		tx->ends_at_ns = 0;
+	if (acts & ACT_SPACE) {
+		tx->resends = event == EVENT_RESEND ? (uint8_t)(tx->resends + (tx->resends < UINT8_MAX)) : 0;
+		tx->resend_at_ns = s->now.now_ns + wait_ns(s, tx->resends);
+	}
+	if (acts & ACT_END_64T1)
+		tx->ends_at_ns = s->now.now_ns + exchange_64t1_ns(s);
+	if (acts & ACT_DROP) {
+		text_give(&s->texts, tx->message);
+		tx->message = TEXT_NONE;
+	}
+	if (tx->state == TRANSACTION_NONE) {
+		if (acked)
+			bury(s, tx);
+		exchange_end(s, tx);
+	} else {
+		arm(s, tx);
+	}
+	return acts;
+}
+
+unsigned exchange_due(struct shard *s, struct transaction *tx)
+{
+	if (tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns) {
+		tx->ends_at_ns = 0;
+		return exchange_event(s, tx, EVENT_END);
+	}
+	tx->resend_at_ns = 0;
+	return exchange_event(s, tx, EVENT_RESEND);
+}
+
+void exchange_end_at(struct shard *s, struct transaction *tx, uint64_t end_ns)
+{
+	if (tx->over)
+		return;
+	tx->ends_at_ns = end_ns;
+	arm(s, tx);
+}
+
+void exchange_end_after_64t1(struct shard *s, struct transaction *tx)
+{
+	exchange_end_at(s, tx, s->now.now_ns + exchange_64t1_ns(s));
+}
+
+void exchange_stop_resending(struct shard *s, struct transaction *tx)
+{
+	tx->resend_at_ns = 0;
+	arm(s, tx);
+}
+
+void exchange_send(struct shard *s, struct transaction *tx, struct builder *b)
+{
+	keep(s, tx, b);
+	datagram_send(s, b, &tx->flow);
+	exchange_event(s, tx, EVENT_BEGIN);
+}
+
+void exchange_reply_flow(const struct sip_message *m, const struct flow *from, struct flow *ret_flow)
+{
+	*ret_flow = *from;
+	if (!m->via.has_rport && from->transport == TRANSPORT_UDP)
+		ret_flow->peer.port = m->via.port ? m->via.port : 5060;
+}
+
+struct transaction *exchange_accept(struct shard *s, struct leg *leg, const struct sip_message *m,
+				    const struct flow *from, enum transaction_role role)
+{
+	struct transaction *tx = exchange_take(s, leg, m->method == SIP_INVITE ? INVITE_SERVER : SERVER, m->method, role);
+	if (!tx)
+		return NULL;
+	char token[IDENT_SIZE];
+	struct builder b;
+	leg_token(s, leg, token);
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_response_head(&b, m, &from->peer, (struct bytes){ token, IDENT_SIZE },
+			    role == ROLE_SETUP && m->method == SIP_INVITE);
+	if (!b.overflow)
+		tx->head = text_put(&s->texts, (struct bytes){ s->work, (uint32_t)build_size(&b) });
+	if (tx->head == TEXT_NONE) {
+		exchange_end(s, tx);
+		return NULL;
+	}
+	tx->cseq = m->cseq;
+	tx->key = table_key(&s->table, m, m->method);
+	tx->branch_hash = table_hash32(&s->table, m->via.branch);
+	exchange_reply_flow(m, from, &tx->flow);
+	exchange_event(s, tx, EVENT_BEGIN);
+	return tx;
+}
+
+void exchange_response(struct shard *s, struct transaction *tx, unsigned status, struct bytes reason, struct builder *b)
+{
+	datagram_begin(s, b);
+	build_status_line(b, status, reason);
+	build_bytes(b, text_get(&s->texts, tx->head));
+}
+
+void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body)
+{
+	bool last = tx->kind == SERVER && status >= 200 && !has_body;
+	if (tx->over) {
+		b->overflow = true;
+		datagram_send(s, b, &tx->flow);
+		return;
+	}
+	tx->status = (uint16_t)status;
+	if (!last && status > 100)
+		keep(s, tx, b);
+	datagram_send(s, b, &tx->flow);
+	exchange_event(s, tx, status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699);
+	if (last) {
+		bury(s, tx);
+		exchange_end(s, tx);
+	} else if (status >= 200) { /* no more responses will be built */
+		text_give(&s->texts, tx->head);
+		tx->head = TEXT_NONE;
+	}
+}
+
+void exchange_reply(struct shard *s, struct transaction *tx, unsigned status, struct bytes headers)
+{
+	struct builder b;
+	exchange_response(s, tx, status, BYTES_NONE, &b);
+	build_bytes(&b, headers);
+	build_body(&b, BYTES_NONE);
+	exchange_respond(s, tx, status, &b, false);
+}
+
+struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,
+				    enum sip_method method)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i);
+		if ((tx->kind == CLIENT || tx->kind == INVITE_CLIENT) && tx->branch_sequence == branch_sequence &&
+		    tx->method == method && !tx->over)
+			return tx;
+	}
+	return NULL;
+}
+
+struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq, enum sip_method method)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i);
+		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && tx->cseq == cseq && tx->method == method &&
+		    !tx->over)
+			return tx;
+	}
+	return NULL;
+}
+
+struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,
+				  enum sip_method method)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i);
+		if (tx->kind == kind && tx->method == method && exchange_server_open(tx))
+			return tx;
+	}
+	return NULL;
+}
+
+struct transaction *exchange_peer(const struct shard *s, const struct transaction *tx)
+{
+	if (tx->peer == POOL_NONE)
+		return NULL;
+	struct transaction *peer = pool_find(&s->transactions, tx->peer, tx->peer_generation);
+	return peer && !peer->over ? peer : NULL;
+}
+
+void exchange_pair(struct shard *s, struct transaction *a, struct transaction *b)
+{
+	a->peer = transaction_index(s, b);
+	a->peer_generation = b->slot.generation;
+	b->peer = transaction_index(s, a);
+	b->peer_generation = a->slot.generation;
+}

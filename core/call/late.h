@@ -1,0 +1,19 @@
+/* Responses to an INVITE of ours whose transaction is over: what Completed and Accepted would do with them (RFC 3261
+ * 17.1.1.2, RFC 6026 7.2, RFC 3261 13.2.2.4), made of the leg or of the response itself. */
+#ifndef RW_CORE_CALL_LATE_H
+#define RW_CORE_CALL_LATE_H
+
+#include "core/call/state.h"
+
+/* ACK for a failure response, with the branch of the INVITE (17.1.1.3).  tx and leg may be NULL. */
+void late_ack_failure(struct shard *s, const struct leg *leg, const struct transaction *tx, const struct sip_message *m,
+		      const struct flow *from);
+
+/* A final response to an INVITE that has no transaction any more.  leg: the one its branch names, or NULL. */
+void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
+			  const struct flow *from);
+
+/* Ends the dialog that a 2xx from another branch of a fork has made: ACK, then BYE. */
+void late_end_fork(struct shard *s, unsigned bucket, const struct sip_message *m, const struct flow *from);
+
+#endif

@@ -1,0 +1,272 @@
+#include "core/call/leg.h"
+
+#include <assert.h>
+
+#include "core/call/body.h"
+#include "core/call/exchange.h"
+#include "sip/pack.h"
+
+struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigned bucket)
+{
+	uint32_t index = pool_take(&s->legs);
+	if (index == POOL_NONE)
+		return NULL;
+	struct leg *leg = leg_at(s, index);
+	leg->call = call;
+	leg->transactions = POOL_NONE;
+	leg->body_in = leg->body_out = POOL_NONE;
+	leg->boot = s->boot;
+	leg->bucket = (uint16_t)bucket;
+	leg->side = (uint8_t)side;
+	leg->state = LEG_EARLY;
+	return leg;
+}
+
+void leg_release(struct shard *s, struct leg *leg)
+{
+	leg->call = POOL_NONE;
+	if (leg->over)
+		return;
+	leg->over = true;
+	leg->over_next = s->over_legs;
+	s->over_legs = leg_index(s, leg);
+}
+
+void leg_give(struct shard *s, struct leg *leg)
+{
+	leg->over = false;
+	if (leg->call != POOL_NONE || leg->transactions != POOL_NONE)
+		return;
+	text_give(&s->texts, leg->texts);
+	text_give(&s->texts, leg->bye_reason);
+	body_drop(s, leg->body_in);
+	body_drop(s, leg->body_out);
+	pool_give(&s->legs, leg_index(s, leg));
+}
+
+struct ident leg_ident(const struct shard *s, const struct leg *leg)
+{
+	return (struct ident){ .slot = leg_index(s, leg), .generation = leg->slot.generation, .boot = leg->boot,
+			       .bucket = leg->bucket };
+}
+
+void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+{
+	struct ident id = leg_ident(s, leg);
+	ident_write(&s->key, &id, token);
+}
+
+struct leg *leg_find(const struct shard *s, const struct ident *id)
+{
+	struct leg *leg = pool_find(&s->legs, id->slot, id->generation);
+	return leg && leg->boot == id->boot && leg->bucket == id->bucket ? leg : NULL;
+}
+
+struct leg *leg_find_by_tag(const struct shard *s, struct bytes tag)
+{
+	struct ident id;
+	return ident_read(&s->key, tag, &id) ? leg_find(s, &id) : NULL;
+}
+
+void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog)
+{
+	pack_read(text_get(&s->texts, leg->texts), ret_dialog->text, DIALOG_TEXTS);
+}
+
+bool leg_set_dialog(struct shard *s, struct leg *leg, const struct dialog *dialog)
+{
+	uint32_t size = pack_size(dialog->text, DIALOG_TEXTS);
+	uint32_t texts = size ? text_take(&s->texts, size) : TEXT_NONE;
+	if (texts == TEXT_NONE)
+		return false;
+	pack_write(dialog->text, DIALOG_TEXTS, text_at(&s->texts, texts));
+	text_give(&s->texts, leg->texts); /* only now: the views may have pointed into it */
+	leg->texts = texts;
+	return true;
+}
+
+bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	if (bytes_equal(dialog.text[DIALOG_TARGET], target))
+		return true;
+	dialog.text[DIALOG_TARGET] = target;
+	return leg_set_dialog(s, leg, &dialog);
+}
+
+struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	if (dialog.text[DIALOG_CALL_ID].size)
+		return dialog.text[DIALOG_CALL_ID];
+	leg_token(s, leg, token);
+	return (struct bytes){ token, IDENT_SIZE };
+}
+
+bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	struct builder b;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	dialog_build_routes(&b, response, true);
+	if (b.overflow)
+		return false;
+	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work, (uint32_t)build_size(&b) };
+	dialog.text[DIALOG_REMOTE] = sip_header(response, SIP_H_TO);
+	if (response->contact.uri.size)
+		dialog.text[DIALOG_TARGET] = response->contact.uri;
+	if (!leg_set_dialog(s, leg, &dialog))
+		return false;
+	leg->remote_tag_hash = table_hash32(&s->table, response->to.tag);
+	return true;
+}
+
+bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag)
+{
+	return leg->remote_tag_hash == table_hash32(&s->table, tag);
+}
+
+/* An address one may send a request to, whatever a Contact says: not multicast, broadcast or unspecified. */
+static bool is_unicast(const struct address *a)
+{
+	if (a->family == 4)
+		return a->ip[0] != 0 && a->ip[0] < 224;
+	static const uint8_t unspecified[16];
+	return a->family == 6 && a->ip[0] != 0xff && memcmp(a->ip, unspecified, sizeof unspecified) != 0;
+}
+
+void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow)
+{
+	struct dialog dialog;
+	struct address address;
+	leg_dialog(s, leg, &dialog);
+	*ret_flow = leg->flow;
+	if (sip_uri_address(dialog_next_hop(&dialog), &address) && is_unicast(&address) &&
+	    address.family == listen_of(s, &leg->flow)->address.family)
+		ret_flow->peer = address;
+}
+
+void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
+{
+	char token[IDENT_SIZE];
+	leg_token(s, leg, token);
+	build_text(b, "Contact: <sip:");
+	build_bytes(b, (struct bytes){ token, IDENT_SIZE });
+	build_text(b, "@");
+	build_bytes(b, bytes_of(listen_of(s, &leg->flow)->host_port));
+	build_text(b, ">\r\n");
+}
+
+static void build_head(struct shard *s, struct builder *b, const struct leg *leg, struct bytes method, uint32_t cseq,
+		       uint16_t branch_sequence, uint32_t max_forwards)
+{
+	char token[IDENT_SIZE], branch[BRANCH_SIZE];
+	struct ident id = leg_ident(s, leg);
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	ident_write_branch(&s->key, &id, branch_sequence, branch);
+	struct dialog_request request = {
+		.method = method,
+		.call_id = leg_call_id(s, leg, token),
+		.transport = BYTES("UDP"),
+		.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port),
+		.branch = { branch, BRANCH_SIZE },
+		.cseq = cseq,
+		.max_forwards = max_forwards,
+	};
+	dialog_build_request(b, &dialog, &request);
+}
+
+struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_method method, enum transaction_role role,
+				uint32_t max_forwards, struct builder *b)
+{
+	struct transaction *tx = exchange_take(s, leg, method == SIP_INVITE ? INVITE_CLIENT : CLIENT, method, role);
+	if (!tx)
+		return NULL;
+	tx->cseq = ++leg->local_cseq;
+	if (method == SIP_INVITE)
+		leg->invite_cseq = tx->cseq;
+	tx->branch_sequence = leg->branch_sequence++;
+	leg_destination(s, leg, &tx->flow);
+	datagram_begin(s, b);
+	build_head(s, b, leg, sip_method_name(method), tx->cseq, tx->branch_sequence, max_forwards);
+	return tx;
+}
+
+void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
+{
+	struct builder b;
+	struct flow to;
+	datagram_begin(s, &b);
+	build_head(s, &b, leg, BYTES("ACK"), cseq, leg->branch_sequence++, 70);
+	body_build(s, &b, body);
+	leg_destination(s, leg, &to);
+	datagram_send(s, &b, &to);
+}
+
+void leg_bye(struct shard *s, struct leg *leg, struct bytes reason)
+{
+	struct builder b;
+	leg->state = LEG_ENDED;
+	struct transaction *tx = leg_request(s, leg, SIP_BYE, ROLE_LOCAL, 70, &b);
+	if (!tx) {
+		shard_log(s, 4, "event=bye_not_sent reason=\"no transaction left\"");
+		return;
+	}
+	if (reason.size)
+		build_header(&b, "Reason: ", reason);
+	build_body(&b, BYTES_NONE);
+	exchange_send(s, tx, &b);
+}
+
+/* The CANCEL has the INVITE's request-URI, Via, CSeq number, From, To without tag, and Route (9.1).  Inside a dialog the
+ * To keeps its tag, as the INVITE had it. */
+static void send_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
+{
+	struct transaction *tx = exchange_take(s, leg, CLIENT, SIP_CANCEL, ROLE_LOCAL);
+	struct builder b;
+	if (!tx)
+		return; /* the INVITE still ends by its own deadline, and a 2xx gets ACK and BYE */
+	tx->cseq = invite->cseq;
+	tx->branch_sequence = invite->branch_sequence;
+	tx->flow = invite->flow;
+	datagram_begin(s, &b);
+	if (invite->head == TEXT_NONE) {
+		build_head(s, &b, leg, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
+	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
+		struct dialog dialog;
+		char token[IDENT_SIZE], branch[BRANCH_SIZE];
+		struct ident id = leg_ident(s, leg);
+		leg_dialog(s, leg, &dialog);
+		ident_write_branch(&s->key, &id, tx->branch_sequence, branch);
+		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
+		dialog.text[DIALOG_ROUTES] = BYTES_NONE;
+		struct dialog_request request = {
+			.method = BYTES("CANCEL"), .call_id = leg_call_id(s, leg, token), .transport = BYTES("UDP"),
+			.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port), .branch = { branch, BRANCH_SIZE },
+			.cseq = tx->cseq, .max_forwards = 70,
+		};
+		dialog_build_request(&b, &dialog, &request);
+	}
+	build_body(&b, BYTES_NONE);
+	exchange_send(s, tx, &b);
+	invite->cancelled = true;
+	exchange_end_after_64t1(s, invite);
+}
+
+void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
+{
+	assert(invite->kind == INVITE_CLIENT);
+	if (invite->cancelled || invite->state == TRANSACTION_NONE)
+		return;
+	if (invite->state == TRANSACTION_PROCEEDING) {
+		send_cancel(s, leg, invite);
+		leg->cancel_wanted = false;
+	} else {
+		leg->cancel_wanted = true;
+		exchange_stop_resending(s, invite);
+	}
+}

@@ -1,0 +1,52 @@
+/* A leg: one dialog with one peer, and the requests we send inside it.  RFC 3261 12. */
+#ifndef RW_CORE_CALL_LEG_H
+#define RW_CORE_CALL_LEG_H
+
+#include "core/call/state.h"
+
+/* A new leg of a call (POOL_NONE: of none).  NULL: the pool is empty. */
+struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigned bucket);
+
+/* The call has let go of the leg: it goes once its transactions are over. */
+void leg_release(struct shard *s, struct leg *leg);
+/* For shard_settle(): gives the leg back if nothing needs it. */
+void leg_give(struct shard *s, struct leg *leg);
+
+struct ident leg_ident(const struct shard *s, const struct leg *leg);
+void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE]);
+/* The leg that a token of ours names, NULL: none (any more). */
+struct leg *leg_find(const struct shard *s, const struct ident *id);
+struct leg *leg_find_by_tag(const struct shard *s, struct bytes tag);
+
+/* Its texts, views valid until one of them is changed. */
+void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog);
+/* false: no room; the texts are as they were. */
+bool leg_set_dialog(struct shard *s, struct leg *leg, const struct dialog *dialog);
+bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target);
+/* Call-ID: as stored, or the token written into `token`. */
+struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE]);
+
+/* The dialog a response makes for the UAC: remote tag, target, route set (12.1.2).  false: no room. */
+bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response);
+/* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
+bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);
+
+/* Where the next request goes: the first route or the target if that is an address, else where the last message came from. */
+void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow);
+
+/* "Contact: <sip:token@host:port>\r\n" */
+void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg);
+
+/* Begins a request inside the dialog: takes a transaction and the next CSeq and writes all up to CSeq.  NULL: no
+ * transaction left.  The caller adds headers and the body, and then exchange_send() follows. */
+struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_method method, enum transaction_role role,
+				uint32_t max_forwards, struct builder *b);
+
+/* ACK for the 2xx to our INVITE with this CSeq; body POOL_NONE: none (13.2.2.4). */
+void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body);
+/* BYE; `reason` is the value of a Reason header, empty: none.  The leg is LEG_ENDED then. */
+void leg_bye(struct shard *s, struct leg *leg, struct bytes reason);
+/* CANCEL of our INVITE, now or as soon as a provisional response allows it (9.1). */
+void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite);
+
+#endif

@@ -1,0 +1,350 @@
+#include "core/call/relay.h"
+
+#include <stdio.h>
+
+#include "core/call/body.h"
+#include "core/call/ending.h"
+#include "core/call/exchange.h"
+#include "core/call/leg.h"
+#include "core/call/reply.h"
+#include "core/call/setup.h"
+
+/* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6). */
+#define REINVITE_MAX_S 180
+
+static struct leg *other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
+{
+	return leg_at(s, leg->side == LEG_CALLER ? call->callee_leg : call->caller_leg);
+}
+
+static enum cdr_side side_of(const struct leg *leg)
+{
+	return leg->side == LEG_CALLER ? CDR_SIDE_CALLER : CDR_SIDE_CALLEE;
+}
+
+/* ---- BYE ---- */
+
+static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct call *call = call_at(s, leg->call);
+	struct bytes reason = sip_header(m, SIP_H_REASON);
+	if (leg->side == LEG_CALLEE && leg->state == LEG_EARLY) { /* only the caller may end an early dialog so (15) */
+		exchange_reply(s, tx, 481, BYTES_NONE);
+		return;
+	}
+	if (call && leg->state == LEG_EARLY) { /* the caller gives up: BYE in place of CANCEL (15) */
+		setup_cancelled(s, call);
+	} else if (call) {
+		struct ending ending = { .reason = CDR_END_normal, .side = side_of(leg), .q850 = ending_q850(reason),
+					 .reason_header = reason };
+		leg->state = LEG_ENDED;
+		if (leg->side == LEG_CALLER && call->invite != POOL_NONE) { /* no ACK will come any more */
+			struct transaction *invite = transaction_at(s, call->invite);
+			call->invite = POOL_NONE;
+			exchange_event(s, invite, EVENT_ACK);
+		}
+		call_end(s, call, &ending);
+	}
+	leg->state = LEG_ENDED;
+	leg->bye_after_ack = false;
+	exchange_reply(s, tx, 200, BYTES_NONE);
+}
+
+/* ---- passing a request on ---- */
+
+/* What of a request's content the other side sees, beside the body and the headers that describe it. */
+static void build_passed_headers(struct builder *b, const struct sip_message *m)
+{
+	static const struct {
+		enum sip_header_id id;
+		const char *name;
+	} passed[] = {
+		{ SIP_H_REFER_TO, "Refer-To: " },       { SIP_H_REFERRED_BY, "Referred-By: " },
+		{ SIP_H_EVENT, "Event: " },             { SIP_H_SUBSCRIPTION_STATE, "Subscription-State: " },
+		{ SIP_H_INFO_PACKAGE, "Info-Package: " }, { SIP_H_REASON, "Reason: " },
+	};
+	for (unsigned i = 0; i < sizeof passed / sizeof *passed; i++) {
+		struct bytes value = sip_header(m, passed[i].id);
+		if (!value.size)
+			continue;
+		build_bytes(b, bytes_of(passed[i].name));
+		build_bytes(b, value);
+		build_text(b, "\r\n");
+	}
+}
+
+static bool makes_target(enum sip_method method)
+{
+	return method == SIP_INVITE || method == SIP_UPDATE; /* RFC 3261 12.2, RFC 3311 5.1: target refresh requests */
+}
+
+static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct leg *other = other_leg(s, call_at(s, leg->call), leg);
+	struct builder b;
+	uint32_t max_forwards = m->max_forwards < 0 ? 70 : (uint32_t)m->max_forwards - 1;
+	struct transaction *out = leg_request(s, other, m->method, ROLE_RELAY, max_forwards > 255 ? 255 : max_forwards, &b);
+	if (!out) {
+		exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
+		return;
+	}
+	exchange_pair(s, tx, out);
+	if (makes_target(m->method)) {
+		leg_build_contact(s, &b, other);
+		build_text(&b, ALLOW_LINE);
+		tx->offer = body_keep(s, m);
+	}
+	build_passed_headers(&b, m);
+	body_build_from(&b, m);
+	exchange_send(s, out, &b);
+}
+
+/* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
+static void reply_busy(struct shard *s, struct transaction *tx)
+{
+	char line[32];
+	int size = snprintf(line, sizeof line, "Retry-After: %u\r\n", (unsigned)(shard_random(s) % 11));
+	exchange_reply(s, tx, 500, (struct bytes){ line, (uint32_t)size });
+}
+
+static void answer_here(struct shard *s, struct leg *leg, struct transaction *tx, uint32_t body)
+{
+	struct builder b;
+	exchange_response(s, tx, 200, BYTES_NONE, &b);
+	leg_build_contact(s, &b, leg);
+	build_text(&b, ALLOW_LINE);
+	body_build(s, &b, body);
+	if (tx->contact != TEXT_NONE)
+		leg_set_target(s, leg, text_get(&s->texts, tx->contact));
+	exchange_respond(s, tx, 200, &b, body != POOL_NONE);
+}
+
+static bool waits_for_ack(const struct shard *s, const struct leg *leg)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		const struct transaction *tx = transaction_at(s, i);
+		if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_ACCEPTED && !tx->over)
+			return true;
+	}
+	return false;
+}
+
+static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct call *call = call_at(s, leg->call);
+	struct transaction *open = exchange_open(s, leg, INVITE_SERVER, SIP_INVITE);
+	bool second = waits_for_ack(s, leg) || (open && open != tx);
+	if (second)
+		reply_busy(s, tx); /* 14.2: one before it is not answered, or its ACK has not come */
+	else if (call->state != CALL_UP || exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE) ||
+		 exchange_open(s, leg, CLIENT, SIP_UPDATE))
+		exchange_reply(s, tx, 491, BYTES_NONE);
+	else if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE)
+		answer_here(s, leg, tx, leg->body_out);
+	else
+		pass_on(s, leg, tx, m);
+}
+
+static void update(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct transaction *open = exchange_open(s, leg, SERVER, SIP_UPDATE);
+	if (!m->body.size)
+		answer_here(s, leg, tx, POOL_NONE);
+	else if (call_at(s, leg->call)->callee_leg == POOL_NONE) /* early: no session to change yet (RFC 3311 5.2) */
+		reply_busy(s, tx);
+	else if ((open && open != tx) || exchange_open(s, leg, INVITE_SERVER, SIP_INVITE) || waits_for_ack(s, leg))
+		reply_busy(s, tx); /* RFC 3311 5.2: an offer of the peer is not answered yet */
+	else if (exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE) || exchange_open(s, leg, CLIENT, SIP_UPDATE))
+		exchange_reply(s, tx, 491, BYTES_NONE);
+	else
+		pass_on(s, leg, tx, m);
+}
+
+static void keep_contact(struct shard *s, struct transaction *tx, const struct sip_message *m)
+{
+	if (makes_target(m->method) && m->contact.uri.size)
+		tx->contact = text_put(&s->texts, m->contact.uri);
+}
+
+static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct call *call = call_at(s, leg->call);
+	switch (m->method) {
+	case SIP_BYE:
+		bye(s, leg, tx, m);
+		return;
+	case SIP_OPTIONS:
+		exchange_reply(s, tx, 200, BYTES(ALLOW_LINE ACCEPT_LINE "Supported: \r\n"));
+		return;
+	case SIP_INVITE:
+	case SIP_UPDATE:
+	case SIP_INFO:
+	case SIP_REFER:
+	case SIP_NOTIFY:
+	case SIP_MESSAGE:
+		break;
+	default:
+		exchange_reply(s, tx, 405, BYTES(ALLOW_LINE));
+		return;
+	}
+	if (!call || leg->state == LEG_ENDED) { /* its BYE is under way */
+		exchange_reply(s, tx, 481, BYTES_NONE);
+	} else if (m->max_forwards == 0) {
+		exchange_reply(s, tx, 483, BYTES_NONE);
+	} else if (m->method == SIP_INVITE) {
+		reinvite(s, leg, tx, m);
+	} else if (m->method == SIP_UPDATE) {
+		update(s, leg, tx, m);
+	} else if (call->callee_leg == POOL_NONE) { /* early: there is no one dialog on the other side yet */
+		exchange_reply(s, tx, 480, BYTES_NONE);
+	} else {
+		pass_on(s, leg, tx, m);
+	}
+}
+
+void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
+{
+	if (leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
+		reply(s, m, from, 500, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	leg->remote_cseq = m->cseq;
+	leg->has_remote_cseq = true;
+	if (reply_unsupported(s, m, from))
+		return;
+	struct transaction *tx = exchange_accept(s, leg, m, from, ROLE_RELAY);
+	if (!tx) {
+		reply(s, m, from, 503, BYTES_NONE, BYTES("Retry-After: 1\r\n"));
+		return;
+	}
+	leg->flow = *from;
+	keep_contact(s, tx, m);
+	dispatch(s, leg, tx, m);
+}
+
+/* ---- the answer ---- */
+
+/* The peer says that the dialog is no more (RFC 3261 12.2.1.2). */
+static void dialog_lost(struct shard *s, struct leg *leg)
+{
+	struct call *call = call_at(s, leg->call);
+	struct ending ending = { .reason = CDR_END_dialog_lost, .side = side_of(leg),
+				 .reason_header = BYTES("SIP;cause=481;text=\"dialog lost\"") };
+	if (call)
+		call_end(s, call, &ending);
+}
+
+/* A 2xx to an INVITE or UPDATE: both sides now have what was offered and answered. */
+static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
+			    struct transaction *asked, const struct sip_message *m)
+{
+	if (m->contact.uri.size)
+		leg_set_target(s, leg, m->contact.uri);
+	if (asked->contact != TEXT_NONE)
+		leg_set_target(s, asker, text_get(&s->texts, asked->contact));
+	if (asked->offer != POOL_NONE) {
+		body_replace(s, &asker->body_in, body_share(s, asked->offer));
+		body_replace(s, &leg->body_out, body_share(s, asked->offer));
+	}
+	uint32_t body = body_keep(s, m);
+	if (body != POOL_NONE) {
+		body_replace(s, &asker->body_out, body_share(s, body));
+		body_replace(s, &leg->body_in, body);
+	}
+	if (tx->method != SIP_INVITE)
+		return;
+	if (asked->offer != POOL_NONE)
+		leg_ack(s, leg, tx->cseq, POOL_NONE);
+	else { /* the 2xx had the offer: the asker's ACK has the answer */
+		leg->ack_wanted = true;
+		asked->ack_has_answer = true;
+	}
+}
+
+static void pass_back(struct shard *s, struct leg *asker, struct transaction *asked, const struct sip_message *m)
+{
+	struct builder b;
+	uint16_t status = m->status;
+	if (status >= 300 && (status < 400 || status == 401 || status == 407))
+		status = 488; /* redirections and challenges are between us and that peer */
+	exchange_response(s, asked, status, BYTES_NONE, &b);
+	if (status < 300 && makes_target((enum sip_method)asked->method)) {
+		leg_build_contact(s, &b, asker);
+		build_text(&b, ALLOW_LINE);
+	}
+	if (status == 405)
+		build_text(&b, ALLOW_LINE);
+	struct bytes retry = sip_header(m, SIP_H_RETRY_AFTER);
+	if (retry.size && status >= 300)
+		build_header(&b, "Retry-After: ", retry);
+	body_build_from(&b, m);
+	exchange_respond(s, asked, status, &b, m->body.size > 0);
+}
+
+void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct transaction *asked = exchange_peer(s, tx);
+	if (m->status < 200) {
+		if (m->status > 100 && asked)
+			pass_back(s, leg_at(s, asked->leg), asked, m);
+		if (tx->kind == INVITE_CLIENT && !tx->ends_at_ns)
+			exchange_end_at(s, tx, s->now.now_ns + seconds_ns(REINVITE_MAX_S));
+		return;
+	}
+	if (!asked || leg->call == POOL_NONE) { /* nobody waits any more: the call has ended */
+		if (m->status < 300 && tx->kind == INVITE_CLIENT)
+			leg_ack(s, leg, tx->cseq, POOL_NONE);
+		return;
+	}
+	struct leg *asker = leg_at(s, asked->leg);
+	if (m->status < 300 && makes_target((enum sip_method)tx->method))
+		session_changed(s, leg, tx, asker, asked, m);
+	pass_back(s, asker, asked, m);
+	if (m->status == 481 || m->status == 408)
+		dialog_lost(s, leg);
+}
+
+void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	struct transaction *asked = exchange_peer(s, tx);
+	if (asked)
+		exchange_reply(s, asked, 408, BYTES_NONE);
+	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is gone. */
+	if (makes_target((enum sip_method)tx->method))
+		dialog_lost(s, leg);
+}
+
+void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)
+{
+	struct call *call = call_at(s, leg->call);
+	if (!call || !invite->ack_has_answer)
+		return;
+	struct leg *other = other_leg(s, call, leg);
+	uint32_t answer = body_keep(s, m);
+	if (answer != POOL_NONE) {
+		body_replace(s, &other->body_out, body_share(s, answer));
+		body_replace(s, &leg->body_in, answer);
+	}
+	if (other->ack_wanted)
+		leg_ack(s, other, other->invite_cseq, answer);
+	other->ack_wanted = false;
+}
+
+void relay_ack_missing(struct shard *s, struct leg *leg)
+{
+	struct call *call = call_at(s, leg->call);
+	struct ending ending = { .reason = CDR_END_ack_missing, .side = CDR_SIDE_SWITCH,
+				 .reason_header = BYTES("SIP;cause=408;text=\"no ACK\"") };
+	if (call)
+		call_end(s, call, &ending);
+}
+
+void relay_cancelled(struct shard *s, struct transaction *invite)
+{
+	struct transaction *out = exchange_peer(s, invite);
+	invite->cancelled = true;
+	if (out) /* its final answer, 487 or a 2xx that was faster, is passed back */
+		leg_cancel(s, leg_at(s, out->leg), out);
+	else
+		exchange_reply(s, invite, 487, BYTES_NONE);
+}

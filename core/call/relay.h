@@ -1,0 +1,21 @@
+/* Requests inside a dialog: relayed to the other leg, or answered here.  RFC 3261 12.2.2, 14, 15; RFC 3311. */
+#ifndef RW_CORE_CALL_RELAY_H
+#define RW_CORE_CALL_RELAY_H
+
+#include "core/call/state.h"
+
+/* A request (neither ACK nor CANCEL) on a leg of ours, not seen before. */
+void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from);
+
+/* A response to a request that was relayed. */
+void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
+void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
+
+/* ACK to, or no ACK to, the 2xx of a relayed re-INVITE. */
+void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m);
+void relay_ack_missing(struct shard *s, struct leg *leg);
+
+/* CANCEL of a re-INVITE. */
+void relay_cancelled(struct shard *s, struct transaction *invite);
+
+#endif

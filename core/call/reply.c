@@ -1,0 +1,112 @@
+#include "core/call/reply.h"
+
+#include "core/call/exchange.h"
+#include "core/siphash.h"
+
+static void build_tag(const struct shard *s, const struct sip_message *m, char tag[static 16])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t hash = table_key(&s->table, m, m->method) ^ siphash13(s->key.k0, s->key.k1, m->via.branch.at, m->via.branch.size);
+	for (unsigned i = 0; i < 16; i++, hash >>= 4)
+		tag[i] = hex[hash & 15];
+}
+
+static void reply_with_tag(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
+			   struct bytes reason, struct bytes tag, struct bytes headers)
+{
+	struct builder b;
+	struct flow to;
+	datagram_begin(s, &b);
+	build_status_line(&b, status, reason);
+	build_response_head(&b, m, &from->peer, tag, false);
+	build_bytes(&b, headers);
+	build_body(&b, BYTES_NONE);
+	exchange_reply_flow(m, from, &to);
+	datagram_send(s, &b, &to);
+}
+
+void reply(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status, struct bytes reason,
+	   struct bytes headers)
+{
+	char tag[16];
+	if (m->method == SIP_ACK)
+		return; /* never answered (17.1.1.3) */
+	build_tag(s, m, tag);
+	reply_with_tag(s, m, from, status, reason, (struct bytes){ tag, sizeof tag }, headers);
+}
+
+void reply_tagged(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
+		  struct bytes tag)
+{
+	reply_with_tag(s, m, from, status, BYTES_NONE, tag, BYTES_NONE);
+}
+
+void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
+			  const struct tombstone *tombstone)
+{
+	stat_add(&s->stats->retransmits_in, 1);
+	if (m->method == SIP_ACK || (m->method == SIP_INVITE && tombstone->status < 300))
+		return;
+	char token[IDENT_SIZE];
+	struct ident id = { .slot = tombstone->leg_slot, .generation = tombstone->leg_generation,
+			    .boot = tombstone->boot, .bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id) };
+	ident_write(&s->key, &id, token);
+	reply_with_tag(s, m, from, tombstone->status, BYTES_NONE, (struct bytes){ token, IDENT_SIZE }, BYTES_NONE);
+	stat_add(&s->stats->retransmits_out, 1);
+}
+
+/* The option tags of Require that are not supported: all of them, as long as none is. */
+static bool refuse_require(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct builder b;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_text(&b, "Unsupported: ");
+	unsigned count = 0;
+	static const enum sip_header_id kinds[] = { SIP_H_REQUIRE, SIP_H_PROXY_REQUIRE };
+	for (unsigned k = 0; k < 2; k++)
+		for (const struct sip_header *h = sip_header_first(m, kinds[k]); h; h = sip_header_next(m, h)) {
+			struct bytes rest = sip_header_value(m, h), tag;
+			while (sip_list_next(&rest, &tag)) {
+				if (count++)
+					build_text(&b, ", ");
+				build_bytes(&b, tag);
+			}
+		}
+	if (!count)
+		return false;
+	build_text(&b, "\r\n");
+	reply(s, m, from, 420, BYTES_NONE, (struct bytes){ s->work, (uint32_t)build_size(&b) });
+	return true;
+}
+
+/* Bodies: SDP and multipart pass, anything else only when it may be ignored (20.11: without a handling parameter it is
+ * required); inside a dialog every body passes, the other side decides. */
+static bool refuse_body(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	if (m->method != SIP_INVITE || !m->body.size || m->to.tag.size)
+		return false;
+	struct bytes type = m->content_type, handling;
+	for (uint32_t i = 0; i < type.size; i++)
+		if (type.at[i] == ';' || type.at[i] == ' ' || type.at[i] == '\t')
+			type.size = i;
+	if (bytes_equal_nocase(type, BYTES("application/sdp")) || !type.size ||
+	    (type.size > 10 && bytes_equal_nocase((struct bytes){ type.at, 10 }, BYTES("multipart/"))))
+		return false;
+	struct bytes disposition = sip_header(m, SIP_H_CONTENT_DISPOSITION);
+	if (disposition.size && sip_parameter(sip_parameters_of(disposition), BYTES("handling"), &handling) &&
+	    bytes_equal_nocase(handling, BYTES("optional")))
+		return false;
+	reply(s, m, from, 415, BYTES_NONE, BYTES(ACCEPT_LINE));
+	return true;
+}
+
+bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct sip_uri uri;
+	if (!sip_read_uri(m->request_uri, &uri) ||
+	    !(uri.is_sip || bytes_equal_nocase(uri.scheme, BYTES("tel")))) {
+		reply(s, m, from, 416, BYTES_NONE, BYTES_NONE);
+		return true;
+	}
+	return refuse_require(s, m, from) || refuse_body(s, m, from);
+}

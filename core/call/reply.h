@@ -1,0 +1,27 @@
+/* Answers that need no state: made of the request alone, the same every time (RFC 3261 8.2.7). */
+#ifndef RW_CORE_CALL_REPLY_H
+#define RW_CORE_CALL_REPLY_H
+
+#include "core/call/state.h"
+
+#define ALLOW_VALUE "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
+#define ALLOW_LINE  "Allow: " ALLOW_VALUE "\r\n"
+#define ACCEPT_LINE "Accept: application/sdp, multipart/mixed\r\n"
+
+/* `headers` are whole lines; a To without tag gets one made of the request by a keyed hash. */
+void reply(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status, struct bytes reason,
+	   struct bytes headers);
+
+/* The same with this To tag and no headers. */
+void reply_tagged(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
+		  struct bytes tag);
+
+/* A request whose transaction is over, answered as it was then (an INVITE that was answered 2xx is absorbed). */
+void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
+			  const struct tombstone *tombstone);
+
+/* A request that cannot be served whoever sent it: unsupported extensions (420), bodies (415), URI scheme (416).  True:
+ * it was answered. */
+bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from);
+
+#endif

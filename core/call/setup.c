@@ -1,0 +1,454 @@
+#include "core/call/setup.h"
+
+#include <assert.h>
+
+#include "core/call/admission.h"
+#include "core/call/attempt.h"
+#include "core/call/body.h"
+#include "core/call/ending.h"
+#include "core/call/exchange.h"
+#include "core/call/leg.h"
+#include "core/call/number.h"
+#include "core/call/reply.h"
+#include "sip/pack.h"
+
+#define CIRCUIT_LINE  "Q.850;cause=34;text=\"No circuit available\""
+#define RETRY_LINE    "Retry-After: 1\r\n"
+
+/* ---- refusals that make no call ---- */
+
+static void refuse_overload(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	stat_add(&s->stats->invites_rejected_overload, 1);
+	ending_record_refused(s, m, from, CDR_END_overload, 503);
+	reply(s, m, from, 503, BYTES_NONE, BYTES(RETRY_LINE));
+}
+
+static void refuse_stranger(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	stat_add(&s->stats->invites_unauthorized, 1);
+	ending_record_refused(s, m, from, CDR_END_unauthorized,
+			      s->config->parameters.SS_REPLY_UNAUTHORIZED ? 403 : 0);
+	if (s->config->parameters.SS_REPLY_UNAUTHORIZED)
+		reply(s, m, from, 403, BYTES_NONE, BYTES_NONE);
+}
+
+/* A request of ours that has come back: it carries a tag or a branch that we minted (RFC 3261 16.3 item 4). */
+static bool is_own_request(const struct shard *s, const struct sip_message *m)
+{
+	struct ident id;
+	uint16_t sequence;
+	if (ident_read(&s->key, m->from.tag, &id))
+		return true;
+	for (const struct sip_header *h = sip_header_first(m, SIP_H_VIA); h; h = sip_header_next(m, h)) {
+		struct bytes rest = sip_header_value(m, h), element;
+		struct sip_via via;
+		while (sip_list_next(&rest, &element))
+			if (sip_read_via(element, &via) && ident_read_branch(&s->key, via.branch, &id, &sequence))
+				return true;
+	}
+	return false;
+}
+
+/* ---- the call's deadlines ---- */
+
+void setup_arm(struct shard *s, struct call *call)
+{
+	const uint64_t deadlines[] = { call->setup_ends_ns, call->ask_ends_ns, call->ends_ns };
+	uint64_t at = UINT64_MAX;
+	for (unsigned i = 0; i < sizeof deadlines / sizeof *deadlines; i++)
+		if (deadlines[i] && deadlines[i] < at)
+			at = deadlines[i];
+	if (at == UINT64_MAX)
+		wheel_cancel(&s->wheel, &call->timer);
+	else
+		wheel_arm(&s->wheel, &call->timer, at);
+}
+
+static void fail(struct shard *s, struct call *call, enum cdr_end_reason reason, enum cdr_side side, uint16_t code,
+		 uint16_t q850, struct bytes reason_header)
+{
+	struct ending ending = { .reason = reason, .side = side, .sip_code = code, .q850 = q850,
+				 .reason_header = reason_header };
+	call_end(s, call, &ending);
+}
+
+void setup_due(struct shard *s, struct call *call)
+{
+	uint64_t now_ns = s->now.now_ns;
+	if (call->ends_ns && now_ns >= call->ends_ns) {
+		struct ending ending = { .reason = call->ends_reason, .side = CDR_SIDE_SWITCH, .at_ns = call->ends_ns,
+					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
+		call_end(s, call, &ending);
+	} else if (call->ask_ends_ns && now_ns >= call->ask_ends_ns) {
+		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
+		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+	} else if (call->setup_ends_ns && now_ns >= call->setup_ends_ns) {
+		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, call->rang ? 480 : 408, 0, BYTES_NONE);
+	} else {
+		setup_arm(s, call);
+	}
+}
+
+/* The smallest cap ends the call (spec 5).  No leg proves itself alive yet, so every caller counts as one without session
+ * timers. */
+static void arm_caps(struct shard *s, struct call *call)
+{
+	const struct parameters *p = &s->config->parameters;
+	const struct {
+		uint32_t seconds;
+		enum cdr_end_reason reason;
+	} caps[] = {
+		{ p->SS_SIP_NO_TIMER_REINVITE_INTERVAL, CDR_END_no_timer_cap },
+		{ p->RW_MAX_CALL_DURATION, CDR_END_max_duration },
+		{ call->mapping->max_duration_s, CDR_END_max_duration },
+		{ call->callee_max_duration_s, CDR_END_max_duration },
+	};
+	uint32_t least = 0;
+	for (unsigned i = 0; i < sizeof caps / sizeof *caps; i++) {
+		if (!caps[i].seconds || (least && caps[i].seconds >= least))
+			continue;
+		least = caps[i].seconds;
+		call->ends_reason = (uint8_t)caps[i].reason;
+	}
+	call->setup_ends_ns = 0;
+	call->ends_ns = least ? call->connect_ns + seconds_ns(least) : 0;
+	setup_arm(s, call);
+}
+
+/* ---- choosing where to ---- */
+
+static void no_candidate_left(struct shard *s, struct call *call)
+{
+	if (!call->attempts_count) {
+		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+		return;
+	}
+	fail(s, call, (enum cdr_end_reason)call->last_reason, CDR_SIDE_CALLEE, call->last_code, call->last_q850,
+	     BYTES_NONE);
+}
+
+static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
+{
+	call->state = call->state == CALL_ASKING ? CALL_TRYING : call->state;
+	if (attempt_begin(s, call, routing))
+		return;
+	if (routing->capacity)
+		admission_free(s, routing->id);
+	fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 0, BYTES_NONE);
+}
+
+/* The next candidate that has a line free; asking may take until a note comes back. */
+static void try_next(struct shard *s, struct call *call)
+{
+	while (call->candidate_next < call->candidate_count) {
+		const struct routing_gateway *routing = call->candidates[call->candidate_next];
+		enum line_answer answer = LINE_GRANTED;
+		if (routing->capacity)
+			answer = admission_ask(s, call, LINE_ROUTING, routing->id, routing->capacity);
+		if (answer == LINE_PENDING)
+			return;
+		call->candidate_next++; /* one that is full is skipped */
+		if (answer == LINE_GRANTED) {
+			begin(s, call, routing);
+			return;
+		}
+	}
+	no_candidate_left(s, call);
+}
+
+static void route(struct shard *s, struct call *call)
+{
+	struct bytes numbers[CALL_TEXTS];
+	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	call->candidate_count = config_route_find(s->config, numbers[CALL_CALLEE_OUT], &call->candidates);
+	if (call->candidate_count)
+		try_next(s, call);
+	else
+		fail(s, call, CDR_END_no_route, CDR_SIDE_SWITCH, 404, 0, BYTES_NONE);
+}
+
+static void mapping_line_answered(struct shard *s, struct call *call, bool granted)
+{
+	call->mapping_line = granted;
+	if (granted)
+		route(s, call);
+	else
+		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+}
+
+void setup_line_answered(struct shard *s, struct call *call, bool granted)
+{
+	enum line_kind asked = call->asked;
+	call->asked = LINE_NONE;
+	call->ask_ends_ns = 0;
+	setup_arm(s, call);
+	if (asked == LINE_MAPPING) {
+		mapping_line_answered(s, call, granted);
+	} else {
+		const struct routing_gateway *routing = call->candidates[call->candidate_next++];
+		if (granted)
+			begin(s, call, routing);
+		else
+			try_next(s, call);
+	}
+}
+
+static void admit(struct shard *s, struct call *call)
+{
+	const struct mapping_gateway *mapping = call->mapping;
+	if (!mapping->capacity) {
+		route(s, call);
+		return;
+	}
+	enum line_answer answer = admission_ask(s, call, LINE_MAPPING, mapping->id, mapping->capacity);
+	if (answer != LINE_PENDING)
+		mapping_line_answered(s, call, answer == LINE_GRANTED);
+}
+
+/* ---- the INVITE ---- */
+
+static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
+{
+	struct bytes numbers[CALL_TEXTS] = { [CALL_CALLER_IN] = caller, [CALL_CALLEE_IN] = callee,
+					     [CALL_CALLER_OUT] = caller, [CALL_CALLEE_OUT] = number };
+	uint32_t texts = text_take(&s->texts, pack_size(numbers, CALL_TEXTS));
+	if (texts != TEXT_NONE)
+		pack_write(numbers, CALL_TEXTS, text_at(&s->texts, texts));
+	return texts;
+}
+
+static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	struct dialog dialog = { .text = {
+		[DIALOG_CALL_ID] = m->call_id,
+		[DIALOG_REMOTE] = sip_header(m, SIP_H_FROM),
+		[DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri : m->from.uri, /* RFC 2543: no Contact */
+	} };
+	struct builder b;
+	char token[IDENT_SIZE];
+	leg_token(s, leg, token);
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_bytes(&b, sip_header(m, SIP_H_TO));
+	build_text(&b, ";tag=");
+	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
+	uint32_t local = (uint32_t)build_size(&b);
+	dialog_build_routes(&b, m, false);
+	dialog.text[DIALOG_LOCAL] = (struct bytes){ s->work, local };
+	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work + local, (uint32_t)build_size(&b) - local };
+	return !b.overflow && leg_set_dialog(s, leg, &dialog);
+}
+
+/* Takes all records of a new call; NULL: one of the pools is at its limit, nothing was kept. */
+static struct call *take_call(struct shard *s, const struct sip_message *m, const struct flow *from, uint32_t texts)
+{
+	uint32_t index = s->calls.used < s->calls_max ? pool_take(&s->calls) : POOL_NONE;
+	if (index == POOL_NONE)
+		return NULL;
+	struct call *call = call_at(s, index);
+	unsigned bucket = steer_bucket(&s->key.steer, m->call_id);
+	struct leg *leg = leg_take(s, index, LEG_CALLER, bucket);
+	struct transaction *invite = NULL;
+	if (leg && write_caller_dialog(s, leg, m))
+		invite = exchange_accept(s, leg, m, from, ROLE_SETUP);
+	if (!invite) {
+		if (leg)
+			leg_release(s, leg);
+		pool_give(&s->calls, index);
+		return NULL;
+	}
+	table_add(&s->table, invite);
+	leg->flow = *from;
+	leg->remote_cseq = m->cseq;
+	leg->has_remote_cseq = true;
+	leg->remote_tag_hash = table_hash32(&s->table, m->from.tag);
+	leg->body_in = body_keep(s, m);
+	wheel_entry_init(&call->timer, WHEEL_CALL);
+	call->texts = texts;
+	call->caller_leg = leg_index(s, leg);
+	call->callee_leg = call->attempt = call->callee_slot = POOL_NONE;
+	call->invite = transaction_index(s, invite);
+	call->bucket = (uint16_t)bucket;
+	call->source = from->peer;
+	call->offer_in_invite = leg->body_in != POOL_NONE;
+	return call;
+}
+
+static void begin_call(struct shard *s, const struct sip_message *m, const struct flow *from,
+		       const struct mapping_gateway *mapping, uint32_t texts)
+{
+	const struct parameters *p = &s->config->parameters;
+	struct call *call = texts == TEXT_NONE ? NULL : take_call(s, m, from, texts);
+	if (!call) {
+		text_give(&s->texts, texts);
+		refuse_overload(s, m, from);
+		return;
+	}
+	call->sequence = s->sequence++;
+	call->start_us = s->now.real_us;
+	call->start_ns = s->now.now_ns;
+	call->mapping = mapping;
+	call->mapping_id = mapping->id;
+	call->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
+	call->setup_ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
+	setup_arm(s, call);
+	stat_add(&s->stats->calls_attempted, 1);
+	stat_add(&s->stats->calls_setup, 1);
+	exchange_reply(s, transaction_at(s, call->invite), 100, BYTES_NONE);
+	admit(s, call);
+}
+
+void setup_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	char caller_room[NUMBER_MAX], callee_room[NUMBER_MAX], number_room[NUMBER_MAX];
+	struct bytes callee = number_of_uri(m->request_uri, callee_room);
+	struct bytes number = number_plain(callee, number_room);
+	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, number);
+	if (!mapping) {
+		refuse_stranger(s, m, from);
+		return;
+	}
+	if (is_own_request(s, m)) {
+		reply(s, m, from, 482, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	if (m->max_forwards == 0) {
+		reply(s, m, from, 483, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	if (reply_unsupported(s, m, from))
+		return;
+	if (s->stopping || !s->edge.cdr_room(s->edge.context)) {
+		refuse_overload(s, m, from);
+		return;
+	}
+	uint32_t prefix = (uint32_t)strlen(mapping->callee_prefix);
+	if (prefix && prefix <= number.size) {
+		number.at += prefix;
+		number.size -= prefix;
+	}
+	begin_call(s, m, from, mapping, pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
+}
+
+/* ---- from the callee's side ---- */
+
+static void note_first_reply(struct shard *s, struct call *call)
+{
+	if (call->first_reply_ns)
+		return;
+	call->first_reply_ns = s->now.now_ns;
+	histogram_add(&s->stats->pdd_us, (call->first_reply_ns - call->start_ns) / 1000);
+}
+
+void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m)
+{
+	struct transaction *invite = transaction_at(s, call->invite);
+	struct leg *caller = leg_at(s, call->caller_leg);
+	struct builder b;
+	note_first_reply(s, call);
+	if (!call->ringing_ns)
+		call->ringing_ns = s->now.now_ns;
+	call->state = CALL_RINGING;
+	call->rang = call->rang || m->status != 183;
+	call->early_sdp = call->early_sdp || m->body.size > 0;
+	exchange_response(s, invite, m->status, BYTES_NONE, &b);
+	leg_build_contact(s, &b, caller);
+	body_build_from(&b, m);
+	exchange_respond(s, invite, m->status, &b, m->body.size > 0);
+}
+
+void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m)
+{
+	struct transaction *invite = transaction_at(s, call->invite);
+	struct leg *caller = leg_at(s, call->caller_leg);
+	struct builder b;
+	note_first_reply(s, call);
+	call->callee_leg = leg_index(s, callee);
+	call->connect_ns = s->now.now_ns;
+	call->connect_us = s->now.real_us;
+	call->state = CALL_ANSWERED;
+	stat_sub(&s->stats->calls_setup, 1);
+	stat_add(&s->stats->calls_active, 1);
+	stat_add(&s->stats->calls_answered, 1);
+	arm_caps(s, call);
+
+	callee->ack_wanted = !call->offer_in_invite;
+	if (call->offer_in_invite)
+		leg_ack(s, callee, m->cseq, POOL_NONE);
+	caller->state = LEG_UP;
+	body_replace(s, &caller->body_out, body_share(s, callee->body_in));
+	exchange_response(s, invite, 200, BYTES_NONE, &b);
+	leg_build_contact(s, &b, caller);
+	build_text(&b, ALLOW_LINE);
+	body_build_from(&b, m);
+	exchange_respond(s, invite, 200, &b, m->body.size > 0);
+}
+
+/* What the caller may see of a failure: redirections and challenges are between us and the carrier. */
+static uint16_t code_for_caller(uint16_t code)
+{
+	if (code < 400 || code == 401 || code == 407 || code == 422 || code == 421 || code == 494)
+		return 503;
+	return code;
+}
+
+static bool may_switch(const struct shard *s, const struct call *call, const struct attempt_failure *failure)
+{
+	const struct parameters *p = &s->config->parameters;
+	uint16_t code = failure->code;
+	if (failure->no_more || (p->SS_GATEWAY_SWITCH_LIMIT && call->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT))
+		return false;
+	if ((code == 486 || code == 600) && p->SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY)
+		return false;
+	if (code == 603 || code == 604 || code == 606)
+		return false;
+	if (call->early_sdp && p->SS_SIP_STOP_SWITCH_AFTER_SDP)
+		return false;
+	return !call->rang || p->SS_GATEWAY_SWITCH_UNTIL_CONNECT;
+}
+
+void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
+			  const struct attempt_failure *failure)
+{
+	bool rang_out = failure->reason == CDR_END_timeout_ringing;
+	(void)routing;
+	if (failure->code)
+		note_first_reply(s, call);
+	call->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
+	call->last_reason = (uint8_t)failure->reason;
+	call->last_q850 = failure->q850;
+	if (may_switch(s, call, failure) && call->candidate_next < call->candidate_count) {
+		try_next(s, call);
+		return;
+	}
+	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, call->last_code, failure->q850,
+	     failure->reason_header);
+}
+
+/* ---- from the caller ---- */
+
+void setup_cancelled(struct shard *s, struct call *call)
+{
+	fail(s, call, CDR_END_cancelled, CDR_SIDE_CALLER, 487, 0, BYTES_NONE);
+}
+
+void setup_acked(struct shard *s, struct call *call, const struct sip_message *m)
+{
+	struct leg *caller = leg_at(s, call->caller_leg), *callee = leg_at(s, call->callee_leg);
+	call->invite = POOL_NONE;
+	call->state = CALL_UP;
+	if (callee->ack_wanted) { /* delayed offer: this ACK has the answer */
+		callee->ack_wanted = false;
+		body_replace(s, &caller->body_in, body_keep(s, m));
+		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
+		leg_ack(s, callee, callee->invite_cseq, callee->body_out);
+	}
+}
+
+void setup_ack_missing(struct shard *s, struct call *call)
+{
+	call->invite = POOL_NONE; /* the wait is over: BYE may go out */
+	struct ending ending = { .reason = CDR_END_ack_missing, .side = CDR_SIDE_SWITCH,
+				 .reason_header = BYTES("SIP;cause=408;text=\"no ACK\"") };
+	call_end(s, call, &ending);
+}

@@ -1,0 +1,37 @@
+/* A call from its INVITE to the caller's ACK: admission, attempts one after another, provisional and final responses. */
+#ifndef RW_CORE_CALL_SETUP_H
+#define RW_CORE_CALL_SETUP_H
+
+#include "core/call/state.h"
+
+/* A new INVITE, checked as far as it can be without state. */
+void setup_invite(struct shard *s, const struct sip_message *m, const struct flow *from);
+
+/* The answer to admission_ask(). */
+void setup_line_answered(struct shard *s, struct call *call, bool granted);
+
+/* Arms the call's timer for the earliest of its deadlines; its entry came due. */
+void setup_arm(struct shard *s, struct call *call);
+void setup_due(struct shard *s, struct call *call);
+
+/* From the attempt under way. */
+void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
+void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m);
+/* How an attempt has failed: what the caller gets if it was the last. */
+struct attempt_failure {
+	uint16_t code;              /* 0: silence */
+	uint16_t q850;
+	enum cdr_end_reason reason;
+	struct bytes reason_header; /* value of its Reason header, empty: none */
+	bool no_more;               /* stop the search whatever the code */
+};
+void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
+			  const struct attempt_failure *failure);
+
+/* From the caller. */
+void setup_cancelled(struct shard *s, struct call *call);
+void setup_acked(struct shard *s, struct call *call, const struct sip_message *m);
+/* Its 200 was never ACKed. */
+void setup_ack_missing(struct shard *s, struct call *call);
+
+#endif

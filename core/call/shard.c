@@ -1,0 +1,631 @@
+/* The shard's entrances: what comes in, to whom it goes.  See core/shard.h, and core/call/state.h for the map. */
+#include "core/shard.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/call/admission.h"
+#include "core/call/attempt.h"
+#include "core/call/ending.h"
+#include "core/call/exchange.h"
+#include "core/call/late.h"
+#include "core/call/leg.h"
+#include "core/call/relay.h"
+#include "core/call/reply.h"
+#include "core/call/setup.h"
+#include "core/siphash.h"
+
+/* ---- creation: all memory, once ---- */
+
+#define LEG_SPARE         16384u /* attempts under way and legs that wait for their transactions */
+#define TRANSACTION_SPARE 65536u
+#define TEXT_SPARE_BYTES  (UINT64_C(64) << 20)
+#define TEXT_CALL_BYTES   4096u  /* both dialogs, numbers, two session bodies, kept messages */
+#define BACKLOG_CALL_BYTES 2048u
+
+static int create_tables(struct shard *s, uint32_t calls)
+{
+	uint32_t heads = 1024;
+	int error;
+	while (heads < calls && heads < 1u << 28)
+		heads <<= 1;
+	s->body_head_mask = heads - 1;
+	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
+	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
+	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
+	s->backlog = memory_reserve(s->backlog_size);
+	s->scratch = malloc(SIP_SCRATCH_BYTES);
+	s->work = malloc(DATAGRAM_MAX);
+	s->spare = malloc(DATAGRAM_MAX);
+	if (!s->body_heads || !s->lines || !s->backlog || !s->scratch || !s->work || !s->spare)
+		return -ENOMEM;
+	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
+	if ((error = table_create(&s->table, &s->transactions, 4 * calls, k0, k1)))
+		return error;
+	return text_store_create(&s->texts, (uint64_t)calls * TEXT_CALL_BYTES + TEXT_SPARE_BYTES);
+}
+
+static int create_pools(struct shard *s, uint32_t calls)
+{
+	const struct {
+		struct pool *pool;
+		uint32_t size, item;
+	} pools[] = {
+		{ &s->calls, calls, sizeof(struct call) },
+		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
+		{ &s->attempts, calls, sizeof(struct attempt) },
+		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
+		{ &s->bodies, 2 * calls + LEG_SPARE, sizeof(struct body) },
+	};
+	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
+		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
+		if (error)
+			return error;
+	}
+	return create_tables(s, calls);
+}
+
+int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
+{
+	struct shard *s = calloc(1, sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	assert(settings->calls_max > 0 && settings->calls_max <= CONFIG_CALLS_MAX_MAX);
+	s->config = settings->config;
+	s->edge = settings->edge;
+	s->stats = settings->stats;
+	s->shard = settings->shard;
+	s->shard_count = settings->shard_count;
+	s->boot = settings->boot;
+	s->calls_max = settings->calls_max;
+	s->random = settings->seed;
+	s->now.now_ns = settings->now_ns;
+	s->over_transactions = s->over_legs = s->over_calls = POOL_NONE;
+	ident_key_init(&s->key, settings->secret, settings->config->node);
+	wheel_init(&s->wheel, settings->now_ns);
+	int error = create_pools(s, settings->calls_max);
+	if (error) {
+		shard_destroy(s);
+		return error;
+	}
+	shard_publish_stats(s);
+	*ret_shard = s;
+	return 0;
+}
+
+void shard_destroy(struct shard *s)
+{
+	if (!s)
+		return;
+	pool_destroy(&s->calls);
+	pool_destroy(&s->legs);
+	pool_destroy(&s->attempts);
+	pool_destroy(&s->transactions);
+	pool_destroy(&s->bodies);
+	table_destroy(&s->table);
+	text_store_destroy(&s->texts);
+	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
+	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
+	memory_release(s->backlog, s->backlog_size);
+	free(s->scratch);
+	free(s->work);
+	free(s->spare);
+	free(s);
+}
+
+/* ---- helpers of state.h ---- */
+
+uint64_t shard_random(struct shard *s)
+{
+	uint64_t z = s->random += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+void shard_log(struct shard *s, int level, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	s->edge.log(s->edge.context, level, line);
+}
+
+void datagram_begin(struct shard *s, struct builder *b)
+{
+	char *room = s->edge.lend(s->edge.context, DATAGRAM_MAX);
+	build_begin(b, room ? room : s->spare, DATAGRAM_MAX);
+}
+
+bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
+{
+	if (b->start == s->spare) {
+		stat_add(&s->stats->datagrams_lost, 1);
+	} else if (b->overflow) {
+		s->edge.unlend(s->edge.context, b->start);
+	} else {
+		s->edge.send(s->edge.context, to, b->start, build_size(b));
+	}
+	return !b->overflow;
+}
+
+void shard_settle(struct shard *s)
+{
+	while (s->over_transactions != POOL_NONE) {
+		struct transaction *tx = transaction_at(s, s->over_transactions);
+		s->over_transactions = tx->chain;
+		exchange_give(s, tx);
+	}
+	while (s->over_legs != POOL_NONE) {
+		struct leg *leg = leg_at(s, s->over_legs);
+		s->over_legs = leg->over_next;
+		leg_give(s, leg);
+	}
+	while (s->over_calls != POOL_NONE) {
+		struct call *call = call_at(s, s->over_calls);
+		s->over_calls = call->over_next;
+		text_give(&s->texts, call->texts);
+		text_give(&s->texts, call->attempt_log);
+		pool_give(&s->calls, call_index(s, call));
+	}
+}
+
+/* ---- responses ---- */
+
+static enum transaction_event event_of(unsigned status)
+{
+	return status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699;
+}
+
+static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct ident id;
+	uint16_t sequence;
+	if (!ident_read_branch(&s->key, m->via.branch, &id, &sequence)) {
+		stat_add(&s->stats->datagrams_unmatched, 1);
+		return;
+	}
+	struct leg *leg = leg_find(s, &id);
+	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
+	if (!tx || tx->cseq != m->cseq) {
+		if (m->method == SIP_INVITE)
+			late_invite_response(s, leg, &id, m, from);
+		else
+			stat_add(&s->stats->datagrams_unmatched, 1);
+		return;
+	}
+	unsigned acts = exchange_event(s, tx, event_of(m->status));
+	if (tx->role != ROLE_LOCAL)
+		leg->flow.peer = from->peer;
+	if (acts & ACT_ACK)
+		late_ack_failure(s, leg, tx, m, from);
+	if (leg->cancel_wanted && tx->kind == INVITE_CLIENT && !tx->over)
+		leg_cancel(s, leg, tx);
+	if (!(acts & ACT_TELL))
+		return;
+	if (tx->role == ROLE_SETUP)
+		attempt_response(s, leg, m);
+	else if (tx->role == ROLE_RELAY)
+		relay_response(s, leg, tx, m);
+}
+
+/* ---- requests inside a dialog ---- */
+
+/* The BYE that had to wait for the caller's ACK. */
+static void send_waiting_bye(struct shard *s, struct leg *leg)
+{
+	leg->bye_after_ack = false;
+	leg_bye(s, leg, text_get(&s->texts, leg->bye_reason));
+}
+
+static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	struct transaction *invite = exchange_server(s, leg, m->cseq, SIP_INVITE);
+	if (!invite)
+		return; /* once more for the same 2xx */
+	if (!(exchange_event(s, invite, EVENT_ACK) & ACT_TELL))
+		return; /* of a failure: nothing more to do */
+	struct call *call = call_at(s, leg->call);
+	if (call && invite->role == ROLE_SETUP)
+		setup_acked(s, call, m);
+	else if (call)
+		relay_acked(s, leg, invite, m);
+	if (leg->bye_after_ack)
+		send_waiting_bye(s, leg);
+}
+
+static void take_cancel(struct shard *s, struct transaction *invite, const struct sip_message *m, const struct flow *from)
+{
+	struct leg *leg = leg_at(s, invite->leg);
+	char token[IDENT_SIZE];
+	leg_token(s, leg, token);
+	reply_tagged(s, m, from, 200, (struct bytes){ token, IDENT_SIZE });
+	if (!exchange_server_open(invite))
+		return; /* too late: no effect (RFC 3261 9.2) */
+	struct call *call = call_at(s, leg->call);
+	if (invite->role == ROLE_RELAY)
+		relay_cancelled(s, invite);
+	else if (call)
+		setup_cancelled(s, call);
+}
+
+/* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit. */
+static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
+{
+	struct leg *leg = leg_find_by_tag(s, m->to.tag);
+	char token[IDENT_SIZE];
+	if (!leg || leg->fork || leg->texts == TEXT_NONE || !bytes_equal(leg_call_id(s, leg, token), m->call_id) ||
+	    !leg_remote_tag_is(s, leg, m->from.tag))
+		return NULL;
+	return leg;
+}
+
+static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
+{
+	struct table_hit hit;
+	struct transaction *tx = leg ? exchange_server(s, leg, m->cseq, m->method) : NULL;
+	if (tx) {
+		exchange_event(s, tx, EVENT_REQUEST);
+		return true;
+	}
+	if (!table_find(&s->table, table_key(&s->table, m, m->method), &hit) || !hit.tombstone)
+		return false;
+	reply_from_tombstone(s, m, from, hit.tombstone);
+	return true;
+}
+
+static void take_dialog_request(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct leg *leg = leg_of_request(s, m);
+	if (m->method == SIP_ACK) {
+		if (leg)
+			take_ack(s, leg, m);
+		else
+			stat_add(&s->stats->datagrams_unmatched, 1);
+		return;
+	}
+	if (m->method == SIP_CANCEL) {
+		struct transaction *invite = leg ? exchange_server(s, leg, m->cseq, SIP_INVITE) : NULL;
+		if (invite)
+			take_cancel(s, invite, m, from);
+		else
+			reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	bool fresh = leg && (!leg->has_remote_cseq || m->cseq > leg->remote_cseq);
+	if (!fresh && is_repeated(s, leg, m, from))
+		return;
+	if (leg)
+		relay_request(s, leg, m, from);
+	else
+		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+}
+
+/* ---- requests outside a dialog ---- */
+
+/* An INVITE, or the CANCEL of one, that may be known already. */
+static void take_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct table_hit hit;
+	uint32_t branch = table_hash32(&s->table, m->via.branch);
+	if (!table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit))
+		setup_invite(s, m, from);
+	else if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
+		reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE); /* RFC 3261 8.2.2.2 */
+	else if (hit.transaction)
+		exchange_event(s, hit.transaction, EVENT_REQUEST);
+	else
+		reply_from_tombstone(s, m, from, hit.tombstone);
+}
+
+static void take_initial_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct table_hit hit;
+	if (!table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit))
+		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+	else if (hit.transaction)
+		take_cancel(s, hit.transaction, m, from);
+	else
+		reply(s, m, from, 200, BYTES_NONE, BYTES_NONE);
+}
+
+static void take_other(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	if (!config_source_known(s->config, &from->peer)) {
+		if (s->config->parameters.SS_REPLY_UNAUTHORIZED)
+			reply(s, m, from, 403, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	switch (m->method) {
+	case SIP_OPTIONS:
+		if (!reply_unsupported(s, m, from))
+			reply(s, m, from, 200, BYTES_NONE, BYTES(ALLOW_LINE ACCEPT_LINE "Supported: \r\n"));
+		return;
+	case SIP_BYE:
+	case SIP_UPDATE:
+	case SIP_INFO:
+	case SIP_PRACK:
+		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE); /* only inside a dialog */
+		return;
+	default:
+		reply(s, m, from, 405, BYTES_NONE, BYTES(ALLOW_LINE));
+		return;
+	}
+}
+
+static void take_request(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	if (m->to.tag.size)
+		take_dialog_request(s, m, from);
+	else if (m->method == SIP_INVITE)
+		take_invite(s, m, from);
+	else if (m->method == SIP_CANCEL)
+		take_initial_cancel(s, m, from);
+	else if (m->method == SIP_ACK)
+		stat_add(&s->stats->datagrams_unmatched, 1);
+	else
+		take_other(s, m, from);
+}
+
+/* ---- datagrams ---- */
+
+static void count_bad(struct shard *s, enum sip_bad why)
+{
+	uint64_t *const counters[SIP_BAD_KINDS] = {
+		[SIP_BAD_NONE] = NULL,
+		[SIP_BAD_START_LINE] = &s->stats->bad_start_line,
+		[SIP_BAD_VERSION] = &s->stats->bad_version,
+		[SIP_BAD_HEADER] = &s->stats->bad_header,
+		[SIP_BAD_MISSING] = &s->stats->bad_missing,
+		[SIP_BAD_TWICE] = &s->stats->bad_twice,
+		[SIP_BAD_CSEQ] = &s->stats->bad_cseq,
+		[SIP_BAD_CONTENT_LENGTH] = &s->stats->bad_content_length,
+		[SIP_BAD_TOO_MANY] = &s->stats->bad_too_many,
+		[SIP_BAD_TOO_LARGE] = &s->stats->bad_too_large,
+	};
+	stat_add(&s->stats->datagrams_bad, 1);
+	if (counters[why])
+		stat_add(counters[why], 1);
+}
+
+static void refuse(struct shard *s, const struct sip_message *m, const struct flow *from,
+		   const struct sip_refusal *refusal)
+{
+	count_bad(s, refusal->why);
+	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
+		reply(s, m, from, refusal->status, bytes_of(refusal->reason), BYTES_NONE);
+}
+
+static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
+			  bool handed_over)
+{
+	struct sip_message *m = &s->message;
+	struct sip_refusal refusal = { 0 };
+	if (arrival->now_ns > s->now.now_ns)
+		s->now.now_ns = arrival->now_ns;
+	s->now.real_us = arrival->real_us;
+	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
+	if (result == SIP_READ_OK && !handed_over) {
+		unsigned owner = steer_worker(steer_bucket(&s->key.steer, m->call_id), s->shard_count);
+		if (owner != s->shard) {
+			if (!s->edge.hand_over(s->edge.context, owner, arrival, from, datagram))
+				stat_add(&s->stats->datagrams_lost, 1);
+			return;
+		}
+	}
+	if (result != SIP_READ_KEEPALIVE && m->by_library)
+		stat_add(&s->stats->parsed_by_library, 1);
+	switch (result) {
+	case SIP_READ_OK:
+		if (m->is_request)
+			take_request(s, m, from);
+		else
+			take_response(s, m, from);
+		break;
+	case SIP_READ_BAD:
+		refuse(s, m, from, &refusal);
+		break;
+	case SIP_READ_KEEPALIVE:
+		stat_add(&s->stats->keepalives, 1);
+		break;
+	case SIP_READ_GARBAGE:
+	case SIP_READ_DECLINED:
+		count_bad(s, refusal.why);
+		break;
+	}
+	shard_settle(s);
+}
+
+void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
+		    bool truncated)
+{
+	if (truncated)
+		count_bad(s, SIP_BAD_TOO_LARGE);
+	else
+		take_datagram(s, arrival, from, datagram, false);
+}
+
+void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
+				struct bytes datagram)
+{
+	take_datagram(s, arrival, from, datagram, true);
+}
+
+/* ---- deadlines ---- */
+
+static void transaction_due(struct shard *s, struct transaction *tx)
+{
+	struct leg *leg = leg_at(s, tx->leg);
+	struct call *call = call_at(s, leg->call);
+	if (!(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
+		return;
+	if (tx->kind == INVITE_SERVER) {
+		if (leg->bye_after_ack)
+			send_waiting_bye(s, leg);
+		else if (call && tx->role == ROLE_SETUP)
+			setup_ack_missing(s, call);
+		else if (call)
+			relay_ack_missing(s, leg);
+	} else if (tx->role == ROLE_SETUP) {
+		attempt_timeout(s, leg);
+	} else if (tx->role == ROLE_RELAY) {
+		relay_timeout(s, leg, tx);
+	}
+}
+
+static void entry_due(struct shard *s, struct wheel_entry *entry)
+{
+	switch ((enum wheel_kind)entry->kind) {
+	case WHEEL_CALL:
+		setup_due(s, (struct call *)(void *)((char *)entry - offsetof(struct call, timer)));
+		break;
+	case WHEEL_TRANSACTION:
+		transaction_due(s, (struct transaction *)(void *)((char *)entry - offsetof(struct transaction, timer)));
+		break;
+	case WHEEL_ATTEMPT:
+		attempt_due(s, (struct attempt *)(void *)((char *)entry - offsetof(struct attempt, timer)));
+		break;
+	}
+}
+
+/* An orderly stop ends so many calls a millisecond: 100,000 take 5 s, and the peers' receive buffers keep up. */
+#define STOP_PORTION 20
+#define STOP_STEP_NS UINT64_C(1000000)
+
+static void stop_some(struct shard *s)
+{
+	if (!s->stopping || s->now.now_ns < s->stop_next_ns)
+		return;
+	struct ending ending = { .reason = CDR_END_node_shutdown, .side = CDR_SIDE_SWITCH, .sip_code = 503,
+				 .reason_header = BYTES("SIP;cause=503;text=\"node shutdown\"") };
+	for (unsigned i = 0; i < STOP_PORTION; i++) {
+		s->stop_cursor = pool_next_used(&s->calls, s->stop_cursor);
+		if (s->stop_cursor == POOL_NONE) {
+			s->stop_next_ns = UINT64_MAX;
+			break;
+		}
+		call_end(s, call_at(s, s->stop_cursor++), &ending);
+		s->stop_next_ns = s->now.now_ns + STOP_STEP_NS;
+	}
+	shard_settle(s);
+}
+
+bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
+{
+	if (now_ns > s->now.now_ns)
+		s->now.now_ns = now_ns;
+	wheel_advance(&s->wheel, s->now.now_ns);
+	struct wheel_entry *entry;
+	while (limit-- && (entry = wheel_pop(&s->wheel))) {
+		histogram_add(&s->stats->timer_lateness_us, (s->now.now_ns - wheel_deadline_ns(entry)) / 1000);
+		stat_add(&s->stats->timers_fired, 1);
+		entry_due(s, entry);
+		shard_settle(s);
+	}
+	table_expire(&s->table, s->now.now_ns);
+	stop_some(s);
+	ending_flush_backlog(s);
+	return wheel_next_ns(&s->wheel) <= s->now.now_ns;
+}
+
+#define BACKLOG_RETRY_NS UINT64_C(10000000)
+
+uint64_t shard_next_ns(const struct shard *s)
+{
+	uint64_t next = wheel_next_ns(&s->wheel), other = table_next_ns(&s->table, s->now.now_ns);
+	if (other < next)
+		next = other;
+	if (s->stopping && s->stop_next_ns < next)
+		next = s->stop_next_ns;
+	if (s->backlog_count && s->now.now_ns + BACKLOG_RETRY_NS < next)
+		next = s->now.now_ns + BACKLOG_RETRY_NS;
+	return next;
+}
+
+void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
+{
+	if (now_ns > s->now.now_ns)
+		s->now.now_ns = now_ns;
+	admission_note(s, note);
+	shard_settle(s);
+}
+
+bool shard_stopped(const struct shard *s)
+{
+	return s->stopping && s->calls.used == 0 && s->backlog_count == 0;
+}
+
+/* ---- for others to see ---- */
+
+void shard_publish_stats(struct shard *s)
+{
+	struct shard_stats *st = s->stats;
+	stat_set(&st->timers_armed, s->wheel.armed);
+	stat_set(&st->cdr_waiting, s->backlog_count);
+	stat_set(&st->pool_call_used, s->calls.used);
+	stat_set(&st->pool_call_size, s->calls_max);
+	stat_set(&st->pool_leg_used, s->legs.used);
+	stat_set(&st->pool_leg_size, s->legs.size);
+	stat_set(&st->pool_attempt_used, s->attempts.used);
+	stat_set(&st->pool_attempt_size, s->attempts.size);
+	stat_set(&st->pool_transaction_used, s->transactions.used);
+	stat_set(&st->pool_transaction_size, s->transactions.size);
+	stat_set(&st->pool_body_used, s->bodies.used);
+	stat_set(&st->pool_body_size, s->bodies.size);
+	stat_set(&st->pool_tombstone_used, table_buried(&s->table));
+	stat_set(&st->pool_tombstone_size, s->table.tombstone_size);
+	stat_set(&st->pool_text_used, s->texts.used_bytes);
+	stat_set(&st->pool_text_size, (uint64_t)s->texts.page_count * TEXT_PAGE);
+}
+
+static void check_legs(const struct shard *s)
+{
+	uint32_t transactions = 0;
+	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1)) {
+		const struct leg *leg = leg_at(s, i);
+		assert(leg->call != POOL_NONE || leg->transactions != POOL_NONE);
+		assert(leg->call == POOL_NONE || call_at(s, leg->call)->slot.used);
+		for (uint32_t t = leg->transactions; t != POOL_NONE; t = transaction_at(s, t)->next) {
+			const struct transaction *tx = transaction_at(s, t);
+			assert(tx->slot.used && tx->leg == i && !tx->over && tx->state != TRANSACTION_NONE);
+			/* One that nothing will ever end is a leak. */
+			assert(wheel_armed(&tx->timer) || leg->call != POOL_NONE);
+			transactions++;
+		}
+	}
+	assert(transactions == s->transactions.used);
+}
+
+static void check_calls(const struct shard *s)
+{
+	uint64_t active = 0, setup = 0;
+	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
+		const struct call *call = call_at(s, i);
+		assert(!call->over && leg_at(s, call->caller_leg)->call == i);
+		assert((call->connect_ns != 0) == (call->callee_leg != POOL_NONE));
+		assert(call->callee_leg == POOL_NONE || leg_at(s, call->callee_leg)->call == i);
+		assert(call->attempt == POOL_NONE || attempt_at(s, call->attempt)->call == i);
+		*(call->connect_ns ? &active : &setup) += 1;
+	}
+	assert(active == s->stats->calls_active && setup == s->stats->calls_setup);
+}
+
+void shard_check(const struct shard *s)
+{
+	assert(s->over_transactions == POOL_NONE && s->over_legs == POOL_NONE && s->over_calls == POOL_NONE);
+	pool_check(&s->calls);
+	pool_check(&s->legs);
+	pool_check(&s->attempts);
+	pool_check(&s->transactions);
+	pool_check(&s->bodies);
+	text_check(&s->texts);
+	table_check(&s->table);
+	wheel_check(&s->wheel);
+	check_legs(s);
+	check_calls(s);
+}

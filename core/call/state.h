@@ -1,0 +1,139 @@
+/* The state of a shard, shared by the modules of core/call and by nothing else.  Who does what:
+ *
+ *   shard.c      what comes in, to whom it goes
+ *   reply.c      answers that need no state, refusals
+ *   setup.c      a call from its INVITE to the caller's ACK
+ *   attempt.c    one INVITE towards one routing gateway
+ *   admission.c  lines of gateways, asked of their home shard
+ *   relay.c      requests inside a dialog
+ *   ending.c     how a call ends, and its CDR
+ *   late.c       responses whose transaction is over
+ *   leg.c        a dialog: its texts, its requests
+ *   exchange.c   transactions: what the state machines of sip/transaction ask for
+ *   body.c       session bodies, shared
+ *   table.c      what an initial INVITE or a retransmission is found by
+ *   command.c    what the control thread asks for                                                                    */
+#ifndef RW_CORE_CALL_STATE_H
+#define RW_CORE_CALL_STATE_H
+
+#include "core/call/records.h"
+#include "core/call/table.h"
+#include "core/edge.h"
+#include "core/ident.h"
+#include "core/shard.h"
+#include "core/text.h"
+#include "sip/build.h"
+#include "sip/dialog.h"
+#include "sip/message.h"
+#include "timers/wheel.h"
+
+#define DATAGRAM_MAX (SIP_MESSAGE_BYTES_MAX + 4096) /* what we build: a relayed body and our own headers */
+#define LINES_MAX    65536 /* gateways with a limit, by gateway id */
+#define NUMBER_MAX   128   /* characters of a number; a longer one has no route */
+
+struct shard {
+	const struct config *config;
+	struct edge edge;
+	struct shard_stats *stats;
+	struct ident_key key;
+	uint16_t shard, shard_count;
+	uint16_t boot;
+	uint32_t calls_max;
+	uint64_t random;          /* state of the shard's own generator */
+	struct arrival now;       /* of the input under way */
+	uint32_t sequence;        /* calls so far: part of a cdr_id */
+
+	struct pool calls, legs, attempts, transactions, bodies;
+	struct text_store texts;
+	struct table table;
+	struct wheel wheel;
+	uint32_t *body_heads;     /* chains of bodies by hash */
+	uint32_t body_head_mask;
+	uint32_t *lines;          /* by gateway id: in use, for the gateways whose home is this shard */
+
+	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
+	uint8_t *backlog;
+	uint64_t backlog_size, backlog_first, backlog_last;
+	uint32_t backlog_count;
+
+	bool stopping;
+	uint32_t stop_cursor;     /* next call slot to end */
+	uint64_t stop_next_ns;    /* when the next portion is due */
+
+	/* What ended during the input under way: still valid memory until shard_settle(), so that nobody who is told of an
+	 * end has to care who else holds the record. */
+	uint32_t over_transactions, over_legs, over_calls;
+
+	char *scratch;            /* SIP_SCRATCH_BYTES for the reader */
+	char *work;               /* DATAGRAM_MAX: texts and bodies while they are put together */
+	char *spare;              /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
+	struct sip_message message; /* the one under way */
+};
+
+/* ---- small helpers that every module needs ---- */
+
+static inline struct call *call_at(const struct shard *s, uint32_t index)
+{
+	return index == POOL_NONE ? NULL : pool_at(&s->calls, index);
+}
+
+static inline struct leg *leg_at(const struct shard *s, uint32_t index)
+{
+	return index == POOL_NONE ? NULL : pool_at(&s->legs, index);
+}
+
+static inline struct attempt *attempt_at(const struct shard *s, uint32_t index)
+{
+	return index == POOL_NONE ? NULL : pool_at(&s->attempts, index);
+}
+
+static inline struct transaction *transaction_at(const struct shard *s, uint32_t index)
+{
+	return index == POOL_NONE ? NULL : pool_at(&s->transactions, index);
+}
+
+static inline uint32_t call_index(const struct shard *s, const struct call *c)
+{
+	return pool_index(&s->calls, c);
+}
+
+static inline uint32_t leg_index(const struct shard *s, const struct leg *l)
+{
+	return pool_index(&s->legs, l);
+}
+
+static inline uint32_t transaction_index(const struct shard *s, const struct transaction *tx)
+{
+	return pool_index(&s->transactions, tx);
+}
+
+static inline uint64_t seconds_ns(uint64_t seconds)
+{
+	return seconds * UINT64_C(1000000000);
+}
+
+static inline uint64_t milliseconds_ns(uint64_t milliseconds)
+{
+	return milliseconds * UINT64_C(1000000);
+}
+
+static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)
+{
+	return &s->config->listens[flow->listener];
+}
+
+/* Gives back what ended during the input. */
+void shard_settle(struct shard *s);
+
+/* The shard's own random numbers (splitmix64 from the seed). */
+uint64_t shard_random(struct shard *s);
+
+/* One event, key=value, formatted. */
+void shard_log(struct shard *s, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Lends room for one datagram; what cannot be lent is built into the spare room and goes nowhere. */
+void datagram_begin(struct shard *s, struct builder *b);
+/* Sends it; an overflowed one is dropped and counted.  Returns whether the builder holds a whole message. */
+bool datagram_send(struct shard *s, struct builder *b, const struct flow *to);
+
+#endif

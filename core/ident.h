@@ -1,0 +1,42 @@
+/* The identifiers that we mint: Call-ID, tag, branch and Contact user all carry one token that names a leg (design,
+ * rule 3).  A token is 32 characters of base32 (see core/steer.h for the first seven, which steer):
+ *
+ *   marker 4 | bucket 3 | slot 32 bits, boot 16, generation 24, check 53 bits: 25 characters
+ *
+ * The check is SipHash-1-3 under the node's secret over all the rest: a guessed token, or one from before the slot was
+ * given to another leg, finds nothing.  Boot is the start of the node that minted it. */
+#ifndef RW_CORE_IDENT_H
+#define RW_CORE_IDENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/steer.h"
+#include "sip/bytes.h"
+
+#define IDENT_SIZE  STEER_MINTED_SIZE
+#define BRANCH_SIZE (7 + IDENT_SIZE + 4) /* z9hG4bK, token, sequence of the transaction in hex */
+
+struct ident_key {
+	struct steer_key steer;
+	uint64_t k0, k1; /* of the check */
+};
+
+struct ident {
+	uint32_t slot;
+	uint32_t generation; /* 24 bits */
+	uint16_t boot;
+	uint16_t bucket;
+};
+
+void ident_key_init(struct ident_key *key, const uint8_t secret[static 32], const char *node);
+
+void ident_write(const struct ident_key *key, const struct ident *id, char token[static IDENT_SIZE]);
+/* false: not a token of ours.  Reads the first IDENT_SIZE characters of a text that must be exactly that long. */
+bool ident_read(const struct ident_key *key, struct bytes token, struct ident *ret_id);
+
+void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
+			char branch[static BRANCH_SIZE]);
+bool ident_read_branch(const struct ident_key *key, struct bytes branch, struct ident *ret_id, uint16_t *ret_sequence);
+
+#endif
