@@ -9,9 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CDR_ID_SIZE      32 /* characters of a cdr_id; no NUL counted */
-#define CDR_ATTEMPTS_MAX 64 /* attempts listed in one record; more are counted in the last */
+#define CDR_ID_SIZE      32   /* characters of a cdr_id; no NUL counted */
+#define CDR_ATTEMPTS_MAX 64   /* attempts listed; of more, the last is listed last, its ms holding those left out too */
 #define CDR_TEXT_MAX     1024 /* a longer text is cut on encoding */
+#define CDR_GATEWAY_MAX  192  /* the same for an attempt's gateway */
 #define CDR_BYTES_MAX    32768 /* an encoded record is never larger */
 
 #define CDR_END_REASONS(X)                                                                                             \
@@ -46,7 +47,7 @@ enum cdr_end_reason {
 #define X(name) CDR_END_##name,
 	CDR_END_REASONS(X)
 #undef X
-	CDR_END_REASON_COUNT
+		CDR_END_REASON_COUNT
 };
 
 enum cdr_side { CDR_SIDE_CALLER, CDR_SIDE_CALLEE, CDR_SIDE_SWITCH, CDR_SIDE_COUNT };
@@ -61,8 +62,8 @@ struct cdr_text {
 
 struct cdr_attempt {
 	struct cdr_text gateway;
-	uint16_t code;    /* final code, 0: ended by a timer of ours or cancelled before one */
-	uint32_t ms;      /* INVITE sent to the end of the attempt */
+	uint16_t code; /* final code, 0: ended by a timer of ours or cancelled before one */
+	uint32_t ms;   /* INVITE sent to the end of the attempt */
 };
 
 struct cdr {
@@ -70,8 +71,8 @@ struct cdr {
 	struct cdr_text node;
 	uint16_t shard;
 	struct cdr_text mapping_gateway, routing_gateway, account, vendor_account;
-	struct cdr_text caller_in, callee_in;   /* as received, with a leading + */
-	struct cdr_text caller_out, callee_out; /* as sent */
+	struct cdr_text caller_in, callee_in;                /* as received, with a leading + */
+	struct cdr_text caller_out, callee_out;              /* as sent */
 	struct cdr_text source_address, destination_address; /* ip:port, [v6]:port */
 	struct cdr_text call_id_a, call_id_b;
 	int64_t start_us;   /* INVITE in; all absolute times are microseconds since 1970 UTC, 0: did not happen */
@@ -81,10 +82,10 @@ struct cdr {
 	int64_t pdd_ms;  /* INVITE in to first 18x or final */
 	int64_t hold_ms; /* end - connect by the monotonic clock, 0 if unanswered */
 	int64_t billed_s;
-	uint8_t end_side;   /* enum cdr_side */
-	uint8_t end_reason; /* enum cdr_end_reason */
-	uint16_t sip_code;  /* final code sent to the caller, 200 if answered, 0 if none */
-	uint16_t q850;      /* from Reason, else mapped, RFC 4497 7.2.4.1; 0 if neither */
+	uint8_t end_side;      /* enum cdr_side */
+	uint8_t end_reason;    /* enum cdr_end_reason */
+	uint16_t sip_code;     /* final code sent to the caller, 200 if answered, 0 if none */
+	uint16_t q850;         /* from Reason, else mapped, RFC 4497 7.2.4.1; 0 if neither */
 	uint8_t session_timer; /* CDR_TIMER_A | CDR_TIMER_B */
 	uint8_t recovered;
 	uint32_t refreshes_sent, refreshes_confirmed;
@@ -96,6 +97,9 @@ struct cdr {
 
 const char *cdr_end_reason_name(enum cdr_end_reason reason);
 const char *cdr_side_name(enum cdr_side side);
+
+/* The size that cdr_encode() needs, at most CDR_BYTES_MAX. */
+size_t cdr_encoded_size(const struct cdr *cdr);
 
 /* Encodes into `out`; returns the size, 0 if `size` is too small (CDR_BYTES_MAX is always enough). */
 size_t cdr_encode(const struct cdr *cdr, uint8_t *out, size_t size);

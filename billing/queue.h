@@ -14,7 +14,9 @@
 
 struct cdr_queue; /* lives at the start of the memory it was given */
 
-/* `memory` is zeroed and 64-byte aligned, `size` a power of two plus cdr_queue_header_bytes(). */
+/* `memory` is zeroed and 64-byte aligned, `size` a power of two plus cdr_queue_header_bytes().  A record does not
+ * straddle the end of the ring, so one of n bytes is sure to fit while 2 * (n + 8) bytes are free: give each queue
+ * several times 2 * CDR_BYTES_MAX. */
 struct cdr_queue *cdr_queue_init(void *memory, size_t size);
 size_t cdr_queue_header_bytes(void);
 
@@ -22,12 +24,13 @@ size_t cdr_queue_header_bytes(void);
 bool cdr_queue_push(struct cdr_queue *q, const struct cdr *cdr);
 /* Producer: bytes still free.  A shard stops taking new calls when this runs low. */
 size_t cdr_queue_free(const struct cdr_queue *q);
-/* Either side: records pushed and not yet released, and records ever pushed. */
+/* Any thread: records pushed and not yet released, and records ever pushed. */
 uint64_t cdr_queue_depth(const struct cdr_queue *q);
 uint64_t cdr_queue_pushed(const struct cdr_queue *q);
 
 /* Consumer (the billing thread).  Lends the record after the `*position`-th byte and moves *position past it; false: no
- * more.  The bytes stay until cdr_queue_release(q, position) gives them back, so a batch is released only once stored. */
+ * more.  The bytes stay until cdr_queue_release(q, position) gives them back, so a batch is released only once stored.
+ */
 uint64_t cdr_queue_begin(const struct cdr_queue *q);
 bool cdr_queue_next(const struct cdr_queue *q, uint64_t *position, const uint8_t **ret_record, size_t *ret_size);
 void cdr_queue_release(struct cdr_queue *q, uint64_t position);

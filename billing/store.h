@@ -1,5 +1,6 @@
-/* CDRs in SQLite: data_dir/cdr.db, table `cdr` with the columns of spec 9, nothing NULL.  Rows are written in batches, a
- * batch in one transaction; a cdr_id that is already there is left as it is (a batch may be tried again after an error). */
+/* CDRs in SQLite: data_dir/cdr.db, table `cdr` with the columns of spec 9, nothing NULL.  Rows are written in batches,
+ * a batch in one transaction; a cdr_id that is already there is left as it is (a batch may be tried again after an
+ * error). */
 #ifndef RW_BILLING_STORE_H
 #define RW_BILLING_STORE_H
 
@@ -11,12 +12,15 @@
 struct cdr_store;
 
 /* Opens or makes the database (WAL, synchronous=NORMAL), creates or migrates the schema (PRAGMA user_version).
- * 0 or a negative errno; *ret_error says why in a sentence (a static or store-owned text, valid until the next call). */
+ * 0 or a negative errno (-EBADMSG: damaged, -EPROTONOSUPPORT: written by a newer program, -EROFS: only readable);
+ * *ret_error says why in a sentence (a static or store-owned text, valid until the next call). */
 int cdr_store_open(const char *path, struct cdr_store **ret_store, const char **ret_error);
 void cdr_store_close(struct cdr_store *store);
 
-/* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this record
- * cannot be decoded (the caller counts and skips it). */
+/* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this
+ * record holds values without a name (the caller counts and skips it; the batch goes on).  -ESTALE from begin: the file
+ * was moved or deleted, open a new one.  Texts are cut to CDR_TEXT_MAX; NUL and bytes that are no UTF-8 are stored as
+ * '?'. */
 int cdr_store_begin(struct cdr_store *store);
 int cdr_store_add(struct cdr_store *store, const struct cdr *cdr);
 int cdr_store_commit(struct cdr_store *store);
@@ -27,8 +31,8 @@ const char *cdr_store_error(const struct cdr_store *store);
  * newest first.  since_us 0: no lower bound; account/gateway NULL or "": any (gateway matches either kind).
  * 0 or a negative errno, -ENOENT when there is no database yet. */
 struct cdr_filter {
-	uint32_t limit;
-	int64_t since_us;
+	uint32_t limit;   /* rows; 0: 100, never more than 100000 */
+	int64_t since_us; /* start_us at or after this */
 	const char *account;
 	const char *gateway;
 };

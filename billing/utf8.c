@@ -1,0 +1,78 @@
+/* Well-formed UTF-8 by the table of RFC 3629 4: no overlong forms, no surrogates, nothing past U+10FFFF. */
+#include "billing/utf8.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static bool is_tail(unsigned char byte)
+{
+	return byte >= 0x80 && byte <= 0xbf;
+}
+
+/* The second byte is what bars overlong forms (E0, F0), surrogates (ED) and numbers too large (F4). */
+static bool second_fits(unsigned char first, unsigned char second)
+{
+	switch (first) {
+	case 0xe0:
+		return second >= 0xa0 && second <= 0xbf;
+	case 0xed:
+		return second >= 0x80 && second <= 0x9f;
+	case 0xf0:
+		return second >= 0x90 && second <= 0xbf;
+	case 0xf4:
+		return second >= 0x80 && second <= 0x8f;
+	default:
+		return is_tail(second);
+	}
+}
+
+/* Bytes of the character at `at`, 0 if it is none. */
+static size_t character(const unsigned char *at, size_t left)
+{
+	const unsigned char first = at[0];
+	size_t size;
+
+	if (first < 0x80)
+		return first != 0;
+	if (first >= 0xc2 && first <= 0xdf)
+		size = 2;
+	else if (first >= 0xe0 && first <= 0xef)
+		size = 3;
+	else if (first >= 0xf0 && first <= 0xf4)
+		size = 4;
+	else
+		return 0;
+	if (left < size || !second_fits(first, at[1]))
+		return 0;
+	for (size_t i = 2; i < size; i++)
+		if (!is_tail(at[i]))
+			return 0;
+	return size;
+}
+
+size_t utf8_good(const char *text, size_t size)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	size_t at = 0;
+
+	while (at < size) {
+		const size_t step = character(bytes + at, size - at);
+		if (step == 0)
+			break;
+		at += step;
+	}
+	return at;
+}
+
+void utf8_copy(char *out, const char *text, size_t size)
+{
+	size_t at = 0;
+
+	while (at < size) {
+		const size_t good = utf8_good(text + at, size - at);
+		memcpy(out + at, text + at, good);
+		at += good;
+		if (at < size)
+			out[at++] = '?';
+	}
+}

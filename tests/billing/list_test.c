@@ -1,0 +1,92 @@
+/* Listing CDRs: order, filters, bounds. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/billing/sample.h"
+#include "tests/billing/store_steps.h"
+
+static void expect_ids(const char *path, struct cdr_filter filter, const unsigned *numbers, unsigned count)
+{
+	struct listing l = list(path, filter);
+
+	cr_assert_eq(l.count, count);
+	for (unsigned i = 0; i < count; i++)
+		cr_assert_eq(strtoul(l.ids[i], NULL, 16), numbers[i], "row %u", i);
+	json_decref(l.first);
+}
+
+#define EXPECT(filter, ...)                                                                                            \
+	expect_ids(path, (struct cdr_filter)filter, (const unsigned[]){ __VA_ARGS__ },                                 \
+		   sizeof((const unsigned[]){ __VA_ARGS__ }) / sizeof(unsigned))
+#define WHERE(...)                                                                                                     \
+	{                                                                                                              \
+		__VA_ARGS__                                                                                            \
+	}
+
+Test(list, spec_3_listing_is_newest_first_and_filtered)
+{
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	struct cdr cdrs[5];
+
+	for (unsigned i = 0; i < 5; i++) {
+		cdrs[i] = sample_cdr(i);
+		cdrs[i].start_us = 1000 + i;
+		cdrs[i].account = sample_text(i % 2 == 0 ? "even" : "odd");
+		cdrs[i].mapping_gateway = sample_text(i < 3 ? "low" : "high");
+		cdrs[i].routing_gateway = sample_text(i == 4 ? "low" : "vendor");
+	}
+	cdrs[3].start_us = cdrs[2].start_us; /* the same time: the larger cdr_id first */
+	add_all(store, cdrs, 5);
+
+	EXPECT(WHERE(0), 4, 3, 2, 1, 0);
+	EXPECT(WHERE(.limit = 2), 4, 3);
+	EXPECT(WHERE(.since_us = 1002), 4, 3, 2);
+	EXPECT(WHERE(.account = "odd"), 3, 1);
+	EXPECT(WHERE(.account = "", .gateway = ""), 4, 3, 2, 1, 0);
+	EXPECT(WHERE(.gateway = "low"), 4, 2, 1, 0);
+	EXPECT(WHERE(.gateway = "low", .account = "even", .since_us = 1001), 4, 2);
+	EXPECT(WHERE(.gateway = "low", .account = "even", .limit = 1), 4);
+	cr_assert_eq(list(path, (struct cdr_filter){ .gateway = "even" }).count, 0);
+	cr_assert_eq(list(path, (struct cdr_filter){ .account = "' OR 1 --" }).count, 0);
+	cdr_store_close(store);
+}
+
+Test(list, a_listing_is_bounded)
+{
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	const struct cdr cdr = sample_cdr(1);
+
+	add_one(store, &cdr);
+	raw_run(path,
+		"CREATE TEMP TABLE more AS SELECT * FROM cdr;"
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100001)"
+		"INSERT INTO cdr SELECT printf('x%031d', i), m.node, m.shard, m.mapping_gateway, m.routing_gateway,"
+		"m.account, m.vendor_account, '', '', '', '', '', '', '', '', i, 0, 0, 0, 0, 0, 0, '', '', 0, 0, '[]',"
+		"'', 0, 0, 0, '', '', '', '', 0 FROM n, more AS m");
+	const struct {
+		uint32_t limit, rows;
+	} limits[] = { { 0, 100 }, { 101, 101 }, { 100000, 100000 }, { UINT32_MAX, 100000 } };
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct listing l = list(path, (struct cdr_filter){ .limit = limits[i].limit });
+		cr_assert_eq(l.count, limits[i].rows);
+		json_decref(l.first);
+	}
+	cdr_store_close(store);
+}
+
+Test(list, listing_without_a_database_says_that_there_is_none)
+{
+	char error[256] = "";
+
+	cr_assert_eq(list_refusal(sample_path("none.db"), error), -ENOENT);
+	cr_assert_not_null(strstr(error, "none.db"));
+	cr_assert_eq(access(sample_path("none.db"), F_OK), -1, "reading makes no file");
+	close(open(sample_path("empty.db"), O_CREAT | O_WRONLY, 0600));
+	cr_assert_eq(list_refusal(sample_path("empty.db"), error), -ENOENT);
+}
