@@ -1,0 +1,417 @@
+/* core/net: the workers, their rings, mailboxes and commands, around a shard that echoes.  A plain program, so that it
+ * runs under the sanitizers; exit status 77, skipped, where io_uring is not permitted. */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/net/clock.h"
+#include "core/net/crew.h"
+#include "core/shard.h"
+
+enum { SKIPPED = 77, WORKERS = 3, PEERS = 16, ROUNDS = 50, NOTES = 20000, LARGEST = 17200 };
+
+static void check(bool ok, const char *format, ...)
+{
+	va_list arguments;
+
+	if (ok)
+		return;
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\n");
+	exit(1);
+}
+
+/* The shard: answers every datagram with its own bytes.  The first character says which shard it belongs to; 'n' makes
+ * it send notes to the next shard, whose last one is answered to all. */
+struct shard {
+	struct shard_settings settings;
+	uint64_t now_ns; /* of the latest input */
+	uint64_t deadline_ns;
+	uint64_t notes_seen;
+	bool stopped;
+};
+
+static _Atomic uint64_t notes_in_order, deadlines, truncated_seen;
+
+int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
+{
+	struct shard *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return -ENOMEM;
+	s->settings = *settings;
+	s->now_ns = settings->now_ns;
+	s->deadline_ns = settings->now_ns + 1000000;
+	*ret_shard = s;
+	return 0;
+}
+
+void shard_destroy(struct shard *s)
+{
+	free(s);
+}
+
+static void see_time(struct shard *s, uint64_t now_ns)
+{
+	check(now_ns >= s->now_ns, "time ran backwards by %lu ns", (unsigned long)(s->now_ns - now_ns));
+	s->now_ns = now_ns;
+}
+
+static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
+{
+	const struct edge *e = &s->settings.edge;
+	char *at = e->lend(e->context, 20000);
+
+	check(at != NULL, "no room to send");
+	e->unlend(e->context, at);
+	at = e->lend(e->context, datagram.size);
+	check(at != NULL, "no room to send");
+	memcpy(at, datagram.at, datagram.size);
+	e->send(e->context, to, at, datagram.size);
+}
+
+static void send_notes(struct shard *s)
+{
+	unsigned to = (s->settings.shard + 1u) % WORKERS;
+
+	for (uint64_t i = 0; i < NOTES; i++)
+		s->settings.edge.post(s->settings.edge.context, to,
+				      &(struct note){ .kind = 1, .from = s->settings.shard, .a = i });
+}
+
+void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
+		    bool truncated)
+{
+	see_time(s, arrival->now_ns);
+	if (truncated) {
+		atomic_fetch_add(&truncated_seen, 1);
+		return;
+	}
+	if (datagram.size == 0)
+		return;
+	unsigned owner = (unsigned)(datagram.at[0] - '0');
+	if (datagram.at[0] == 'n')
+		send_notes(s);
+	else if (owner < WORKERS && owner != s->settings.shard)
+		check(s->settings.edge.hand_over(s->settings.edge.context, owner, arrival, from, datagram),
+		      "mailbox full");
+	else
+		echo(s, from, datagram);
+}
+
+void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
+				struct bytes datagram)
+{
+	see_time(s, arrival->now_ns);
+	check(datagram.at[0] - '0' == s->settings.shard, "handed to the wrong shard");
+	echo(s, from, datagram);
+}
+
+bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
+{
+	(void)limit;
+	see_time(s, now_ns);
+	if (now_ns < s->deadline_ns)
+		return false;
+	atomic_fetch_add(&deadlines, 1);
+	s->deadline_ns = now_ns + 1000000;
+	return false;
+}
+
+uint64_t shard_next_ns(const struct shard *s)
+{
+	return s->deadline_ns;
+}
+
+void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
+{
+	see_time(s, now_ns);
+	check(note->a == s->notes_seen++, "a note is lost or out of order");
+	atomic_fetch_add(&notes_in_order, 1);
+}
+
+/* Done at the third portion. */
+bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
+{
+	see_time(s, now_ns);
+	check(command->shard == s->settings.shard, "a command of another shard");
+	if (command->kind == COMMAND_STOP)
+		s->stopped = true;
+	return ++command->cursor == 3;
+}
+
+bool shard_stopped(const struct shard *s)
+{
+	return s->stopped;
+}
+
+void shard_publish_stats(struct shard *s)
+{
+	stat_set(&s->settings.stats->timers_armed, 1);
+}
+
+/* The world around. */
+
+static struct config config;
+static struct listen_config listens[2] = { { .name = "four" }, { .name = "six" } };
+static struct listeners *listeners;
+static struct shard_stats stats[WORKERS];
+static struct cdr_queue *queues[WORKERS];
+static const uint8_t secret[32];
+static struct crew *crew;
+
+static void open_listeners(void)
+{
+	char error[256];
+
+	address_read_host(bytes_of("127.0.0.1"), &listens[0].address);
+	address_read_host(bytes_of("::1"), &listens[1].address);
+	config.listens = listens;
+	config.listen_count = 2;
+	for (uint16_t port = 30000 + (uint16_t)(getpid() % 10000);; port++) {
+		listens[0].address.port = listens[1].address.port = port;
+		int r = listeners_open(&config, WORKERS, &listeners, error);
+
+		if (r == 0)
+			return;
+		check(r == -EADDRINUSE, "%s", error);
+	}
+}
+
+static void start(void)
+{
+	const size_t size = 1 << 20;
+	struct crew_settings settings = {
+		.config = &config,
+		.listeners = listeners,
+		.workers = WORKERS,
+		.secret = secret,
+		.boot = 1,
+		.calls_max = 1,
+		.stats = stats,
+		.cdr_queues = queues,
+		.cdr_queue_bytes = size,
+	};
+	char error[256];
+
+	for (unsigned i = 0; i < WORKERS; i++) {
+		void *memory = mmap(NULL, size + cdr_queue_header_bytes(), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		check(memory != MAP_FAILED, "no memory");
+		queues[i] = cdr_queue_init(memory, size + cdr_queue_header_bytes());
+	}
+	int r = crew_start(&settings, &crew, error);
+	if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
+		fprintf(stderr, "skipped: %s\n", error);
+		exit(SKIPPED);
+	}
+	check(r == 0, "%s", error);
+}
+
+static int peer(unsigned listener)
+{
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&listens[listener].address, &sa);
+	int fd = socket(sa.ss_family, SOCK_DGRAM, 0);
+	int buffer = 4 << 20;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+	check(fd >= 0 && connect(fd, (struct sockaddr *)&sa, size) == 0, "no peer");
+	return fd;
+}
+
+static void expect_echo(int fd, const char *sent, size_t size)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	static char text[70000];
+
+	check(poll(&p, 1, 5000) == 1, "no echo of %zu bytes", size);
+	check(recv(fd, text, sizeof text, 0) == (ssize_t)size && memcmp(text, sent, size) == 0, "another echo");
+}
+
+static uint64_t total(size_t offset)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		sum += stat_get((const uint64_t *)((const char *)&stats[i] + offset));
+	return sum;
+}
+
+#define TOTAL(name) total(offsetof(struct shard_stats, name))
+
+/* Each shard's datagrams come back whatever worker they reach, over both address families. */
+static void every_datagram_is_echoed(void)
+{
+	int fds[PEERS];
+	char text[WORKERS][64];
+
+	for (unsigned i = 0; i < PEERS; i++)
+		fds[i] = peer(i % 2);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned owner = 0; owner < WORKERS; owner++) {
+			int size = snprintf(text[owner], sizeof text[owner], "%u round %u", owner, round);
+
+			for (unsigned i = 0; i < PEERS; i++)
+				check(send(fds[i], text[owner], (size_t)size, 0) == size, "cannot send");
+			for (unsigned i = 0; i < PEERS; i++)
+				expect_echo(fds[i], text[owner], (size_t)size);
+		}
+	}
+	for (unsigned i = 0; i < PEERS; i++)
+		close(fds[i]);
+	check(TOTAL(datagrams_handed_over) > 0, "nothing was handed over");
+	check(TOTAL(datagrams_lost) == 0, "something was lost");
+}
+
+/* More at once than there are receive buffers and submission entries. */
+static void a_burst_larger_than_all_buffers_is_echoed(void)
+{
+	enum { BURST = 2000 };
+	int fd = peer(0);
+	char text[64];
+
+	for (unsigned i = 0; i < BURST; i++) {
+		int size = snprintf(text, sizeof text, "x burst %u", i);
+
+		check(send(fd, text, (size_t)size, 0) == size, "cannot send");
+	}
+	for (unsigned i = 0; i < BURST; i++) {
+		int size = snprintf(text, sizeof text, "x burst %u", i);
+
+		expect_echo(fd, text, (size_t)size);
+	}
+	close(fd);
+}
+
+static void sizes_from_nothing_to_the_largest(void)
+{
+	static char text[65000];
+	int fd = peer(0);
+
+	memset(text, 'x', sizeof text);
+	check(send(fd, text, 0, 0) == 0, "cannot send");
+	for (size_t size = 1; size <= LARGEST; size = size * 2 < LARGEST ? size * 2 : size + LARGEST / 2) {
+		check(send(fd, text, size, 0) == (ssize_t)size, "cannot send");
+		expect_echo(fd, text, size);
+	}
+	check(send(fd, text, LARGEST, 0) == LARGEST, "cannot send");
+	expect_echo(fd, text, LARGEST);
+	check(send(fd, text, sizeof text, 0) == (ssize_t)sizeof text, "cannot send");
+	check(send(fd, text, 1, 0) == 1, "cannot send");
+	expect_echo(fd, text, 1);
+	check(truncated_seen == 1, "a cut datagram was not seen as one");
+	close(fd);
+}
+
+static void wait_until(_Atomic uint64_t *value, uint64_t least, const char *what)
+{
+	for (unsigned tries = 0; atomic_load(value) < least; tries++) {
+		check(tries < 10000, "%s: %lu of %lu", what, (unsigned long)atomic_load(value), (unsigned long)least);
+		usleep(1000);
+	}
+}
+
+/* More notes than a mailbox holds, from a worker that has nothing else to do afterwards. */
+static void notes_arrive_although_the_mailbox_is_full(void)
+{
+	int fd = peer(0);
+
+	check(send(fd, "n", 1, 0) == 1, "cannot send");
+	wait_until(&notes_in_order, NOTES, "notes");
+	close(fd);
+}
+
+static void deadlines_fire_without_traffic(void)
+{
+	wait_until(&deadlines, atomic_load(&deadlines) + 300, "deadlines");
+}
+
+static void take_back(unsigned count)
+{
+	struct pollfd p = { .fd = crew_completion_fd(crew), .events = POLLIN };
+
+	while (count > 0) {
+		struct command *command = crew_completed(crew);
+
+		if (!command) {
+			check(poll(&p, 1, 5000) == 1, "a command did not come back");
+			continue;
+		}
+		check(command->cursor == 3, "a command came back unfinished");
+		count--;
+	}
+}
+
+static void commands_come_back_when_done(void)
+{
+	enum { COMMANDS = 300 };
+	static struct command commands[COMMANDS];
+
+	for (unsigned i = 0; i < COMMANDS; i++) {
+		commands[i] = (struct command){ .kind = COMMAND_CALLS_LIST };
+		crew_submit(crew, i % WORKERS, &commands[i]);
+	}
+	take_back(COMMANDS);
+}
+
+static void stop_is_told(void)
+{
+	static struct command commands[WORKERS];
+	struct pollfd p = { .fd = crew_completion_fd(crew), .events = POLLIN };
+
+	check(!crew_stopped(crew), "stopped too early");
+	for (unsigned i = 0; i < WORKERS; i++) {
+		commands[i] = (struct command){ .kind = COMMAND_STOP };
+		crew_submit(crew, i, &commands[i]);
+	}
+	take_back(WORKERS);
+	while (!crew_stopped(crew)) {
+		check(poll(&p, 1, 5000) == 1, "nobody told that the shards have stopped");
+		check(crew_completed(crew) == NULL, "a command too many");
+	}
+}
+
+/* The next start finds the port free. */
+static void the_port_is_free_at_once(void)
+{
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&listens[0].address, &sa);
+	int fd = socket(sa.ss_family, SOCK_DGRAM, 0);
+
+	check(bind(fd, (struct sockaddr *)&sa, size) == 0, "the port is still in use");
+	close(fd);
+}
+
+int main(void)
+{
+	log_open();
+	open_listeners();
+	start();
+	every_datagram_is_echoed();
+	a_burst_larger_than_all_buffers_is_echoed();
+	sizes_from_nothing_to_the_largest();
+	notes_arrive_although_the_mailbox_is_full();
+	deadlines_fire_without_traffic();
+	commands_come_back_when_done();
+	stop_is_told();
+	check(TOTAL(datagrams_in) >= PEERS * ROUNDS * WORKERS && TOTAL(datagrams_out) >= PEERS * ROUNDS * WORKERS,
+	      "datagrams were not counted");
+	crew_stop(crew);
+	listeners_close(listeners);
+	the_port_is_free_at_once();
+	for (unsigned i = 0; i < WORKERS; i++)
+		munmap(queues[i], (1 << 20) + cdr_queue_header_bytes());
+	return 0;
+}
