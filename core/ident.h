@@ -35,6 +35,12 @@ void ident_write(const struct ident_key *key, const struct ident *id, char token
 /* false: not a token of ours.  Reads the first IDENT_SIZE characters of a text that must be exactly that long. */
 bool ident_read(const struct ident_key *key, struct bytes token, struct ident *ret_id);
 
+/* Sequences of branches: requests count in the lower half; the ACK for a 2xx has one of its CSeq, so that every
+ * repetition of it is the same request. */
+#define BRANCH_REQUEST(n)  ((uint16_t)((n) & 0x7fffu))
+#define BRANCH_ACK(cseq)   ((uint16_t)(0x8000u | ((cseq) & 0x3fffu)))
+#define BRANCH_FORK_ACK(n) ((uint16_t)(0xc000u | ((n) & 0x3fffu)))
+
 void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
 			char branch[static BRANCH_SIZE]);
 bool ident_read_branch(const struct ident_key *key, struct bytes branch, struct ident *ret_id, uint16_t *ret_sequence);

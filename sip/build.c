@@ -60,6 +60,17 @@ static void build_vias(struct builder *b, const struct sip_message *request, con
 	}
 }
 
+/* A malformed request may lack what its answer should repeat. */
+static void repeat(struct builder *b, const struct sip_message *request, enum sip_header_id id, const char *name)
+{
+	struct bytes value = sip_header(request, id);
+	if (!value.size)
+		return;
+	build_bytes(b, bytes_of(name));
+	build_bytes(b, value);
+	build_text(b, "\r\n");
+}
+
 void build_response_head(struct builder *b, const struct sip_message *request, const struct address *source,
 			 struct bytes to_tag, bool with_record_route)
 {
@@ -68,16 +79,18 @@ void build_response_head(struct builder *b, const struct sip_message *request, c
 		for (const struct sip_header *h = sip_header_first(request, SIP_H_RECORD_ROUTE); h;
 		     h = sip_header_next(request, h))
 			build_header(b, "Record-Route: ", sip_header_value(request, h));
-	build_header(b, "From: ", sip_header(request, SIP_H_FROM));
-	build_text(b, "To: ");
-	build_bytes(b, sip_header(request, SIP_H_TO));
-	if (!request->to.tag.size && to_tag.size) {
-		build_text(b, ";tag=");
-		build_bytes(b, to_tag);
+	repeat(b, request, SIP_H_FROM, "From: ");
+	if (sip_header(request, SIP_H_TO).size) {
+		build_text(b, "To: ");
+		build_bytes(b, sip_header(request, SIP_H_TO));
+		if (!request->to.tag.size && to_tag.size) {
+			build_text(b, ";tag=");
+			build_bytes(b, to_tag);
+		}
+		build_text(b, "\r\n");
 	}
-	build_text(b, "\r\n");
-	build_header(b, "Call-ID: ", request->call_id);
-	build_header(b, "CSeq: ", sip_header(request, SIP_H_CSEQ));
+	repeat(b, request, SIP_H_CALL_ID, "Call-ID: ");
+	repeat(b, request, SIP_H_CSEQ, "CSeq: ");
 }
 
 void build_content_headers(struct builder *b, const struct sip_message *m)

@@ -6,11 +6,17 @@
 #include "sip/reader.h"
 
 #include <assert.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "sip/syntax.h"
 
+#define EACH_BYTE      UINT64_C(0x0101010101010101)
+#define NAME_MAX_BYTES 24 /* three words: see same_name() */
+
 struct known_name {
-	char name[22]; /* lower case */
+	char name[NAME_MAX_BYTES]; /* lower case, then NULs */
 	uint8_t size;
 	uint8_t id;
 };
@@ -89,46 +95,37 @@ static uint64_t load8(const char *at)
 	return word;
 }
 
-static uint32_t load4(const char *at)
+/* Whether a name is this lower-case one, NAME_MAX_BYTES being readable: as three words, without a branch.  Bit 5 set
+ * makes a letter small, leaves '-' and digits as they are, and of what may stand in a header line turns no other
+ * character into one of a known name. */
+static inline bool same_name(const char *name, const struct known_name *known)
 {
-	uint32_t word;
+	static const char used[2 * NAME_MAX_BYTES] = { [0 ... NAME_MAX_BYTES - 1] = (char)0xff };
+	const char *mask = used + NAME_MAX_BYTES - known->size;
+	uint64_t differ = 0;
 
-	memcpy(&word, at, sizeof word);
-	return word;
+	for (int i = 0; i < NAME_MAX_BYTES; i += 8)
+		differ |= ((load8(name + i) | 0x20 * EACH_BYTE) & load8(mask + i)) ^ load8(known->name + i);
+	return differ == 0;
 }
 
-/* Whether a name is this lower-case one.  Bit 5 set makes a letter small, leaves '-' and digits as they are, and of
- * what may stand in a token turns no other character into one of a known name. */
-static bool same_name(const char *name, const char *lower, uint32_t size)
+/* The kind of a name that has NAME_MAX_BYTES readable from its beginning. */
+static inline enum sip_header_id id_of(const char *name, uint32_t size)
 {
-	const uint64_t small8 = 0x2020202020202020u;
-	const uint32_t small4 = 0x20202020u;
+	unsigned first = (uint8_t)name[0] | 0x20u, last = (uint8_t)name[size - 1] | 0x20u;
+	const struct known_name *known = &known_names[HASH(first, last, size)];
 
-	if (size >= 8) {
-		uint64_t differ = (load8(name + size - 8) | small8) ^ load8(lower + size - 8);
-
-		for (uint32_t i = 0; i + 8 < size; i += 8)
-			differ |= (load8(name + i) | small8) ^ load8(lower + i);
-		return differ == 0;
-	}
-	if (size >= 4)
-		return (((load4(name) | small4) ^ load4(lower)) |
-			((load4(name + size - 4) | small4) ^ load4(lower + size - 4))) == 0;
-	for (uint32_t i = 0; i < size; i++)
-		if ((name[i] | 0x20) != lower[i])
-			return false;
-	return size > 0;
+	return known->size == size && same_name(name, known) ? known->id : SIP_H_OTHER;
 }
 
 enum sip_header_id sip_header_id_of(struct bytes name)
 {
-	if (name.size == 0)
+	char copy[NAME_MAX_BYTES] = { 0 };
+
+	if (name.size == 0 || name.size > sizeof copy)
 		return SIP_H_OTHER;
-
-	unsigned first = (uint8_t)name.at[0] | 0x20u, last = (uint8_t)name.at[name.size - 1] | 0x20u;
-	const struct known_name *known = &known_names[HASH(first, last, name.size)];
-
-	return known->size == name.size && same_name(name.at, known->name, name.size) ? known->id : SIP_H_OTHER;
+	memcpy(copy, name.at, name.size);
+	return id_of(copy, name.size);
 }
 
 void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal)
@@ -173,27 +170,73 @@ static void fail(struct reader *r, enum sip_bad why)
 		r->why = why;
 }
 
-/* The first byte below 0x20 at or after `at`, or the end: eight at a time.  The lowest bit that the subtraction sets
- * marks the first such byte; what a borrow makes of later ones does not matter. */
-static const char *next_control(const char *at, const char *end)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	while (end - at >= 8) {
-		uint64_t word = load8(at);
-		uint64_t found = (word - 0x2020202020202020u) & ~word & 0x8080808080808080u;
+#if defined(__SSE2__)
 
-		if (found)
-			return at + (__builtin_ctzll(found) >> 3);
-		at += 8;
-	}
+/* One bit for each of the 16 bytes at `at`. */
+static inline unsigned find_controls(const char *at)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)at);
+
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes));
+}
+
+static inline unsigned find_colons(const char *at)
+{
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)at), _mm_set1_epi8(':')));
+}
+
+#define STEP         16
+#define FIRST(found) __builtin_ctz(found)
+
+#elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+/* One bit in each of the 8 bytes at `at`: the lowest is right, and what a borrow makes of later ones does not matter.
+ */
+static inline uint64_t find_controls(const char *at)
+{
+	uint64_t word = load8(at);
+
+	return (word - 0x20 * EACH_BYTE) & ~word & 0x80 * EACH_BYTE;
+}
+
+static inline uint64_t find_colons(const char *at)
+{
+	uint64_t word = load8(at) ^ ':' * EACH_BYTE;
+
+	return (word - EACH_BYTE) & ~word & 0x80 * EACH_BYTE;
+}
+
+#define STEP         8
+#define FIRST(found) (__builtin_ctzll(found) >> 3)
+
+#else
+#error "the searches expect a little-endian machine"
 #endif
+
+/* The first byte below 0x20 at or after `at`, or the end. */
+static inline const char *next_control(const char *at, const char *end)
+{
+	for (; end - at >= STEP; at += STEP)
+		if (find_controls(at))
+			return at + FIRST(find_controls(at));
 	while (at < end && (uint8_t)*at >= 0x20)
 		at++;
 	return at;
 }
 
+/* The first colon at or after `at`, or the end. */
+static inline const char *next_colon(const char *at, const char *end)
+{
+	for (; end - at >= STEP; at += STEP)
+		if (find_colons(at))
+			return at + FIRST(find_colons(at));
+	while (at < end && *at != ':')
+		at++;
+	return at;
+}
+
 /* The CRLF that ends this line, NULL if the text ends first.  *ret_controls: others than HTAB stand before it. */
-static const char *line_end(const char *at, const char *end, bool *ret_controls)
+static inline const char *line_end(const char *at, const char *end, bool *ret_controls)
 {
 	bool controls = false;
 
@@ -229,22 +272,31 @@ static bool controls_are_quoted(const char *at, const char *end)
 static void read_line(struct reader *r, const char *at, const char *end, bool controls)
 {
 	struct sip_message *m = r->m;
-	const char *name_end = sip_skip(at, end, SIP_C_TOKEN);
-	const char *value = sip_skip(name_end, end, SIP_C_SPACE);
+	const char *limit = r->end - end > STEP ? end + STEP : r->end; /* so that short lines go by whole steps, too */
+	const char *colon = next_colon(at, limit), *name_end = colon, *value;
 	enum sip_header_id id;
 
-	if (name_end == at || value == end || *value != ':') {
+	while (name_end > at && sip_is(name_end[-1], SIP_C_SPACE))
+		name_end--;
+	if (name_end == at || colon >= end) {
 		fail(r, SIP_BAD_HEADER);
 		return;
 	}
-	value = sip_skip(value + 1, end, SIP_C_SPACE);
+	if (r->end - at >= NAME_MAX_BYTES)
+		id = id_of(at, (uint32_t)(name_end - at));
+	else
+		id = sip_header_id_of(sip_between(at, name_end));
+	if ((id == SIP_H_OTHER || controls) && sip_skip(at, name_end, SIP_C_TOKEN) != name_end) {
+		fail(r, SIP_BAD_HEADER);
+		return;
+	}
+	value = sip_skip(colon + 1, end, SIP_C_SPACE);
 	while (end > value && sip_is(end[-1], SIP_C_SPACE))
 		end--;
 	if (controls && !controls_are_quoted(value, end)) {
 		fail(r, SIP_BAD_HEADER);
 		end = value;
 	}
-	id = sip_header_id_of(sip_between(at, name_end));
 	m->header[m->header_count++] = (struct sip_header){
 		.name_at = (uint32_t)(at - r->start),
 		.value_at = (uint32_t)(value - r->start),

@@ -58,7 +58,11 @@ struct bytes sip_trim(struct bytes text)
 
 const char *sip_quoted_end(const char *at, const char *end)
 {
-	for (at++; at < end; at++) {
+	const char *quote = memchr(at + 1, '"', (size_t)(end - at - 1));
+
+	if (!quote || quote[-1] != '\\')
+		return quote ? quote + 1 : NULL;
+	for (at++; at < end; at++) { /* with a backslash near, one by one */
 		if (*at == '"')
 			return at + 1;
 		if (*at == '\\')
@@ -70,6 +74,8 @@ const char *sip_quoted_end(const char *at, const char *end)
 /* The first such character outside quotes and angle brackets, or the end. */
 static const char *find_outside(const char *at, const char *end, char wanted)
 {
+	if (at == end || !memchr(at, wanted, (size_t)(end - at)))
+		return end;
 	while (at < end) {
 		char c = *at;
 
@@ -300,13 +306,15 @@ static const char *read_host(const char *at, const char *end, struct bytes *ret_
 /* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
 static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
 {
-	const char *stop = sip_skip(at, end, SIP_C_DIGIT);
-	uint32_t port;
+	const char *start = at;
+	uint32_t port = 0;
 
-	if (!sip_read_number(sip_between(at, stop), &port) || port == 0 || port > UINT16_MAX)
+	for (; at < end && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++)
+		port = port * 10 + (uint32_t)(*at - '0');
+	if (at == start || port == 0 || port > UINT16_MAX)
 		return NULL;
 	*ret_port = (uint16_t)port;
-	return stop;
+	return at;
 }
 
 /* Whether these are characters of a URI, every '%' beginning an escape.  Where there is an escape, none of `illegal`
@@ -350,13 +358,11 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 		    (colon && !all_uri(colon + 1, user_end, password_illegal)))
 			return false;
 		at = user_end + 1;
-		if (memchr(at, '@', (size_t)(end - at)))
-			return false;
 	}
 	at = read_host(at, end, &uri->host);
 	if (at && at < end && *at == ':')
 		at = read_port(at + 1, end, &uri->port);
-	if (!at || !all_uri(at, end, parameters_illegal))
+	if (!at || memchr(at, '@', (size_t)(end - at)) || !all_uri(at, end, parameters_illegal))
 		return false;
 	if (at < end && *at == ';') {
 		const char *question = memchr(at, '?', (size_t)(end - at));
@@ -371,6 +377,22 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	return at == end;
 }
 
+/* A URI of another scheme; `at` is after the colon. */
+static bool read_other_uri(const char *at, const char *end, struct sip_uri *uri)
+{
+	const char *semicolon;
+
+	if (at == end || !all_uri(at, end, other_illegal))
+		return false;
+	if (!bytes_equal_nocase(uri->scheme, BYTES("tel")))
+		return true;
+	semicolon = memchr(at, ';', (size_t)(end - at));
+	uri->user = sip_between(at, semicolon ? semicolon : end);
+	if (semicolon)
+		uri->parameters = sip_between(semicolon + 1, end);
+	return uri->user.size > 0;
+}
+
 bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
 {
 	const char *end = sip_end(text);
@@ -381,20 +403,8 @@ bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
 	if (first < 'a' || first > 'z' || colon == end || *colon != ':')
 		return false;
 	uri.is_sip = bytes_equal_nocase(uri.scheme, BYTES("sip")) || bytes_equal_nocase(uri.scheme, BYTES("sips"));
-	if (uri.is_sip) {
-		if (!read_sip_uri(colon + 1, end, &uri))
-			return false;
-	} else if (colon + 1 == end || !all_uri(colon + 1, end, other_illegal)) {
+	if (uri.is_sip ? !read_sip_uri(colon + 1, end, &uri) : !read_other_uri(colon + 1, end, &uri))
 		return false;
-	} else if (bytes_equal_nocase(uri.scheme, BYTES("tel"))) {
-		const char *semicolon = memchr(colon, ';', (size_t)(end - colon));
-
-		uri.user = sip_between(colon + 1, semicolon ? semicolon : end);
-		if (semicolon)
-			uri.parameters = sip_between(semicolon + 1, end);
-		if (!uri.user.size)
-			return false;
-	}
 	*ret_uri = uri;
 	return true;
 }

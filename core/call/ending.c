@@ -158,7 +158,7 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 	char token_a[IDENT_SIZE], token_b[IDENT_SIZE], source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	const char *routing = call->attempts_count ? gateway_name(call->routing_id) : "";
 	const char *mapping = gateway_name(call->mapping_id);
-	bool answered = call->connect_ns != 0;
+	bool answered = call->connect_ns != 0 && !ending->not_connected;
 	uint64_t hold_ns = answered && end_ns > call->connect_ns ? end_ns - call->connect_ns : 0;
 	uint64_t first_ns = call->first_reply_ns;
 
@@ -175,7 +175,7 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.call_id_a = text_of(leg_call_id(s, leg_at(s, call->caller_leg), token_a)),
 		.start_us = call->start_us,
 		.ringing_us = wall_us(call, call->ringing_ns),
-		.connect_us = call->connect_us,
+		.connect_us = answered ? call->connect_us : 0,
 		.pdd_ms = first_ns ? (int64_t)(first_ns - call->start_ns) / 1000000 : 0,
 		.hold_ms = (int64_t)(hold_ns / 1000000),
 		.end_us = answered ? call->connect_us + (int64_t)(hold_ns / 1000) : wall_us(call, end_ns),
@@ -183,7 +183,7 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.end_reason = (uint8_t)ending->reason,
 		.sip_code = answered ? 200 : ending->sip_code,
 		.q850 = ending->q850 ? ending->q850 : q850_of(answered ? 200 : ending->sip_code),
-		.last_confirmed_us = call->connect_us,
+		.last_confirmed_us = answered ? call->connect_us : 0,
 		.attempts = attempts,
 		.attempts_count = list_attempts(s, call, attempts),
 	};

@@ -282,11 +282,11 @@ struct transaction *exchange_server(const struct shard *s, const struct leg *leg
 }
 
 struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,
-				  enum sip_method method)
+				  enum sip_method method, const struct transaction *except)
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
-		if (tx->kind == kind && tx->method == method && exchange_server_open(tx))
+		if (tx != except && tx->kind == kind && tx->method == method && exchange_server_open(tx))
 			return tx;
 	}
 	return NULL;

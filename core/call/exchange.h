@@ -37,13 +37,13 @@ void exchange_stop_resending(struct shard *s, struct transaction *tx);
 /* For shard_settle(). */
 void exchange_give(struct shard *s, struct transaction *tx);
 
-/* Of a leg: the client transaction with this branch and method, the server transaction with this CSeq and method, any of
- * a kind that has no final response yet.  NULL: none. */
+/* Of a leg: the client transaction with this branch and method, the server transaction with this CSeq and method, any but
+ * `except` of a kind that has no final response yet.  NULL: none. */
 struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,
 				    enum sip_method method);
 struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq, enum sip_method method);
 struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,
-				  enum sip_method method);
+				  enum sip_method method, const struct transaction *except);
 /* The transaction on the other leg that this one is relayed to or from, NULL: none or over. */
 struct transaction *exchange_peer(const struct shard *s, const struct transaction *tx);
 void exchange_pair(struct shard *s, struct transaction *a, struct transaction *b);

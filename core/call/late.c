@@ -36,25 +36,74 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 	datagram_send(s, &b, to);
 }
 
-void late_end_fork(struct shard *s, unsigned bucket, const struct sip_message *m, const struct flow *from)
+/* The dialog a 2xx made, seen from us, of the response alone; routes are written into s->work. */
+static bool dialog_of(struct shard *s, const struct sip_message *m, struct dialog *ret_dialog)
 {
-	struct leg *leg = leg_take(s, POOL_NONE, LEG_CALLEE, bucket);
-	if (!leg)
-		return; /* its 200 comes again */
-	leg->fork = true;
-	leg->flow = *from;
-	leg->local_cseq = m->cseq;
-	struct dialog dialog = { .text = {
+	struct builder routes;
+	build_begin(&routes, s->work, DATAGRAM_MAX);
+	dialog_build_routes(&routes, m, true);
+	*ret_dialog = (struct dialog){ .text = {
 		[DIALOG_CALL_ID] = m->call_id,
 		[DIALOG_LOCAL] = sip_header(m, SIP_H_FROM),
 		[DIALOG_REMOTE] = sip_header(m, SIP_H_TO),
 		[DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri : m->to.uri,
+		[DIALOG_ROUTES] = { s->work, (uint32_t)build_size(&routes) },
 	} };
-	leg_release(s, leg);
-	if (!leg_set_dialog(s, leg, &dialog) || !leg_learn(s, leg, m))
+	return !routes.overflow;
+}
+
+static void ack_fork(struct shard *s, const struct ident *id, const struct dialog *dialog, const struct sip_message *m,
+		     const struct flow *to)
+{
+	char branch[BRANCH_SIZE];
+	struct builder b;
+	ident_write_branch(&s->key, id, BRANCH_FORK_ACK(table_hash32(&s->table, m->to.tag)), branch);
+	struct dialog_request request = {
+		.method = BYTES("ACK"),
+		.call_id = m->call_id,
+		.transport = BYTES("UDP"),
+		.sent_by = bytes_of(listen_of(s, to)->host_port),
+		.branch = { branch, BRANCH_SIZE },
+		.cseq = m->cseq,
+		.max_forwards = 70,
+	};
+	datagram_begin(s, &b);
+	dialog_build_request(&b, dialog, &request);
+	build_body(&b, BYTES_NONE);
+	datagram_send(s, &b, to);
+}
+
+/* The 2xx comes again until it has our ACK: the BYE goes out with the first one only, which a tombstone remembers. */
+static bool seen_before(struct shard *s, const struct sip_message *m)
+{
+	struct table_hit hit;
+	uint64_t key = table_key(&s->table, m, SIP_INVITE) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
+	if (table_find(&s->table, key, &hit))
+		return true;
+	struct tombstone tombstone = { .key = key, .method = SIP_INVITE, .status = m->status };
+	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+	return false;
+}
+
+void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from)
+{
+	struct dialog dialog;
+	if (!dialog_of(s, m, &dialog))
 		return;
-	leg_ack(s, leg, m->cseq, POOL_NONE);
-	leg_bye(s, leg, BYTES_NONE);
+	ack_fork(s, id, &dialog, m, from);
+	if (seen_before(s, m)) {
+		stat_add(&s->stats->retransmits_in, 1);
+		return;
+	}
+	struct leg *leg = leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket);
+	if (!leg)
+		return;
+	leg->fork = true;
+	leg->flow = *from;
+	leg->local_cseq = m->cseq;
+	leg_release(s, leg);
+	if (leg_set_dialog(s, leg, &dialog))
+		leg_bye(s, leg, BYTES_NONE);
 }
 
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
@@ -75,5 +124,5 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 	}
 	if (id->boot != s->boot && !leg)
 		return; /* of a former start, and not carried over */
-	late_end_fork(s, id->bucket, m, from);
+	late_end_fork(s, id, m, from);
 }

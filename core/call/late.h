@@ -14,6 +14,6 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 			  const struct flow *from);
 
 /* Ends the dialog that a 2xx from another branch of a fork has made: ACK, then BYE. */
-void late_end_fork(struct shard *s, unsigned bucket, const struct sip_message *m, const struct flow *from);
+void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from);
 
 #endif

@@ -189,7 +189,7 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	tx->cseq = ++leg->local_cseq;
 	if (method == SIP_INVITE)
 		leg->invite_cseq = tx->cseq;
-	tx->branch_sequence = leg->branch_sequence++;
+	tx->branch_sequence = BRANCH_REQUEST(leg->branch_sequence++);
 	leg_destination(s, leg, &tx->flow);
 	datagram_begin(s, b);
 	build_head(s, b, leg, sip_method_name(method), tx->cseq, tx->branch_sequence, max_forwards);
@@ -201,7 +201,7 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 	struct builder b;
 	struct flow to;
 	datagram_begin(s, &b);
-	build_head(s, &b, leg, BYTES("ACK"), cseq, leg->branch_sequence++, 70);
+	build_head(s, &b, leg, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
 	body_build(s, &b, body);
 	leg_destination(s, leg, &to);
 	datagram_send(s, &b, &to);

@@ -132,12 +132,10 @@ static bool waits_for_ack(const struct shard *s, const struct leg *leg)
 static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
-	struct transaction *open = exchange_open(s, leg, INVITE_SERVER, SIP_INVITE);
-	bool second = waits_for_ack(s, leg) || (open && open != tx);
-	if (second)
+	if (waits_for_ack(s, leg) || exchange_open(s, leg, INVITE_SERVER, SIP_INVITE, tx))
 		reply_busy(s, tx); /* 14.2: one before it is not answered, or its ACK has not come */
-	else if (call->state != CALL_UP || exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE) ||
-		 exchange_open(s, leg, CLIENT, SIP_UPDATE))
+	else if (call->state != CALL_UP || exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE, NULL) ||
+		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL))
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE)
 		answer_here(s, leg, tx, leg->body_out);
@@ -147,14 +145,15 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 
 static void update(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
-	struct transaction *open = exchange_open(s, leg, SERVER, SIP_UPDATE);
 	if (!m->body.size)
 		answer_here(s, leg, tx, POOL_NONE);
 	else if (call_at(s, leg->call)->callee_leg == POOL_NONE) /* early: no session to change yet (RFC 3311 5.2) */
 		reply_busy(s, tx);
-	else if ((open && open != tx) || exchange_open(s, leg, INVITE_SERVER, SIP_INVITE) || waits_for_ack(s, leg))
+	else if (exchange_open(s, leg, SERVER, SIP_UPDATE, tx) ||
+		 exchange_open(s, leg, INVITE_SERVER, SIP_INVITE, NULL) || waits_for_ack(s, leg))
 		reply_busy(s, tx); /* RFC 3311 5.2: an offer of the peer is not answered yet */
-	else if (exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE) || exchange_open(s, leg, CLIENT, SIP_UPDATE))
+	else if (exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE, NULL) ||
+		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL))
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else
 		pass_on(s, leg, tx, m);

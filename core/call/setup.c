@@ -429,7 +429,9 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct routi
 
 void setup_cancelled(struct shard *s, struct call *call)
 {
-	fail(s, call, CDR_END_cancelled, CDR_SIDE_CALLER, 487, 0, BYTES_NONE);
+	struct ending ending = { .reason = CDR_END_cancelled, .side = CDR_SIDE_CALLER, .sip_code = 487,
+				 .not_connected = true };
+	call_end(s, call, &ending);
 }
 
 void setup_acked(struct shard *s, struct call *call, const struct sip_message *m)

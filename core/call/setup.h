@@ -29,6 +29,8 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct routi
 			  const struct attempt_failure *failure);
 
 /* From the caller. */
+/* CANCEL before the final response, or crossing our 200: then the caller, who does not want the call, still has to ACK it,
+ * and gets a BYE; the record says cancelled and not connected (spec 9). */
 void setup_cancelled(struct shard *s, struct call *call);
 void setup_acked(struct shard *s, struct call *call, const struct sip_message *m);
 /* Its 200 was never ACKed. */

@@ -245,13 +245,15 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 	char token[IDENT_SIZE];
 	leg_token(s, leg, token);
 	reply_tagged(s, m, from, 200, (struct bytes){ token, IDENT_SIZE });
+	struct call *call = call_at(s, leg->call);
+	if (invite->role == ROLE_SETUP && call) { /* also when it crossed our 200 */
+		setup_cancelled(s, call);
+		return;
+	}
 	if (!exchange_server_open(invite))
 		return; /* too late: no effect (RFC 3261 9.2) */
-	struct call *call = call_at(s, leg->call);
 	if (invite->role == ROLE_RELAY)
 		relay_cancelled(s, invite);
-	else if (call)
-		setup_cancelled(s, call);
 }
 
 /* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit. */
