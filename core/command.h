@@ -27,25 +27,25 @@ struct call_row {
 	char source_address[64], destination_address[64];
 	char session_timer[8]; /* a+b, a, b, none */
 	int64_t start_us, connect_us;
-	int64_t age_s;            /* since the INVITE */
-	int64_t next_deadline_s;  /* until the next deadline of the call; -1: none */
+	int64_t age_s;           /* since the INVITE */
+	int64_t next_deadline_s; /* until the next deadline of the call; -1: none */
 	uint32_t attempts;
 	uint16_t shard;
 };
 
 struct command {
 	enum command_kind kind;
-	char gateway[64];      /* filter: name of either gateway; "" any */
-	char number[64];       /* filter: prefix of the caller's or callee's number as received, with or without +; "" any */
+	char gateway[64]; /* filter: name of either gateway; "" any */
+	char number[64];  /* filter: prefix of the caller's or callee's number as received, with or without +; "" any */
 	int64_t older_than_s;  /* filter: only calls at least this old; 0 any */
 	char id[256];          /* COMMAND_CALLS_FIND, COMMAND_CALLS_HANGUP */
 	struct call_row *rows; /* owned by the control thread, room for row_max */
 	uint32_t row_max;
-	uint32_t row_count;    /* filled */
-	uint32_t cursor;       /* the shard's: next call slot to look at; 0 at first */
-	unsigned shard;        /* which shard it was given to */
-	void *owner;           /* the control thread's */
-	struct command *next;  /* whoever holds the command at the moment */
+	uint32_t row_count;   /* filled */
+	uint32_t cursor;      /* the shard's: next call slot to look at; 0 at first */
+	unsigned shard;       /* which shard it was given to */
+	void *owner;          /* the control thread's */
+	struct command *next; /* whoever holds the command at the moment */
 };
 
 #endif

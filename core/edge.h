@@ -1,5 +1,6 @@
 /* What a shard asks of the world around it.  core/net implements it with io_uring, tests/sim with a virtual network and
- * clock; the shard knows nothing else of the outside (design, rule 2).  Calls return at once and never re-enter the shard. */
+ * clock; the shard knows nothing else of the outside (design, rule 2).  Calls return at once and never re-enter the
+ * shard. */
 #ifndef RW_CORE_EDGE_H
 #define RW_CORE_EDGE_H
 
@@ -15,8 +16,8 @@ struct command;
 
 /* A small message from one shard to another: questions and answers about limits that span shards. */
 struct note {
-	uint32_t kind;  /* enum note_kind of core/shard.h */
-	uint32_t from;  /* shard */
+	uint32_t kind;    /* enum note_kind of core/shard.h */
+	uint32_t from;    /* shard */
 	uint64_t a, b, c; /* meaning by kind */
 };
 

@@ -11,8 +11,8 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 
 struct flow {
 	struct address peer;
-	uint16_t listener;  /* index in config.listens */
-	uint8_t transport;  /* enum transport */
+	uint16_t listener; /* index in config.listens */
+	uint8_t transport; /* enum transport */
 	uint8_t unused;
 	uint32_t connection;            /* 0 for UDP */
 	uint32_t connection_generation; /* 0 for UDP */
@@ -20,8 +20,8 @@ struct flow {
 
 /* When a message came in, by both clocks.  The kernel's receive stamp, translated once on arrival. */
 struct arrival {
-	uint64_t now_ns;  /* CLOCK_MONOTONIC: for deadlines and durations; never before that of an earlier input */
-	int64_t real_us;  /* CLOCK_REALTIME, microseconds since 1970: for what a CDR prints */
+	uint64_t now_ns; /* CLOCK_MONOTONIC: for deadlines and durations; never before that of an earlier input */
+	int64_t real_us; /* CLOCK_REALTIME, microseconds since 1970: for what a CDR prints */
 };
 
 #endif

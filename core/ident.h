@@ -37,9 +37,9 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 
 /* Sequences of branches: requests count in the lower half; the ACK for a 2xx has one of its CSeq, so that every
  * repetition of it is the same request. */
-#define BRANCH_REQUEST(n)  ((uint16_t)((n) & 0x7fffu))
-#define BRANCH_ACK(cseq)   ((uint16_t)(0x8000u | ((cseq) & 0x3fffu)))
-#define BRANCH_FORK_ACK(n) ((uint16_t)(0xc000u | ((n) & 0x3fffu)))
+#define BRANCH_REQUEST(n)  ((uint16_t)((n)&0x7fffu))
+#define BRANCH_ACK(cseq)   ((uint16_t)(0x8000u | ((cseq)&0x3fffu)))
+#define BRANCH_FORK_ACK(n) ((uint16_t)(0xc000u | ((n)&0x3fffu)))
 
 void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
 			char branch[static BRANCH_SIZE]);

@@ -17,7 +17,7 @@ struct node;
 const struct config *node_config(const struct node *n);
 unsigned node_shard_count(const struct node *n);
 uint16_t node_boot(const struct node *n);
-int64_t node_started_us(const struct node *n);  /* since 1970 */
+int64_t node_started_us(const struct node *n); /* since 1970 */
 uint64_t node_uptime_s(const struct node *n);
 bool node_steering_by_bpf(const struct node *n);
 bool node_stopping(const struct node *n);

@@ -11,7 +11,7 @@ void *memory_reserve(size_t size)
 		return NULL;
 	if (size >= 4u << 20)
 		(void)madvise(memory, size, MADV_HUGEPAGE); /* a wish: pages of 4 KiB work as well */
-	*(volatile char *)memory = 0; /* the first calls do not wait for the first pages */
+	*(volatile char *)memory = 0;                       /* the first calls do not wait for the first pages */
 	return memory;
 }
 

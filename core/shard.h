@@ -1,6 +1,6 @@
 /* One shard: a share of all calls with their timers and memory; a state machine fed with (time, datagram | deadline |
- * note | command) that emits datagrams, CDRs and log events through its edge.  Reads no clock, opens no socket, draws no
- * random number but from the seed it was given (design, rules 1 and 2). */
+ * note | command) that emits datagrams, CDRs and log events through its edge.  Reads no clock, opens no socket, draws
+ * no random number but from the seed it was given (design, rules 1 and 2). */
 #ifndef RW_CORE_SHARD_H
 #define RW_CORE_SHARD_H
 
@@ -19,14 +19,14 @@ struct shard;
 struct shard_settings {
 	const struct config *config; /* the snapshot in force; borrowed until shard_configure() gives another */
 	struct edge edge;
-	struct shard_stats *stats;   /* written by the shard; outlives it */
-	const uint8_t *secret;       /* 32 bytes: data_dir/secret */
-	uint16_t shard;              /* index of this shard */
+	struct shard_stats *stats; /* written by the shard; outlives it */
+	const uint8_t *secret;     /* 32 bytes: data_dir/secret */
+	uint16_t shard;            /* index of this shard */
 	uint16_t shard_count;
-	uint16_t boot;               /* this start's number, counted in data_dir */
-	uint32_t calls_max;          /* live calls of this shard */
-	uint64_t seed;               /* of the shard's own random numbers */
-	uint64_t now_ns;             /* CLOCK_MONOTONIC at creation */
+	uint16_t boot;      /* this start's number, counted in data_dir */
+	uint32_t calls_max; /* live calls of this shard */
+	uint64_t seed;      /* of the shard's own random numbers */
+	uint64_t now_ns;    /* CLOCK_MONOTONIC at creation */
 };
 
 /* Reserves all memory the shard will ever use.  0, or a negative errno (-ENOMEM). */

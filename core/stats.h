@@ -19,7 +19,8 @@
 	X(datagrams_bad, counter, "Datagrams that could not be read as SIP")                                           \
 	X(datagrams_unmatched, counter, "Messages that belong to no dialog or transaction of ours")                    \
 	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
-	X(datagrams_lost, counter, "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel") \
+	X(datagrams_lost, counter,                                                                                     \
+	  "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel")                     \
 	X(bad_start_line, counter, "Bad datagrams: start line")                                                        \
 	X(bad_version, counter, "Bad datagrams: SIP version")                                                          \
 	X(bad_header, counter, "Bad datagrams: syntax of a header")                                                    \

@@ -30,7 +30,8 @@ static inline bool address_same_host(const struct address *a, const struct addre
 /* Reads "192.0.2.1", "2001:db8::1" or "[2001:db8::1]" (no port, no name).  false: it is none of these. */
 bool address_read_host(struct bytes host, struct address *ret_address);
 
-/* Writes "192.0.2.1" or, for a SIP header, "[2001:db8::1]" (brackets = true).  Returns the length; text is terminated. */
+/* Writes "192.0.2.1" or, for a SIP header, "[2001:db8::1]" (brackets = true).  Returns the length; text is terminated.
+ */
 uint32_t address_write_host(const struct address *a, bool brackets, char text[static ADDRESS_TEXT_MAX]);
 
 /* Writes "192.0.2.1:5060" or "[2001:db8::1]:5060". */

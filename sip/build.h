@@ -55,9 +55,9 @@ void build_number(struct builder *b, uint32_t number);
 /* "SIP/2.0 486 Busy Here\r\n"; an empty reason: the RFC's words. */
 void build_status_line(struct builder *b, unsigned status, struct bytes reason);
 
-/* What every response repeats of its request (RFC 3261 8.2.6.2): all Vias in order, with received and rport put into the
- * topmost (RFC 3581 4), From, To with `to_tag` added unless To has one or to_tag is empty, Call-ID, CSeq, and for a request
- * that makes a dialog its Record-Routes. */
+/* What every response repeats of its request (RFC 3261 8.2.6.2): all Vias in order, with received and rport put into
+ * the topmost (RFC 3581 4), From, To with `to_tag` added unless To has one or to_tag is empty, Call-ID, CSeq, and for a
+ * request that makes a dialog its Record-Routes. */
 void build_response_head(struct builder *b, const struct sip_message *request, const struct address *source,
 			 struct bytes to_tag, bool with_record_route);
 

@@ -30,9 +30,9 @@ void dialog_build_routes(struct builder *b, const struct sip_message *m, bool re
 
 struct dialog_request {
 	struct bytes method;
-	struct bytes call_id;    /* the dialog's */
-	struct bytes transport;  /* "UDP" */
-	struct bytes sent_by;    /* host:port for Via */
+	struct bytes call_id;   /* the dialog's */
+	struct bytes transport; /* "UDP" */
+	struct bytes sent_by;   /* host:port for Via */
 	struct bytes branch;
 	uint32_t cseq;
 	uint32_t max_forwards;

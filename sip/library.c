@@ -20,6 +20,7 @@
 #undef sip_method_name
 #undef sip_header_name
 
+#include "sip/names.h"
 #include "sip/reader.h"
 #include "sip/syntax.h"
 
@@ -189,9 +190,19 @@ static bool same_via(const struct sip_via *via, const sip_via_t *theirs)
 	       same_text(via->received, theirs->v_received) && (via->has_rport || !theirs->v_rport);
 }
 
+/* sofia-sip looks into URIs of other schemes, too, and drops the header; to us they are opaque. */
+static bool is_opaque(struct bytes text)
+{
+	struct sip_uri uri;
+
+	return sip_read_uri(text, &uri) && !uri.is_sip;
+}
+
 static bool same_party(const struct sip_name_address *party, const sip_addr_t *theirs)
 {
-	return theirs && same_text(party->tag, theirs->a_tag) && same_url(party->uri, theirs->a_url);
+	if (!theirs)
+		return is_opaque(party->uri);
+	return same_text(party->tag, theirs->a_tag) && same_url(party->uri, theirs->a_url);
 }
 
 static bool same_start_line(const struct sip_message *m, const sip_t *sip)
@@ -227,7 +238,7 @@ static bool same_first_elements(const struct sip_message *m, const sip_t *sip)
 		if (!same_via(&m->via, sip->sip_via))
 			return false;
 	if (m->contact.whole.size && (!complains(sip, SIP_H_CONTACT) || is_single(m, SIP_H_CONTACT)))
-		return sip->sip_contact && same_url(m->contact.uri, sip->sip_contact->m_url);
+		return sip->sip_contact ? same_url(m->contact.uri, sip->sip_contact->m_url) : is_opaque(m->contact.uri);
 	return true;
 }
 

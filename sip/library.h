@@ -14,7 +14,8 @@ enum sip_read_result sip_library_read(struct bytes text, char *scratch, struct s
 				      struct sip_refusal *ret_refusal);
 
 /* Whether sofia-sip takes all that the in-place reader reads of this text, and finds the values that stand in m.  Not
- * for messages that it cannot read at all: those with NUL in a header, or with '+' or '`' in the method. */
+ * for messages that it cannot read at all: those with NUL in a header, '+' or '`' in the method, or a Request-URI of
+ * another scheme that it dislikes. */
 bool sip_library_agrees(struct bytes text, const struct sip_message *m);
 
 #endif

@@ -1,7 +1,7 @@
 /* A SIP message seen in place: views into the datagram, no copy.  RFC 3261 7, 18.3, 25.
  *
- * Two readers fill the same view.  The in-place reader (sip/reader) takes the forms that gateways send; anything else it
- * declines, and the library (sip/library, sofia-sip) rewrites the message into a plain form in the caller's scratch
+ * Two readers fill the same view.  The in-place reader (sip/reader) takes the forms that gateways send; anything else
+ * it declines, and the library (sip/library, sofia-sip) rewrites the message into a plain form in the caller's scratch
  * buffer, which the in-place reader then reads.  sip_message_read() is that order; nothing else calls the two. */
 #ifndef RW_SIP_MESSAGE_H
 #define RW_SIP_MESSAGE_H
@@ -105,13 +105,13 @@ struct sip_name_address {
 
 /* sip:user:password@host:port;uri-parameters?headers (RFC 3261 19.1.1); user also holds the number of a tel: URI. */
 struct sip_uri {
-	struct bytes scheme; /* "sip", "sips", "tel", ... as written */
-	struct bytes user;   /* as written, escapes kept; empty if none */
-	struct bytes host;   /* IPv6 reference with its brackets; empty for tel: */
+	struct bytes scheme;     /* "sip", "sips", "tel", ... as written */
+	struct bytes user;       /* as written, escapes kept; empty if none */
+	struct bytes host;       /* IPv6 reference with its brackets; empty for tel: */
 	struct bytes parameters; /* after the first ';', empty if none */
 	struct bytes headers;    /* after '?', empty if none */
-	uint16_t port;       /* 0 if none */
-	bool is_sip;         /* sip or sips */
+	uint16_t port;           /* 0 if none */
+	bool is_sip;             /* sip or sips */
 };
 
 /* One Via value (RFC 3261 20.42). */
@@ -119,18 +119,18 @@ struct sip_via {
 	struct bytes whole;     /* this one element */
 	struct bytes transport; /* "UDP" as written */
 	struct bytes host;
-	struct bytes branch; /* empty if none */
+	struct bytes branch;   /* empty if none */
 	struct bytes received; /* empty if none */
-	uint16_t port;       /* 0 if none */
-	bool has_rport;      /* an rport parameter, with or without value */
-	struct bytes rport;  /* as written where it stands, from ';' to the end of the parameter; empty if none */
+	uint16_t port;         /* 0 if none */
+	bool has_rport;        /* an rport parameter, with or without value */
+	struct bytes rport;    /* as written where it stands, from ';' to the end of the parameter; empty if none */
 };
 
 struct sip_message {
 	struct bytes text; /* what all views point into: the datagram, or the scratch buffer after the library */
 	bool is_request;
-	bool by_library;         /* the in-place reader declined it */
-	enum sip_method method;  /* of the request, or of the CSeq of a response */
+	bool by_library;        /* the in-place reader declined it */
+	enum sip_method method; /* of the request, or of the CSeq of a response */
 	struct bytes method_text;
 	struct bytes request_uri; /* requests */
 	struct bytes reason;      /* responses; may be empty */
@@ -143,8 +143,8 @@ struct sip_message {
 	struct sip_name_address to;
 	struct sip_name_address contact; /* the first; whole.size == 0 if there is none or it is "*" */
 	struct bytes content_type;
-	struct bytes body;        /* Content-Length bytes, or the rest of the datagram without that header */
-	int32_t max_forwards;     /* -1: no such header */
+	struct bytes body;    /* Content-Length bytes, or the rest of the datagram without that header */
+	int32_t max_forwards; /* -1: no such header */
 
 	uint32_t first[SIP_HEADER_IDS]; /* 1 + index of the first header line of each kind, 0: none */
 	uint32_t header_count;
@@ -183,8 +183,10 @@ struct sip_refusal {
 #define SIP_SCRATCH_BYTES (4 * SIP_MESSAGE_BYTES_MAX)
 
 /* Reads one datagram.  `scratch` (SIP_SCRATCH_BYTES) is borrowed for as long as the views are used, as is the datagram.
- * After SIP_READ_BAD at least via, from, to, call_id and cseq are readable views (possibly empty but for via and call_id),
- * so that an answer can be built.  Never allocates but inside the library. */
+ * After SIP_READ_BAD at least via, from, to, call_id and cseq are readable views (possibly empty but for via and
+ * call_id), so that an answer can be built; a From or To that cannot be read is still lent as `whole`.  After
+ * SIP_READ_OK the URIs of the request line, From, To and Contact are known to be readable.  After SIP_READ_KEEPALIVE
+ * the message is not written. Never allocates but inside the library. */
 enum sip_read_result sip_message_read(struct bytes datagram, char *scratch, struct sip_message *ret_message,
 				      struct sip_refusal *ret_refusal);
 

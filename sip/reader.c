@@ -10,123 +10,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "sip/names.h"
 #include "sip/syntax.h"
-
-#define EACH_BYTE      UINT64_C(0x0101010101010101)
-#define NAME_MAX_BYTES 24 /* three words: see same_name() */
-
-struct known_name {
-	char name[NAME_MAX_BYTES]; /* lower case, then NULs */
-	uint8_t size;
-	uint8_t id;
-};
-
-/* Perfect for the names below: two names in one place would be two initialisers of it, which the compilers report. */
-#define HASH(first, last, size)       (((first)*26u + (last)*33u + (size)) & 255u)
-#define NAME(text, first, last, what) [HASH(first, last, sizeof(text) - 1)] = { text, sizeof(text) - 1, what }
-
-static const struct known_name known_names[256] = {
-	NAME("via", 'v', 'a', SIP_H_VIA),
-	NAME("v", 'v', 'v', SIP_H_VIA),
-	NAME("from", 'f', 'm', SIP_H_FROM),
-	NAME("f", 'f', 'f', SIP_H_FROM),
-	NAME("to", 't', 'o', SIP_H_TO),
-	NAME("t", 't', 't', SIP_H_TO),
-	NAME("call-id", 'c', 'd', SIP_H_CALL_ID),
-	NAME("i", 'i', 'i', SIP_H_CALL_ID),
-	NAME("cseq", 'c', 'q', SIP_H_CSEQ),
-	NAME("max-forwards", 'm', 's', SIP_H_MAX_FORWARDS),
-	NAME("contact", 'c', 't', SIP_H_CONTACT),
-	NAME("m", 'm', 'm', SIP_H_CONTACT),
-	NAME("content-length", 'c', 'h', SIP_H_CONTENT_LENGTH),
-	NAME("l", 'l', 'l', SIP_H_CONTENT_LENGTH),
-	NAME("content-type", 'c', 'e', SIP_H_CONTENT_TYPE),
-	NAME("c", 'c', 'c', SIP_H_CONTENT_TYPE),
-	NAME("content-disposition", 'c', 'n', SIP_H_CONTENT_DISPOSITION),
-	NAME("content-encoding", 'c', 'g', SIP_H_CONTENT_ENCODING),
-	NAME("e", 'e', 'e', SIP_H_CONTENT_ENCODING),
-	NAME("content-language", 'c', 'e', SIP_H_CONTENT_LANGUAGE),
-	NAME("mime-version", 'm', 'n', SIP_H_MIME_VERSION),
-	NAME("route", 'r', 'e', SIP_H_ROUTE),
-	NAME("record-route", 'r', 'e', SIP_H_RECORD_ROUTE),
-	NAME("require", 'r', 'e', SIP_H_REQUIRE),
-	NAME("proxy-require", 'p', 'e', SIP_H_PROXY_REQUIRE),
-	NAME("supported", 's', 'd', SIP_H_SUPPORTED),
-	NAME("k", 'k', 'k', SIP_H_SUPPORTED),
-	NAME("unsupported", 'u', 'd', SIP_H_UNSUPPORTED),
-	NAME("allow", 'a', 'w', SIP_H_ALLOW),
-	NAME("accept", 'a', 't', SIP_H_ACCEPT),
-	NAME("session-expires", 's', 's', SIP_H_SESSION_EXPIRES),
-	NAME("x", 'x', 'x', SIP_H_SESSION_EXPIRES),
-	NAME("min-se", 'm', 'e', SIP_H_MIN_SE),
-	NAME("reason", 'r', 'n', SIP_H_REASON),
-	NAME("retry-after", 'r', 'r', SIP_H_RETRY_AFTER),
-	NAME("rseq", 'r', 'q', SIP_H_RSEQ),
-	NAME("rack", 'r', 'k', SIP_H_RACK),
-	NAME("p-asserted-identity", 'p', 'y', SIP_H_P_ASSERTED_IDENTITY),
-	NAME("p-preferred-identity", 'p', 'y', SIP_H_P_PREFERRED_IDENTITY),
-	NAME("remote-party-id", 'r', 'd', SIP_H_REMOTE_PARTY_ID),
-	NAME("privacy", 'p', 'y', SIP_H_PRIVACY),
-	NAME("diversion", 'd', 'n', SIP_H_DIVERSION),
-	NAME("authorization", 'a', 'n', SIP_H_AUTHORIZATION),
-	NAME("proxy-authorization", 'p', 'n', SIP_H_PROXY_AUTHORIZATION),
-	NAME("www-authenticate", 'w', 'e', SIP_H_WWW_AUTHENTICATE),
-	NAME("proxy-authenticate", 'p', 'e', SIP_H_PROXY_AUTHENTICATE),
-	NAME("refer-to", 'r', 'o', SIP_H_REFER_TO),
-	NAME("r", 'r', 'r', SIP_H_REFER_TO),
-	NAME("referred-by", 'r', 'y', SIP_H_REFERRED_BY),
-	NAME("b", 'b', 'b', SIP_H_REFERRED_BY),
-	NAME("replaces", 'r', 's', SIP_H_REPLACES),
-	NAME("event", 'e', 't', SIP_H_EVENT),
-	NAME("o", 'o', 'o', SIP_H_EVENT),
-	NAME("subscription-state", 's', 'e', SIP_H_SUBSCRIPTION_STATE),
-	NAME("info-package", 'i', 'e', SIP_H_INFO_PACKAGE),
-	NAME("timestamp", 't', 'p', SIP_H_TIMESTAMP),
-	NAME("expires", 'e', 's', SIP_H_EXPIRES),
-	NAME("user-agent", 'u', 't', SIP_H_USER_AGENT),
-	NAME("warning", 'w', 'g', SIP_H_WARNING),
-};
-
-static uint64_t load8(const char *at)
-{
-	uint64_t word;
-
-	memcpy(&word, at, sizeof word);
-	return word;
-}
-
-/* Whether a name is this lower-case one, NAME_MAX_BYTES being readable: as three words, without a branch.  Bit 5 set
- * makes a letter small, leaves '-' and digits as they are, and of what may stand in a header line turns no other
- * character into one of a known name. */
-static inline bool same_name(const char *name, const struct known_name *known)
-{
-	static const char used[2 * NAME_MAX_BYTES] = { [0 ... NAME_MAX_BYTES - 1] = (char)0xff };
-	const char *mask = used + NAME_MAX_BYTES - known->size;
-	uint64_t differ = 0;
-
-	for (int i = 0; i < NAME_MAX_BYTES; i += 8)
-		differ |= ((load8(name + i) | 0x20 * EACH_BYTE) & load8(mask + i)) ^ load8(known->name + i);
-	return differ == 0;
-}
-
-/* The kind of a name that has NAME_MAX_BYTES readable from its beginning. */
-static inline enum sip_header_id id_of(const char *name, uint32_t size)
-{
-	unsigned first = (uint8_t)name[0] | 0x20u, last = (uint8_t)name[size - 1] | 0x20u;
-	const struct known_name *known = &known_names[HASH(first, last, size)];
-
-	return known->size == size && same_name(name, known) ? known->id : SIP_H_OTHER;
-}
-
-enum sip_header_id sip_header_id_of(struct bytes name)
-{
-	char copy[NAME_MAX_BYTES] = { 0 };
-
-	if (name.size == 0 || name.size > sizeof copy)
-		return SIP_H_OTHER;
-	memcpy(copy, name.at, name.size);
-	return id_of(copy, name.size);
-}
 
 void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal)
 {
@@ -194,16 +79,16 @@ static inline unsigned find_colons(const char *at)
  */
 static inline uint64_t find_controls(const char *at)
 {
-	uint64_t word = load8(at);
+	uint64_t word = sip_load8(at);
 
-	return (word - 0x20 * EACH_BYTE) & ~word & 0x80 * EACH_BYTE;
+	return (word - 0x20 * SIP_EACH_BYTE) & ~word & 0x80 * SIP_EACH_BYTE;
 }
 
 static inline uint64_t find_colons(const char *at)
 {
-	uint64_t word = load8(at) ^ ':' * EACH_BYTE;
+	uint64_t word = sip_load8(at) ^ ':' * SIP_EACH_BYTE;
 
-	return (word - EACH_BYTE) & ~word & 0x80 * EACH_BYTE;
+	return (word - SIP_EACH_BYTE) & ~word & 0x80 * SIP_EACH_BYTE;
 }
 
 #define STEP         8
@@ -282,8 +167,8 @@ static void read_line(struct reader *r, const char *at, const char *end, bool co
 		fail(r, SIP_BAD_HEADER);
 		return;
 	}
-	if (r->end - at >= NAME_MAX_BYTES)
-		id = id_of(at, (uint32_t)(name_end - at));
+	if (r->end - at >= SIP_NAME_BYTES)
+		id = sip_name_lookup(at, (uint32_t)(name_end - at));
 	else
 		id = sip_header_id_of(sip_between(at, name_end));
 	if ((id == SIP_H_OTHER || controls) && sip_skip(at, name_end, SIP_C_TOKEN) != name_end) {
@@ -428,9 +313,9 @@ static bool read_identity(struct reader *r)
 		fail(r, SIP_BAD_MISSING);
 		return false;
 	}
-	for (uint32_t i = 0; i < m->call_id.size; i++)
-		if ((uint8_t)m->call_id.at[i] <= ' ')
-			fail(r, SIP_BAD_HEADER);
+	if (memchr(m->call_id.at, ' ', m->call_id.size) ||
+	    next_control(m->call_id.at, sip_end(m->call_id)) != sip_end(m->call_id))
+		fail(r, SIP_BAD_HEADER);
 	return true;
 }
 

@@ -14,9 +14,6 @@
 enum sip_read_result sip_reader_read(struct bytes text, struct sip_message *ret_message,
 				     struct sip_refusal *ret_refusal);
 
-/* What a header name, full or compact, stands for; SIP_H_OTHER if the switch does not read it. */
-enum sip_header_id sip_header_id_of(struct bytes name);
-
 /* Fills in the refusal of a kind: its status and its reason phrase. */
 void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal);
 

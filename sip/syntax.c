@@ -334,7 +334,7 @@ static bool all_uri(const char *at, const char *end, struct bytes illegal)
 	}
 	if (at < end)
 		return false;
-	for (at = start; escapes && at < end; at++)
+	for (at = start; escapes && illegal.size && at < end; at++)
 		if (memchr(illegal.at, *at, illegal.size))
 			return false;
 	return true;
@@ -343,7 +343,6 @@ static bool all_uri(const char *at, const char *end, struct bytes illegal)
 static const struct bytes user_illegal = BYTES("#[\\]^`{|}");
 static const struct bytes password_illegal = BYTES("#/:;?[\\]^`{|}");
 static const struct bytes parameters_illegal = BYTES("\\^|");
-static const struct bytes other_illegal = BYTES("$&+,;=@[\\]^`{|}"); /* of a scheme that is not ours to read */
 
 /* What follows "sip:" or "sips:".  The one '@' of a SIP URI ends its user part: elsewhere it must be escaped. */
 static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
@@ -382,7 +381,7 @@ static bool read_other_uri(const char *at, const char *end, struct sip_uri *uri)
 {
 	const char *semicolon;
 
-	if (at == end || !all_uri(at, end, other_illegal))
+	if (at == end || !all_uri(at, end, BYTES_NONE))
 		return false;
 	if (!bytes_equal_nocase(uri->scheme, BYTES("tel")))
 		return true;

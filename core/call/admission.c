@@ -4,7 +4,8 @@
 
 #include "core/call/setup.h"
 
-#define ASK_MAX_NS UINT64_C(1000000000) /* another shard answers within a turn of its loop; a second means it is stuck */
+#define ASK_MAX_NS                                                                                                     \
+	UINT64_C(1000000000) /* another shard answers within a turn of its loop; a second means it is stuck */
 
 static unsigned home_of(const struct shard *s, uint32_t gateway_id)
 {
@@ -32,7 +33,10 @@ enum line_answer admission_ask(struct shard *s, struct call *call, enum line_kin
 	unsigned home = home_of(s, gateway_id);
 	if (home == s->shard)
 		return take_line(s, gateway_id, capacity) ? LINE_GRANTED : LINE_REFUSED;
-	struct note note = { .kind = NOTE_LINE_ASK, .from = s->shard, .a = gateway_id, .b = capacity,
+	struct note note = { .kind = NOTE_LINE_ASK,
+			     .from = s->shard,
+			     .a = gateway_id,
+			     .b = capacity,
 			     .c = (uint64_t)call->slot.generation << 32 | call_index(s, call) };
 	call->asked = (uint8_t)kind;
 	call->ask_ends_ns = s->now.now_ns + ASK_MAX_NS;

@@ -9,7 +9,7 @@ enum note_kind {
 	NOTE_LINE_ASK,     /* a: gateway id, b: capacity, c: call slot and generation */
 	NOTE_LINE_GRANTED, /* a: gateway id, c as asked */
 	NOTE_LINE_REFUSED,
-	NOTE_LINE_FREE,    /* a: gateway id */
+	NOTE_LINE_FREE, /* a: gateway id */
 };
 
 enum line_answer { LINE_GRANTED, LINE_REFUSED, LINE_PENDING };

@@ -49,8 +49,8 @@ static struct bytes written(const struct builder *b, const char *from)
 }
 
 /* The texts of the callee leg, and of To and request-URI which the INVITE's CANCEL and ACK repeat. */
-static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg, const struct routing_gateway *routing,
-			 uint32_t *ret_sent)
+static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg,
+			 const struct routing_gateway *routing, uint32_t *ret_sent)
 {
 	struct bytes numbers[CALL_TEXTS];
 	struct dialog dialog = { 0 };
@@ -217,10 +217,10 @@ static bool is_sdp(const struct sip_message *m)
 static void provisional(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
 	struct attempt *attempt = attempt_at(s, call->attempt);
-	enum attempt_waiting waiting = m->status == 100                  ? WAIT_TRYING
-				       : m->status == 180                ? WAIT_RINGING
-				       : is_sdp(m)                       ? WAIT_PROGRESS_SDP
-									 : WAIT_PROGRESS;
+	enum attempt_waiting waiting = m->status == 100   ? WAIT_TRYING
+				       : m->status == 180 ? WAIT_RINGING
+				       : is_sdp(m)        ? WAIT_PROGRESS_SDP
+							  : WAIT_PROGRESS;
 	if (waiting != attempt->waiting && !(waiting == WAIT_TRYING && attempt->waiting != WAIT_INVITE))
 		wait_for(s, attempt, waiting);
 	if (m->status == 100)
@@ -248,7 +248,8 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 
 static void answered(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
-	if (!leg_learn(s, leg, m)) { /* cannot be kept: end it at once rather than carry a call that cannot be hung up */
+	if (!leg_learn(s, leg,
+		       m)) { /* cannot be kept: end it at once rather than carry a call that cannot be hung up */
 		struct ident id = leg_ident(s, leg);
 		late_end_fork(s, &id, m, &leg->flow);
 		failed(s, call, leg, 503, BYTES_NONE);

@@ -1,12 +1,12 @@
-/* Session bodies (SDP and whatever else an INVITE carries), kept with the header lines that describe them; identical ones
- * are one record.  POOL_NONE stands for no body. */
+/* Session bodies (SDP and whatever else an INVITE carries), kept with the header lines that describe them; identical
+ * ones are one record.  POOL_NONE stands for no body. */
 #ifndef RW_CORE_CALL_BODY_H
 #define RW_CORE_CALL_BODY_H
 
 #include "core/call/state.h"
 
-/* Keeps the body of a message: one reference.  POOL_NONE if it has none, or if there is no room (counted as no body: the
- * message itself was still relayed). */
+/* Keeps the body of a message: one reference.  POOL_NONE if it has none, or if there is no room (counted as no body:
+ * the message itself was still relayed). */
 uint32_t body_keep(struct shard *s, const struct sip_message *m);
 uint32_t body_share(struct shard *s, uint32_t body); /* one reference more; returns body */
 void body_drop(struct shard *s, uint32_t body);

@@ -22,7 +22,7 @@ static void copy(char *to, size_t size, struct bytes from)
 static const char *state_name(const struct call *call)
 {
 	static const char *const names[CALL_STATES] = {
-		[CALL_ASKING] = "routing", [CALL_TRYING] = "trying", [CALL_RINGING] = "ringing",
+		[CALL_ASKING] = "routing",    [CALL_TRYING] = "trying", [CALL_RINGING] = "ringing",
 		[CALL_ANSWERED] = "answered", [CALL_UP] = "up",
 	};
 	return names[call->state];
@@ -30,7 +30,9 @@ static const char *state_name(const struct call *call)
 
 static struct bytes minted_call_id(const struct shard *s, const struct call *call, char token[static IDENT_SIZE])
 {
-	struct ident id = { .slot = call->callee_slot, .generation = call->callee_generation, .boot = s->boot,
+	struct ident id = { .slot = call->callee_slot,
+			    .generation = call->callee_generation,
+			    .boot = s->boot,
 			    .bucket = call->bucket };
 	if (call->callee_slot == POOL_NONE)
 		return BYTES_NONE;
@@ -120,7 +122,9 @@ static bool matches_id(const struct shard *s, const struct call *call, const str
 
 static void hang_up(struct shard *s, struct call *call)
 {
-	struct ending ending = { .reason = CDR_END_operator_hangup, .side = CDR_SIDE_SWITCH, .sip_code = 480,
+	struct ending ending = { .reason = CDR_END_operator_hangup,
+				 .side = CDR_SIDE_SWITCH,
+				 .sip_code = 480,
 				 .reason_header = BYTES("SIP;cause=480;text=\"operator hangup\"") };
 	call_end(s, call, &ending);
 	shard_settle(s);

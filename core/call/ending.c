@@ -17,8 +17,8 @@ uint16_t ending_q850(struct bytes reason)
 	uint32_t cause;
 	while (sip_list_next(&reason, &element)) {
 		if (element.size >= 5 && bytes_equal_nocase((struct bytes){ element.at, 5 }, BYTES("Q.850")) &&
-		    sip_parameter(sip_parameters_of(element), BYTES("cause"), &value) && sip_read_number(value, &cause) &&
-		    cause <= 127)
+		    sip_parameter(sip_parameters_of(element), BYTES("cause"), &value) &&
+		    sip_read_number(value, &cause) && cause <= 127)
 			return (uint16_t)cause;
 	}
 	return 0;
@@ -30,10 +30,10 @@ static uint16_t q850_of(unsigned status)
 	static const struct {
 		uint16_t status, cause;
 	} map[] = {
-		{ 200, 16 },  { 400, 41 },  { 401, 21 },  { 402, 21 },  { 403, 21 }, { 404, 1 },   { 405, 63 },
+		{ 200, 16 },  { 400, 41 },  { 401, 21 },  { 402, 21 },  { 403, 21 },  { 404, 1 },   { 405, 63 },
 		{ 406, 79 },  { 407, 21 },  { 408, 102 }, { 410, 22 },  { 413, 127 }, { 414, 127 }, { 415, 79 },
-		{ 416, 127 }, { 420, 127 }, { 421, 127 }, { 423, 127 }, { 480, 18 }, { 481, 41 },  { 482, 25 },
-		{ 483, 25 },  { 484, 28 },  { 485, 1 },   { 486, 17 },  { 487, 16 }, { 488, 127 },  { 500, 41 },
+		{ 416, 127 }, { 420, 127 }, { 421, 127 }, { 423, 127 }, { 480, 18 },  { 481, 41 },  { 482, 25 },
+		{ 483, 25 },  { 484, 28 },  { 485, 1 },   { 486, 17 },  { 487, 16 },  { 488, 127 }, { 500, 41 },
 		{ 501, 79 },  { 502, 38 },  { 503, 41 },  { 504, 102 }, { 505, 127 }, { 513, 127 }, { 600, 17 },
 		{ 603, 21 },  { 604, 1 },   { 606, 31 },
 	};
@@ -131,7 +131,8 @@ static uint32_t list_attempts(const struct shard *s, const struct call *call, st
 		memcpy(&note, log.at + i * sizeof note, sizeof note);
 		const char *name = gateway_name(note.routing_id);
 		attempts[i] = (struct cdr_attempt){ .gateway = text_of(bytes_of(name ? name : "")),
-						    .code = (uint16_t)note.code, .ms = note.ms };
+						    .code = (uint16_t)note.code,
+						    .ms = note.ms };
 	}
 	return count;
 }
@@ -188,13 +189,16 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.attempts_count = list_attempts(s, call, attempts),
 	};
 	if (call->attempts_count) { /* what was sent, and where to */
-		struct ident id = { .slot = call->callee_slot, .generation = call->callee_generation, .boot = s->boot,
+		struct ident id = { .slot = call->callee_slot,
+				    .generation = call->callee_generation,
+				    .boot = s->boot,
 				    .bucket = call->bucket };
 		ident_write(&s->key, &id, token_b);
 		cdr.call_id_b = (struct cdr_text){ token_b, IDENT_SIZE };
 		cdr.caller_out = text_of(numbers[CALL_CALLER_OUT]);
 		cdr.callee_out = text_of(numbers[CALL_CALLEE_OUT]);
-		cdr.destination_address = (struct cdr_text){ destination, address_write(&call->destination, destination) };
+		cdr.destination_address =
+			(struct cdr_text){ destination, address_write(&call->destination, destination) };
 	}
 	call_cdr_id(s, call, cdr.cdr_id);
 	if (answered || s->config->parameters.SERVER_BILLING_RECORD_ZERO_HOLD_TIME)
@@ -233,8 +237,8 @@ static void answer_open_requests(struct shard *s, struct leg *leg, const struct 
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
 		tx->peer = POOL_NONE;
-		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) && i != call->invite &&
-		    tx->method != SIP_BYE)
+		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) &&
+		    i != call->invite && tx->method != SIP_BYE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
 	}
 }

@@ -7,15 +7,15 @@
 struct ending {
 	enum cdr_end_reason reason;
 	enum cdr_side side;
-	uint16_t sip_code;        /* final code for the caller of a call that was not answered */
-	uint16_t q850;            /* 0: mapped from the code */
+	uint16_t sip_code;          /* final code for the caller of a call that was not answered */
+	uint16_t q850;              /* 0: mapped from the code */
 	struct bytes reason_header; /* value of the Reason header towards whoever is told; empty: none */
-	bool not_connected;       /* the record is of a call that was not answered, although it was for a moment */
-	uint64_t at_ns;           /* when it ended: arrival of the message, or the deadline; 0: now */
+	bool not_connected;         /* the record is of a call that was not answered, although it was for a moment */
+	uint64_t at_ns;             /* when it ended: arrival of the message, or the deadline; 0: now */
 };
 
-/* Ends the call: queues the record, answers or hangs up what is open, gives lines back.  The records stay readable until
- * shard_settle().  A second call for the same call does nothing. */
+/* Ends the call: queues the record, answers or hangs up what is open, gives lines back.  The records stay readable
+ * until shard_settle().  A second call for the same call does nothing. */
 void call_end(struct shard *s, struct call *call, const struct ending *ending);
 
 /* The name of a call, made when its INVITE came; CDR_ID_SIZE characters, not terminated. */

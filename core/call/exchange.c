@@ -197,7 +197,8 @@ void exchange_reply_flow(const struct sip_message *m, const struct flow *from, s
 struct transaction *exchange_accept(struct shard *s, struct leg *leg, const struct sip_message *m,
 				    const struct flow *from, enum transaction_role role)
 {
-	struct transaction *tx = exchange_take(s, leg, m->method == SIP_INVITE ? INVITE_SERVER : SERVER, m->method, role);
+	struct transaction *tx =
+		exchange_take(s, leg, m->method == SIP_INVITE ? INVITE_SERVER : SERVER, m->method, role);
 	if (!tx)
 		return NULL;
 	char token[IDENT_SIZE];

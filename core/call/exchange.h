@@ -15,15 +15,16 @@ void exchange_send(struct shard *s, struct transaction *tx, struct builder *b);
 struct transaction *exchange_accept(struct shard *s, struct leg *leg, const struct sip_message *m,
 				    const struct flow *from, enum transaction_role role);
 
-/* Server: a response's status line and head.  exchange_respond() sends it when the rest was added; after a final response
- * to a request other than INVITE the transaction may be over (a tombstone answers from then on). */
-void exchange_response(struct shard *s, struct transaction *tx, unsigned status, struct bytes reason, struct builder *b);
+/* Server: a response's status line and head.  exchange_respond() sends it when the rest was added; after a final
+ * response to a request other than INVITE the transaction may be over (a tombstone answers from then on). */
+void exchange_response(struct shard *s, struct transaction *tx, unsigned status, struct bytes reason,
+		       struct builder *b);
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body);
 /* Both, for a response without body; `headers` are whole lines. */
 void exchange_reply(struct shard *s, struct transaction *tx, unsigned status, struct bytes headers);
 
-/* An event from the wire or the wheel: returns the acts that are left to the caller (ACT_TELL, ACT_TELL_TIMEOUT, ACT_ACK).
- * A transaction that is over stays readable until shard_settle(). */
+/* An event from the wire or the wheel: returns the acts that are left to the caller (ACT_TELL, ACT_TELL_TIMEOUT,
+ * ACT_ACK). A transaction that is over stays readable until shard_settle(). */
 unsigned exchange_event(struct shard *s, struct transaction *tx, enum transaction_event event);
 
 /* Its entry on the wheel came due. */
@@ -37,11 +38,12 @@ void exchange_stop_resending(struct shard *s, struct transaction *tx);
 /* For shard_settle(). */
 void exchange_give(struct shard *s, struct transaction *tx);
 
-/* Of a leg: the client transaction with this branch and method, the server transaction with this CSeq and method, any but
- * `except` of a kind that has no final response yet.  NULL: none. */
+/* Of a leg: the client transaction with this branch and method, the server transaction with this CSeq and method, any
+ * but `except` of a kind that has no final response yet.  NULL: none. */
 struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,
 				    enum sip_method method);
-struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq, enum sip_method method);
+struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq,
+				    enum sip_method method);
 struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,
 				  enum sip_method method, const struct transaction *except);
 /* The transaction on the other leg that this one is relayed to or from, NULL: none or over. */

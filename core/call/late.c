@@ -43,12 +43,12 @@ static bool dialog_of(struct shard *s, const struct sip_message *m, struct dialo
 	build_begin(&routes, s->work, DATAGRAM_MAX);
 	dialog_build_routes(&routes, m, true);
 	*ret_dialog = (struct dialog){ .text = {
-		[DIALOG_CALL_ID] = m->call_id,
-		[DIALOG_LOCAL] = sip_header(m, SIP_H_FROM),
-		[DIALOG_REMOTE] = sip_header(m, SIP_H_TO),
-		[DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri : m->to.uri,
-		[DIALOG_ROUTES] = { s->work, (uint32_t)build_size(&routes) },
-	} };
+					       [DIALOG_CALL_ID] = m->call_id,
+					       [DIALOG_LOCAL] = sip_header(m, SIP_H_FROM),
+					       [DIALOG_REMOTE] = sip_header(m, SIP_H_TO),
+					       [DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri : m->to.uri,
+					       [DIALOG_ROUTES] = { s->work, (uint32_t)build_size(&routes) },
+				       } };
 	return !routes.overflow;
 }
 

@@ -46,8 +46,9 @@ void leg_give(struct shard *s, struct leg *leg)
 
 struct ident leg_ident(const struct shard *s, const struct leg *leg)
 {
-	return (struct ident){ .slot = leg_index(s, leg), .generation = leg->slot.generation, .boot = leg->boot,
-			       .bucket = leg->bucket };
+	return (struct ident){
+		.slot = leg_index(s, leg), .generation = leg->slot.generation, .boot = leg->boot, .bucket = leg->bucket
+	};
 }
 
 void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
@@ -222,8 +223,8 @@ void leg_bye(struct shard *s, struct leg *leg, struct bytes reason)
 	exchange_send(s, tx, &b);
 }
 
-/* The CANCEL has the INVITE's request-URI, Via, CSeq number, From, To without tag, and Route (9.1).  Inside a dialog the
- * To keeps its tag, as the INVITE had it. */
+/* The CANCEL has the INVITE's request-URI, Via, CSeq number, From, To without tag, and Route (9.1).  Inside a dialog
+ * the To keeps its tag, as the INVITE had it. */
 static void send_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
 {
 	struct transaction *tx = exchange_take(s, leg, CLIENT, SIP_CANCEL, ROLE_LOCAL);
@@ -245,9 +246,13 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
 		dialog.text[DIALOG_ROUTES] = BYTES_NONE;
 		struct dialog_request request = {
-			.method = BYTES("CANCEL"), .call_id = leg_call_id(s, leg, token), .transport = BYTES("UDP"),
-			.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port), .branch = { branch, BRANCH_SIZE },
-			.cseq = tx->cseq, .max_forwards = 70,
+			.method = BYTES("CANCEL"),
+			.call_id = leg_call_id(s, leg, token),
+			.transport = BYTES("UDP"),
+			.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port),
+			.branch = { branch, BRANCH_SIZE },
+			.cseq = tx->cseq,
+			.max_forwards = 70,
 		};
 		dialog_build_request(&b, &dialog, &request);
 	}

@@ -31,7 +31,8 @@ bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *respo
 /* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);
 
-/* Where the next request goes: the first route or the target if that is an address, else where the last message came from. */
+/* Where the next request goes: the first route or the target if that is an address, else where the last message came
+ * from. */
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow);
 
 /* "Contact: <sip:token@host:port>\r\n" */

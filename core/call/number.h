@@ -4,7 +4,8 @@
 
 #include "core/call/state.h"
 
-/* The user part of a URI as received: unescaped into `room`, a leading + kept, cut at NUMBER_MAX; empty if there is none. */
+/* The user part of a URI as received: unescaped into `room`, a leading + kept, cut at NUMBER_MAX; empty if there is
+ * none. */
 struct bytes number_of_uri(struct bytes uri, char room[static NUMBER_MAX]);
 
 /* What routing looks up: a telephone number loses its leading + and visual separators (RFC 3966 5.1.1), any other user

@@ -43,34 +43,34 @@ struct call {
 	struct slot slot;
 	struct wheel_entry timer; /* the earliest deadline of the call: set-up, pending admission, caps */
 	uint32_t caller_leg;
-	uint32_t callee_leg;      /* the winning one; POOL_NONE until answered */
-	uint32_t attempt;         /* under way; POOL_NONE when there is none */
-	uint32_t invite;          /* server transaction of the caller's INVITE; POOL_NONE once it is over */
-	uint32_t texts;           /* packed, CALL_TEXTS */
-	uint32_t attempt_log;     /* text: struct cdr_attempt_note[] of the attempts that have ended */
+	uint32_t callee_leg;             /* the winning one; POOL_NONE until answered */
+	uint32_t attempt;                /* under way; POOL_NONE when there is none */
+	uint32_t invite;                 /* server transaction of the caller's INVITE; POOL_NONE once it is over */
+	uint32_t texts;                  /* packed, CALL_TEXTS */
+	uint32_t attempt_log;            /* text: struct cdr_attempt_note[] of the attempts that have ended */
 	uint32_t mapping_id, routing_id; /* names of gateways; routing_id of the last attempt */
-	uint32_t sequence;        /* in the cdr_id */
-	struct address source;    /* of the INVITE */
-	struct address destination; /* of the last attempt */
+	uint32_t sequence;               /* in the cdr_id */
+	struct address source;           /* of the INVITE */
+	struct address destination;      /* of the last attempt */
 	uint32_t callee_slot, callee_generation; /* leg of the last attempt: its Call-ID; POOL_NONE: no attempt yet */
 	uint16_t bucket;
 
-	int64_t start_us;         /* INVITE in, realtime */
-	uint64_t start_ns;        /* the same, monotonic: all other moments are durations from here */
-	uint64_t ringing_ns;      /* first 18x; 0: none */
-	uint64_t first_reply_ns;  /* first 18x or final from the callee's side; 0: none */
-	uint64_t connect_ns;      /* 200 in; 0: not answered */
+	int64_t start_us;        /* INVITE in, realtime */
+	uint64_t start_ns;       /* the same, monotonic: all other moments are durations from here */
+	uint64_t ringing_ns;     /* first 18x; 0: none */
+	uint64_t first_reply_ns; /* first 18x or final from the callee's side; 0: none */
+	uint64_t connect_ns;     /* 200 in; 0: not answered */
 	int64_t connect_us;
-	uint64_t setup_ends_ns;   /* RW_SETUP_MAX; 0: none */
-	uint64_t ask_ends_ns;     /* admission must have answered by then; 0: nothing asked */
-	uint64_t ends_ns;         /* the smallest cap of an answered call; 0: none */
-	uint8_t ends_reason;      /* enum cdr_end_reason of that cap */
+	uint64_t setup_ends_ns; /* RW_SETUP_MAX; 0: none */
+	uint64_t ask_ends_ns;   /* admission must have answered by then; 0: nothing asked */
+	uint64_t ends_ns;       /* the smallest cap of an answered call; 0: none */
+	uint8_t ends_reason;    /* enum cdr_end_reason of that cap */
 
-	uint8_t state;            /* enum call_state */
-	uint8_t asked;            /* enum line_kind: what CALL_ASKING waits for */
-	uint8_t max_forwards;     /* to send on */
-	uint16_t last_code;       /* final code of the latest failed attempt, 0: none or silence */
-	uint8_t last_reason;      /* enum cdr_end_reason of that attempt */
+	uint8_t state;        /* enum call_state */
+	uint8_t asked;        /* enum line_kind: what CALL_ASKING waits for */
+	uint8_t max_forwards; /* to send on */
+	uint16_t last_code;   /* final code of the latest failed attempt, 0: none or silence */
+	uint8_t last_reason;  /* enum cdr_end_reason of that attempt */
 	uint16_t last_q850;
 	bool rang;                /* 180 was relayed (or any 18x but 183) */
 	bool mapping_line : 1;    /* holds a line of the MG */
@@ -81,7 +81,7 @@ struct call {
 	uint8_t attempts_count;   /* made so far, at most 255 */
 	uint32_t callee_max_duration_s; /* of the RG under way */
 
-	const struct mapping_gateway *mapping; /* set-up only */
+	const struct mapping_gateway *mapping;           /* set-up only */
 	const struct routing_gateway *const *candidates; /* set-up only: lent by the configuration */
 	uint32_t candidate_count, candidate_next;
 	uint32_t over_next;
@@ -106,29 +106,29 @@ enum leg_state {
 
 struct leg {
 	struct slot slot;
-	uint32_t call;         /* POOL_NONE once the call has ended: the leg waits for its transactions */
-	uint32_t transactions; /* first of its list */
-	uint32_t texts;        /* packed dialog (sip/dialog.h) */
-	uint32_t body_in;      /* last session body from the peer; POOL_NONE: none */
-	uint32_t body_out;     /* last session body sent to the peer */
-	uint32_t local_cseq;   /* of our latest request */
-	uint32_t remote_cseq;  /* of the peer's latest request, valid when has_remote_cseq */
-	uint32_t invite_cseq;  /* of our latest INVITE */
+	uint32_t call;            /* POOL_NONE once the call has ended: the leg waits for its transactions */
+	uint32_t transactions;    /* first of its list */
+	uint32_t texts;           /* packed dialog (sip/dialog.h) */
+	uint32_t body_in;         /* last session body from the peer; POOL_NONE: none */
+	uint32_t body_out;        /* last session body sent to the peer */
+	uint32_t local_cseq;      /* of our latest request */
+	uint32_t remote_cseq;     /* of the peer's latest request, valid when has_remote_cseq */
+	uint32_t invite_cseq;     /* of our latest INVITE */
 	uint32_t remote_tag_hash; /* of the peer's tag; 0 none yet */
-	uint16_t boot;         /* the start of the node that minted its token */
+	uint16_t boot;            /* the start of the node that minted its token */
 	uint16_t bucket;
 	uint16_t branch_sequence; /* of the next client transaction */
-	uint8_t side;          /* enum leg_side */
-	uint8_t state;         /* enum leg_state */
+	uint8_t side;             /* enum leg_side */
+	uint8_t state;            /* enum leg_state */
 	bool has_remote_cseq : 1;
-	bool cancel_wanted : 1;    /* CANCEL goes out with the first provisional response (RFC 3261 9.1) */
-	bool ack_wanted : 1;       /* delayed offer: the 2xx of our INVITE waits for its ACK */
-	bool bye_after_ack : 1;    /* caller: BYE goes out after its ACK or 64*T1 */
-	bool fork : 1;             /* made of another branch's 2xx, to end it */
-	bool over : 1;             /* in shard.over_legs */
-	uint32_t bye_reason;       /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
+	bool cancel_wanted : 1; /* CANCEL goes out with the first provisional response (RFC 3261 9.1) */
+	bool ack_wanted : 1;    /* delayed offer: the 2xx of our INVITE waits for its ACK */
+	bool bye_after_ack : 1; /* caller: BYE goes out after its ACK or 64*T1 */
+	bool fork : 1;          /* made of another branch's 2xx, to end it */
+	bool over : 1;          /* in shard.over_legs */
+	uint32_t bye_reason;    /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
 	uint32_t over_next;
-	struct flow flow;          /* where the peer's last message in this dialog came from */
+	struct flow flow; /* where the peer's last message in this dialog came from */
 };
 
 /* ---- attempt: one INVITE towards one RG ---- */
@@ -138,11 +138,11 @@ struct attempt {
 	struct wheel_entry timer; /* waiting on the RG (spec 6) */
 	uint32_t call;
 	uint32_t leg;
-	uint32_t invite;          /* client transaction */
+	uint32_t invite; /* client transaction */
 	const struct routing_gateway *routing;
 	uint64_t started_ns;
-	uint8_t waiting;          /* enum attempt_waiting */
-	bool line : 1;            /* holds a line of the RG */
+	uint8_t waiting; /* enum attempt_waiting */
+	bool line : 1;   /* holds a line of the RG */
 };
 
 /* The newest state's timer runs its full time; a repeated provisional does not restart it. */
@@ -152,9 +152,9 @@ enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SD
 
 /* Whom a transaction tells. */
 enum transaction_role {
-	ROLE_SETUP,  /* the INVITE that makes the dialog */
-	ROLE_RELAY,  /* a request inside the dialog that the other leg sees as well */
-	ROLE_LOCAL,  /* answered by us, or sent by us with nobody waiting for the answer: BYE, CANCEL */
+	ROLE_SETUP, /* the INVITE that makes the dialog */
+	ROLE_RELAY, /* a request inside the dialog that the other leg sees as well */
+	ROLE_LOCAL, /* answered by us, or sent by us with nobody waiting for the answer: BYE, CANCEL */
 };
 
 struct transaction {
@@ -166,13 +166,13 @@ struct transaction {
 	uint32_t chain;           /* in the table */
 	uint32_t next;            /* on the leg */
 	uint32_t leg;
-	uint32_t peer;            /* ROLE_RELAY: its transaction on the other leg */
+	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
 	uint32_t peer_generation;
-	uint32_t head;            /* text; server: Via to CSeq of every response; INVITE client that makes the dialog: packed
-				   * To and request-URI as sent, for its CANCEL and ACK */
-	uint32_t message;         /* text: last message sent, for retransmission */
-	uint32_t contact;         /* server, text: Contact URI of the request, taken as remote target with the 2xx */
-	uint32_t offer;           /* body of the request, POOL_NONE: none */
+	uint32_t head;    /* text; server: Via to CSeq of every response; INVITE client that makes the dialog: packed
+			   * To and request-URI as sent, for its CANCEL and ACK */
+	uint32_t message; /* text: last message sent, for retransmission */
+	uint32_t contact; /* server, text: Contact URI of the request, taken as remote target with the 2xx */
+	uint32_t offer;   /* body of the request, POOL_NONE: none */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */
 	uint16_t branch_sequence; /* client */
@@ -183,10 +183,10 @@ struct transaction {
 	uint8_t role;             /* enum transaction_role */
 	uint8_t resends;
 	bool in_table : 1;
-	bool over : 1;            /* in shard.over_transactions, chained by `chain` */
-	bool cancelled : 1;       /* INVITE: a CANCEL came (server) or was sent (client) */
-	bool ack_has_answer : 1;  /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
-	struct flow flow;         /* server: where responses go; client: where the request went */
+	bool over : 1;           /* in shard.over_transactions, chained by `chain` */
+	bool cancelled : 1;      /* INVITE: a CANCEL came (server) or was sent (client) */
+	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
+	struct flow flow;        /* server: where responses go; client: where the request went */
 };
 
 /* ---- body: a session description, identical ones shared ---- */

@@ -9,7 +9,8 @@
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 
-/* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6). */
+/* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6).
+ */
 #define REINVITE_MAX_S 180
 
 static struct leg *other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
@@ -35,7 +36,9 @@ static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const 
 	if (call && leg->state == LEG_EARLY) { /* the caller gives up: BYE in place of CANCEL (15) */
 		setup_cancelled(s, call);
 	} else if (call) {
-		struct ending ending = { .reason = CDR_END_normal, .side = side_of(leg), .q850 = ending_q850(reason),
+		struct ending ending = { .reason = CDR_END_normal,
+					 .side = side_of(leg),
+					 .q850 = ending_q850(reason),
 					 .reason_header = reason };
 		leg->state = LEG_ENDED;
 		if (leg->side == LEG_CALLER && call->invite != POOL_NONE) { /* no ACK will come any more */
@@ -59,9 +62,12 @@ static void build_passed_headers(struct builder *b, const struct sip_message *m)
 		enum sip_header_id id;
 		const char *name;
 	} passed[] = {
-		{ SIP_H_REFER_TO, "Refer-To: " },       { SIP_H_REFERRED_BY, "Referred-By: " },
-		{ SIP_H_EVENT, "Event: " },             { SIP_H_SUBSCRIPTION_STATE, "Subscription-State: " },
-		{ SIP_H_INFO_PACKAGE, "Info-Package: " }, { SIP_H_REASON, "Reason: " },
+		{ SIP_H_REFER_TO, "Refer-To: " },
+		{ SIP_H_REFERRED_BY, "Referred-By: " },
+		{ SIP_H_EVENT, "Event: " },
+		{ SIP_H_SUBSCRIPTION_STATE, "Subscription-State: " },
+		{ SIP_H_INFO_PACKAGE, "Info-Package: " },
+		{ SIP_H_REASON, "Reason: " },
 	};
 	for (unsigned i = 0; i < sizeof passed / sizeof *passed; i++) {
 		struct bytes value = sip_header(m, passed[i].id);
@@ -83,7 +89,8 @@ static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, co
 	struct leg *other = other_leg(s, call_at(s, leg->call), leg);
 	struct builder b;
 	uint32_t max_forwards = m->max_forwards < 0 ? 70 : (uint32_t)m->max_forwards - 1;
-	struct transaction *out = leg_request(s, other, m->method, ROLE_RELAY, max_forwards > 255 ? 255 : max_forwards, &b);
+	struct transaction *out =
+		leg_request(s, other, m->method, ROLE_RELAY, max_forwards > 255 ? 255 : max_forwards, &b);
 	if (!out) {
 		exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
 		return;
@@ -227,7 +234,8 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 static void dialog_lost(struct shard *s, struct leg *leg)
 {
 	struct call *call = call_at(s, leg->call);
-	struct ending ending = { .reason = CDR_END_dialog_lost, .side = side_of(leg),
+	struct ending ending = { .reason = CDR_END_dialog_lost,
+				 .side = side_of(leg),
 				 .reason_header = BYTES("SIP;cause=481;text=\"dialog lost\"") };
 	if (call)
 		call_end(s, call, &ending);
@@ -308,7 +316,8 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 	struct transaction *asked = exchange_peer(s, tx);
 	if (asked)
 		exchange_reply(s, asked, 408, BYTES_NONE);
-	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is gone. */
+	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
+	 * gone. */
 	if (makes_target((enum sip_method)tx->method))
 		dialog_lost(s, leg);
 }
@@ -332,7 +341,8 @@ void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, c
 void relay_ack_missing(struct shard *s, struct leg *leg)
 {
 	struct call *call = call_at(s, leg->call);
-	struct ending ending = { .reason = CDR_END_ack_missing, .side = CDR_SIDE_SWITCH,
+	struct ending ending = { .reason = CDR_END_ack_missing,
+				 .side = CDR_SIDE_SWITCH,
 				 .reason_header = BYTES("SIP;cause=408;text=\"no ACK\"") };
 	if (call)
 		call_end(s, call, &ending);

@@ -6,7 +6,8 @@
 static void build_tag(const struct shard *s, const struct sip_message *m, char tag[static 16])
 {
 	static const char hex[] = "0123456789abcdef";
-	uint64_t hash = table_key(&s->table, m, m->method) ^ siphash13(s->key.k0, s->key.k1, m->via.branch.at, m->via.branch.size);
+	uint64_t hash = table_key(&s->table, m, m->method) ^
+			siphash13(s->key.k0, s->key.k1, m->via.branch.at, m->via.branch.size);
 	for (unsigned i = 0; i < 16; i++, hash >>= 4)
 		tag[i] = hex[hash & 15];
 }
@@ -48,8 +49,10 @@ void reply_from_tombstone(struct shard *s, const struct sip_message *m, const st
 	if (m->method == SIP_ACK || (m->method == SIP_INVITE && tombstone->status < 300))
 		return;
 	char token[IDENT_SIZE];
-	struct ident id = { .slot = tombstone->leg_slot, .generation = tombstone->leg_generation,
-			    .boot = tombstone->boot, .bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id) };
+	struct ident id = { .slot = tombstone->leg_slot,
+			    .generation = tombstone->leg_generation,
+			    .boot = tombstone->boot,
+			    .bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id) };
 	ident_write(&s->key, &id, token);
 	reply_with_tag(s, m, from, tombstone->status, BYTES_NONE, (struct bytes){ token, IDENT_SIZE }, BYTES_NONE);
 	stat_add(&s->stats->retransmits_out, 1);
@@ -103,8 +106,7 @@ static bool refuse_body(struct shard *s, const struct sip_message *m, const stru
 bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct sip_uri uri;
-	if (!sip_read_uri(m->request_uri, &uri) ||
-	    !(uri.is_sip || bytes_equal_nocase(uri.scheme, BYTES("tel")))) {
+	if (!sip_read_uri(m->request_uri, &uri) || !(uri.is_sip || bytes_equal_nocase(uri.scheme, BYTES("tel")))) {
 		reply(s, m, from, 416, BYTES_NONE, BYTES_NONE);
 		return true;
 	}

@@ -12,8 +12,8 @@
 #include "core/call/reply.h"
 #include "sip/pack.h"
 
-#define CIRCUIT_LINE  "Q.850;cause=34;text=\"No circuit available\""
-#define RETRY_LINE    "Retry-After: 1\r\n"
+#define CIRCUIT_LINE "Q.850;cause=34;text=\"No circuit available\""
+#define RETRY_LINE   "Retry-After: 1\r\n"
 
 /* ---- refusals that make no call ---- */
 
@@ -27,8 +27,7 @@ static void refuse_overload(struct shard *s, const struct sip_message *m, const 
 static void refuse_stranger(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	stat_add(&s->stats->invites_unauthorized, 1);
-	ending_record_refused(s, m, from, CDR_END_unauthorized,
-			      s->config->parameters.SS_REPLY_UNAUTHORIZED ? 403 : 0);
+	ending_record_refused(s, m, from, CDR_END_unauthorized, s->config->parameters.SS_REPLY_UNAUTHORIZED ? 403 : 0);
 	if (s->config->parameters.SS_REPLY_UNAUTHORIZED)
 		reply(s, m, from, 403, BYTES_NONE, BYTES_NONE);
 }
@@ -68,8 +67,9 @@ void setup_arm(struct shard *s, struct call *call)
 static void fail(struct shard *s, struct call *call, enum cdr_end_reason reason, enum cdr_side side, uint16_t code,
 		 uint16_t q850, struct bytes reason_header)
 {
-	struct ending ending = { .reason = reason, .side = side, .sip_code = code, .q850 = q850,
-				 .reason_header = reason_header };
+	struct ending ending = {
+		.reason = reason, .side = side, .sip_code = code, .q850 = q850, .reason_header = reason_header
+	};
 	call_end(s, call, &ending);
 }
 
@@ -77,7 +77,9 @@ void setup_due(struct shard *s, struct call *call)
 {
 	uint64_t now_ns = s->now.now_ns;
 	if (call->ends_ns && now_ns >= call->ends_ns) {
-		struct ending ending = { .reason = call->ends_reason, .side = CDR_SIDE_SWITCH, .at_ns = call->ends_ns,
+		struct ending ending = { .reason = call->ends_reason,
+					 .side = CDR_SIDE_SWITCH,
+					 .at_ns = call->ends_ns,
 					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
 		call_end(s, call, &ending);
 	} else if (call->ask_ends_ns && now_ns >= call->ask_ends_ns) {
@@ -90,8 +92,8 @@ void setup_due(struct shard *s, struct call *call)
 	}
 }
 
-/* The smallest cap ends the call (spec 5).  No leg proves itself alive yet, so every caller counts as one without session
- * timers. */
+/* The smallest cap ends the call (spec 5).  No leg proves itself alive yet, so every caller counts as one without
+ * session timers. */
 static void arm_caps(struct shard *s, struct call *call)
 {
 	const struct parameters *p = &s->config->parameters;
@@ -210,8 +212,10 @@ static void admit(struct shard *s, struct call *call)
 
 static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
 {
-	struct bytes numbers[CALL_TEXTS] = { [CALL_CALLER_IN] = caller, [CALL_CALLEE_IN] = callee,
-					     [CALL_CALLER_OUT] = caller, [CALL_CALLEE_OUT] = number };
+	struct bytes numbers[CALL_TEXTS] = { [CALL_CALLER_IN] = caller,
+					     [CALL_CALLEE_IN] = callee,
+					     [CALL_CALLER_OUT] = caller,
+					     [CALL_CALLEE_OUT] = number };
 	uint32_t texts = text_take(&s->texts, pack_size(numbers, CALL_TEXTS));
 	if (texts != TEXT_NONE)
 		pack_write(numbers, CALL_TEXTS, text_at(&s->texts, texts));
@@ -221,10 +225,11 @@ static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes 
 static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
 	struct dialog dialog = { .text = {
-		[DIALOG_CALL_ID] = m->call_id,
-		[DIALOG_REMOTE] = sip_header(m, SIP_H_FROM),
-		[DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri : m->from.uri, /* RFC 2543: no Contact */
-	} };
+					 [DIALOG_CALL_ID] = m->call_id,
+					 [DIALOG_REMOTE] = sip_header(m, SIP_H_FROM),
+					 [DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri
+									       : m->from.uri, /* RFC 2543: no Contact */
+				 } };
 	struct builder b;
 	char token[IDENT_SIZE];
 	leg_token(s, leg, token);
@@ -421,16 +426,17 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct routi
 		try_next(s, call);
 		return;
 	}
-	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, call->last_code, failure->q850,
-	     failure->reason_header);
+	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, call->last_code,
+	     failure->q850, failure->reason_header);
 }
 
 /* ---- from the caller ---- */
 
 void setup_cancelled(struct shard *s, struct call *call)
 {
-	struct ending ending = { .reason = CDR_END_cancelled, .side = CDR_SIDE_CALLER, .sip_code = 487,
-				 .not_connected = true };
+	struct ending ending = {
+		.reason = CDR_END_cancelled, .side = CDR_SIDE_CALLER, .sip_code = 487, .not_connected = true
+	};
 	call_end(s, call, &ending);
 }
 
@@ -450,7 +456,8 @@ void setup_acked(struct shard *s, struct call *call, const struct sip_message *m
 void setup_ack_missing(struct shard *s, struct call *call)
 {
 	call->invite = POOL_NONE; /* the wait is over: BYE may go out */
-	struct ending ending = { .reason = CDR_END_ack_missing, .side = CDR_SIDE_SWITCH,
+	struct ending ending = { .reason = CDR_END_ack_missing,
+				 .side = CDR_SIDE_SWITCH,
 				 .reason_header = BYTES("SIP;cause=408;text=\"no ACK\"") };
 	call_end(s, call, &ending);
 }

@@ -1,4 +1,5 @@
-/* A call from its INVITE to the caller's ACK: admission, attempts one after another, provisional and final responses. */
+/* A call from its INVITE to the caller's ACK: admission, attempts one after another, provisional and final responses.
+ */
 #ifndef RW_CORE_CALL_SETUP_H
 #define RW_CORE_CALL_SETUP_H
 
@@ -19,7 +20,7 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m);
 /* How an attempt has failed: what the caller gets if it was the last. */
 struct attempt_failure {
-	uint16_t code;              /* 0: silence */
+	uint16_t code; /* 0: silence */
 	uint16_t q850;
 	enum cdr_end_reason reason;
 	struct bytes reason_header; /* value of its Reason header, empty: none */
@@ -29,8 +30,8 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct routi
 			  const struct attempt_failure *failure);
 
 /* From the caller. */
-/* CANCEL before the final response, or crossing our 200: then the caller, who does not want the call, still has to ACK it,
- * and gets a BYE; the record says cancelled and not connected (spec 9). */
+/* CANCEL before the final response, or crossing our 200: then the caller, who does not want the call, still has to ACK
+ * it, and gets a BYE; the record says cancelled and not connected (spec 9). */
 void setup_cancelled(struct shard *s, struct call *call);
 void setup_acked(struct shard *s, struct call *call, const struct sip_message *m);
 /* Its 200 was never ACKed. */

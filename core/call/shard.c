@@ -20,10 +20,10 @@
 
 /* ---- creation: all memory, once ---- */
 
-#define LEG_SPARE         16384u /* attempts under way and legs that wait for their transactions */
-#define TRANSACTION_SPARE 65536u
-#define TEXT_SPARE_BYTES  (UINT64_C(64) << 20)
-#define TEXT_CALL_BYTES   4096u  /* both dialogs, numbers, two session bodies, kept messages */
+#define LEG_SPARE          16384u /* attempts under way and legs that wait for their transactions */
+#define TRANSACTION_SPARE  65536u
+#define TEXT_SPARE_BYTES   (UINT64_C(64) << 20)
+#define TEXT_CALL_BYTES    4096u /* both dialogs, numbers, two session bodies, kept messages */
 #define BACKLOG_CALL_BYTES 2048u
 
 static int create_tables(struct shard *s, uint32_t calls)
@@ -239,7 +239,8 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
 		send_waiting_bye(s, leg);
 }
 
-static void take_cancel(struct shard *s, struct transaction *invite, const struct sip_message *m, const struct flow *from)
+static void take_cancel(struct shard *s, struct transaction *invite, const struct sip_message *m,
+			const struct flow *from)
 {
 	struct leg *leg = leg_at(s, invite->leg);
 	char token[IDENT_SIZE];
@@ -403,8 +404,8 @@ static void refuse(struct shard *s, const struct sip_message *m, const struct fl
 		reply(s, m, from, refusal->status, bytes_of(refusal->reason), BYTES_NONE);
 }
 
-static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
-			  bool handed_over)
+static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
+			  struct bytes datagram, bool handed_over)
 {
 	struct sip_message *m = &s->message;
 	struct sip_refusal refusal = { 0 };
@@ -503,7 +504,9 @@ static void stop_some(struct shard *s)
 {
 	if (!s->stopping || s->now.now_ns < s->stop_next_ns)
 		return;
-	struct ending ending = { .reason = CDR_END_node_shutdown, .side = CDR_SIDE_SWITCH, .sip_code = 503,
+	struct ending ending = { .reason = CDR_END_node_shutdown,
+				 .side = CDR_SIDE_SWITCH,
+				 .sip_code = 503,
 				 .reason_header = BYTES("SIP;cause=503;text=\"node shutdown\"") };
 	for (unsigned i = 0; i < STOP_PORTION; i++) {
 		s->stop_cursor = pool_next_used(&s->calls, s->stop_cursor);

@@ -28,8 +28,8 @@
 #include "timers/wheel.h"
 
 #define DATAGRAM_MAX (SIP_MESSAGE_BYTES_MAX + 4096) /* what we build: a relayed body and our own headers */
-#define LINES_MAX    65536 /* gateways with a limit, by gateway id */
-#define NUMBER_MAX   128   /* characters of a number; a longer one has no route */
+#define LINES_MAX    65536                          /* gateways with a limit, by gateway id */
+#define NUMBER_MAX   128                            /* characters of a number; a longer one has no route */
 
 struct shard {
 	const struct config *config;
@@ -39,17 +39,17 @@ struct shard {
 	uint16_t shard, shard_count;
 	uint16_t boot;
 	uint32_t calls_max;
-	uint64_t random;          /* state of the shard's own generator */
-	struct arrival now;       /* of the input under way */
-	uint32_t sequence;        /* calls so far: part of a cdr_id */
+	uint64_t random;    /* state of the shard's own generator */
+	struct arrival now; /* of the input under way */
+	uint32_t sequence;  /* calls so far: part of a cdr_id */
 
 	struct pool calls, legs, attempts, transactions, bodies;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
-	uint32_t *body_heads;     /* chains of bodies by hash */
+	uint32_t *body_heads; /* chains of bodies by hash */
 	uint32_t body_head_mask;
-	uint32_t *lines;          /* by gateway id: in use, for the gateways whose home is this shard */
+	uint32_t *lines; /* by gateway id: in use, for the gateways whose home is this shard */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
 	uint8_t *backlog;
@@ -57,16 +57,16 @@ struct shard {
 	uint32_t backlog_count;
 
 	bool stopping;
-	uint32_t stop_cursor;     /* next call slot to end */
-	uint64_t stop_next_ns;    /* when the next portion is due */
+	uint32_t stop_cursor;  /* next call slot to end */
+	uint64_t stop_next_ns; /* when the next portion is due */
 
-	/* What ended during the input under way: still valid memory until shard_settle(), so that nobody who is told of an
-	 * end has to care who else holds the record. */
+	/* What ended during the input under way: still valid memory until shard_settle(), so that nobody who is told of
+	 * an end has to care who else holds the record. */
 	uint32_t over_transactions, over_legs, over_calls;
 
-	char *scratch;            /* SIP_SCRATCH_BYTES for the reader */
-	char *work;               /* DATAGRAM_MAX: texts and bodies while they are put together */
-	char *spare;              /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
+	char *scratch;              /* SIP_SCRATCH_BYTES for the reader */
+	char *work;                 /* DATAGRAM_MAX: texts and bodies while they are put together */
+	char *spare;                /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
 	struct sip_message message; /* the one under way */
 };
 

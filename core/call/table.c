@@ -6,8 +6,8 @@
 #include "core/siphash.h"
 
 /* A handle in a chain: index of a transaction, or of a tombstone with the top bit. */
-#define TOMBSTONE   0x80000000u
-#define DECISECOND  UINT64_C(100000000)
+#define TOMBSTONE  0x80000000u
+#define DECISECOND UINT64_C(100000000)
 
 int table_create(struct table *t, struct pool *transactions, uint32_t tombstones, uint64_t k0, uint64_t k1)
 {
@@ -15,8 +15,9 @@ int table_create(struct table *t, struct pool *transactions, uint32_t tombstones
 	while (size < tombstones && size < 1u << 30)
 		size <<= 1;
 	uint32_t heads = size;
-	*t = (struct table){ .k0 = k0, .k1 = k1, .transactions = transactions, .tombstone_size = size,
-			     .head_mask = heads - 1 };
+	*t = (struct table){
+		.k0 = k0, .k1 = k1, .transactions = transactions, .tombstone_size = size, .head_mask = heads - 1
+	};
 	t->heads = memory_reserve((size_t)heads * sizeof *t->heads);
 	t->tombstones = memory_reserve((size_t)size * sizeof *t->tombstones);
 	if (t->heads && t->tombstones)

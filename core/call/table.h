@@ -17,10 +17,10 @@ struct tombstone {
 	uint32_t branch_hash;
 	uint32_t leg_slot; /* with generation and boot: the tag we gave, as it was in the To of the answer */
 	uint32_t leg_generation : 24;
-	uint32_t method : 8;   /* enum sip_method */
-	uint32_t expires_ds;   /* tenths of a second of the shard's clock, wraps */
+	uint32_t method : 8; /* enum sip_method */
+	uint32_t expires_ds; /* tenths of a second of the shard's clock, wraps */
 	uint16_t boot;
-	uint16_t status;       /* final response given; after an INVITE 200: absorb */
+	uint16_t status; /* final response given; after an INVITE 200: absorb */
 };
 
 _Static_assert(sizeof(struct tombstone) == 32, "at most 32 bytes a server transaction");
@@ -31,8 +31,8 @@ struct table {
 	uint64_t k0, k1;
 	struct pool *transactions; /* borrowed */
 	struct tombstone *tombstones;
-	uint32_t tombstone_size;   /* a power of two */
-	uint32_t tombstone_first;  /* counts up; index is modulo size */
+	uint32_t tombstone_size;  /* a power of two */
+	uint32_t tombstone_first; /* counts up; index is modulo size */
 	uint32_t tombstone_last;
 };
 

@@ -108,6 +108,23 @@ def peek(agent, seconds):
 
 
 @scenario()
+def reinvite_is_acknowledged_with_100(t):
+    """A re-INVITE that the other side takes its time over: 100, so that it is not repeated.  RFC 3261 17.2.1"""
+    caller, callee = t.answered()
+    request = caller.send("INVITE", sdp(2, 40002))
+    relayed = callee.agent.expect("INVITE")
+    trying = caller.agent.expect("100 INVITE")
+    need(trying.cseq == request.cseq, "100 to CSeq %d", trying.cseq)
+    caller.again(request)
+    callee.agent.expect_silence(0.1)
+    callee.answer(relayed, 200, sdp(2, 50002))
+    caller.ack(caller.agent.expect("200 INVITE"))
+    callee.agent.expect("ACK")
+    t.hang_up(caller, callee)
+    t.cdr_answered()
+
+
+@scenario()
 def second_invite_while_one_is_open(t):
     """A second INVITE in a dialog before the first has its final answer: 500 with Retry-After 0 to 10, or 491."""
     caller, callee = t.answered()

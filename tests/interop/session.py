@@ -100,6 +100,10 @@ class Configuration:
         started = time.monotonic()
         problems = []
         try:
+            failed = {s.name for s in scenarios if s.profile == profile and s.cdr_count is None}
+            for row in switch.calls():
+                if row["mapping_gateway"] in failed:  # what a failed scenario left is not this one's failure
+                    switch.call("calls.hangup", call_id=row["cdr_id"])
             wrong = switch.wait_stats(["calls_active", "calls_setup"], 5)
             if wrong:
                 problems.append("calls left: %s" % wrong)

@@ -91,7 +91,10 @@ class Message:
 
     @property
     def method(self):
-        return self.start.split(" ")[0] if self.is_request else self.get("CSeq").split()[1]
+        if self.is_request:
+            return self.start.split(" ")[0]
+        words = (self.get("CSeq") or "").split()
+        return words[1] if len(words) == 2 else "?"  # the answer to a request without a CSeq that could be read
 
     @property
     def code(self):
@@ -128,8 +131,10 @@ class Message:
 
     @property
     def key(self):
-        """Equal for a message and its retransmission."""
-        return (self.kind, self.branch, self.call_id, self.get("CSeq"), self.to_tag)
+        """Equal for a message and its retransmission.  The ACK to a 2xx may get a new branch each time: it is no
+        transaction that anyone matches (RFC 3261 13.2.2.4)."""
+        branch = self.get("CSeq") if self.kind == "ACK" else self.branch
+        return (self.kind, branch, self.call_id, self.get("CSeq"), self.to_tag)
 
     def routes(self, name="Record-Route"):
         """URIs of a Record-Route or Route header field, in order."""

@@ -64,9 +64,9 @@ RFC4475 = {
 # With the missing empty line added, only the display name is wrong.
 REPAIRED = {"baddn.dat": (5060, {400, ACCEPT})}
 
-# The second file of a pair has the transaction key of the first: its branch is changed, or the switch would rightly
+# The second file of a pair (baddn.dat: of its two forms) has the transaction key of the first: its branch is changed, or the switch would rightly
 # take it for a retransmission.
-SAME_KEY = {"cparam02.dat", "regescrt.dat", "novelsc.dat"}
+SAME_KEY = {"cparam02.dat", "regescrt.dat", "novelsc.dat", "rfc4475-udp/baddn.dat"}
 
 
 def right(code, answers):

@@ -36,6 +36,10 @@ def need(condition, text, *args):
         raise Unmet(text % args if args else text)
 
 
+def printable(raw):
+    return "".join(c if c.isprintable() else "?" for c in raw.decode("latin-1"))
+
+
 def bracketed(host):
     return "[%s]" % host if ":" in host else host
 
@@ -81,7 +85,7 @@ class Agent:
         lines = raw.split(b"\r\n")
         cseq = next((l for l in lines if l.lower().startswith(b"cseq:")), b"")
         self.trace.append((time.time(), "%s %s %s:%d" % (self.name, direction, peer[0], peer[1]),
-                           lines[0].decode("latin-1")[:100], cseq.decode("latin-1")))
+                           printable(lines[0])[:100], printable(cseq)))
 
     # Receiving
 
