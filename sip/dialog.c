@@ -39,7 +39,7 @@ static bool is_loose(struct bytes uri)
 
 void dialog_build_request(struct builder *b, const struct dialog *d, const struct dialog_request *r)
 {
-	struct bytes route, rest, target = d->text[DIALOG_TARGET];
+	struct bytes route = BYTES_NONE, rest = BYTES_NONE, target = d->text[DIALOG_TARGET];
 	bool routed = first_route(d, &route, &rest);
 	bool strict = routed && !is_loose(route);
 

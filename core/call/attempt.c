@@ -248,8 +248,7 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 
 static void answered(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
-	if (!leg_learn(s, leg,
-		       m)) { /* cannot be kept: end it at once rather than carry a call that cannot be hung up */
+	if (!leg_learn(s, leg, m)) { /* end it at once rather than carry a call that cannot be hung up */
 		struct ident id = leg_ident(s, leg);
 		late_end_fork(s, &id, m, &leg->flow);
 		failed(s, call, leg, 503, BYTES_NONE);
