@@ -144,13 +144,12 @@ void datagram_begin(struct shard *s, struct builder *b)
 
 bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
 {
-	if (b->start == s->spare) {
-		stat_add(&s->stats->datagrams_lost, 1);
-	} else if (b->overflow) {
+	if (b->start == s->spare)
+		; /* the edge has counted what it could not lend */
+	else if (b->overflow)
 		s->edge.unlend(s->edge.context, b->start);
-	} else {
+	else
 		s->edge.send(s->edge.context, to, b->start, build_size(b));
-	}
 	return !b->overflow;
 }
 
@@ -416,8 +415,7 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	if (result == SIP_READ_OK && !handed_over) {
 		unsigned owner = steer_worker(steer_bucket(&s->key.steer, m->call_id), s->shard_count);
 		if (owner != s->shard) {
-			if (!s->edge.hand_over(s->edge.context, owner, arrival, from, datagram))
-				stat_add(&s->stats->datagrams_lost, 1);
+			s->edge.hand_over(s->edge.context, owner, arrival, from, datagram);
 			return;
 		}
 	}

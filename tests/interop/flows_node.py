@@ -169,8 +169,8 @@ def times_agree_with_a_capture(t):
     tshark = None
     try:
         tshark = start_capture(switch.port, capture, log)
-        run_pair(t, "basic", calls=15, rate=30, trace=False)
-        run_pair(t, "bye_by_callee", calls=15, rate=30, trace=False)
+        run_pair(t, "basic", calls=15, rate=30)
+        run_pair(t, "bye_by_callee", calls=15, rate=30)
         rows = t.switch.wait_rows(30)
         time.sleep(0.5)
         tshark.terminate()
