@@ -146,8 +146,10 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE)
 		answer_here(s, leg, tx, leg->body_out);
-	else
+	else {
+		exchange_reply(s, tx, 100, BYTES_NONE);
 		pass_on(s, leg, tx, m);
+	}
 }
 
 static void update(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
