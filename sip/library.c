@@ -242,11 +242,11 @@ static bool same_first_elements(const struct sip_message *m, const sip_t *sip)
 	return true;
 }
 
-/* sofia-sip refuses some unknown methods in the CSeq of a response: those shorter than seven letters. */
+/* sofia-sip refuses some unknown methods in a CSeq, the shorter ones that begin as a known one does. */
 static bool same_cseq(const struct sip_message *m, const sip_cseq_t *theirs)
 {
 	if (!theirs)
-		return !m->is_request && m->method == SIP_METHOD_UNKNOWN;
+		return m->method == SIP_METHOD_UNKNOWN;
 	return theirs->cs_seq == m->cseq && same_text(m->method_text, theirs->cs_method_name);
 }
 
