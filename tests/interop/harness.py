@@ -61,22 +61,29 @@ def scenario(**options):
 
 
 class Network:
-    """Loopback addresses of one run, so that two runs on a machine do not meet: 127.net.2.x callers, .3.x callees."""
+    """Loopback addresses of one run: two runs on a machine do not meet unless their pids agree modulo 6,000."""
+
+    CALLER, CALLEE, PROXY, STRANGER = range(4)
 
     def __init__(self, pid):
-        self.net = 10 + pid % 240
+        self.second = 10 + pid % 240
+        self.third = 10 * (pid // 240 % 25)
+
+    def _address(self, kind, index):
+        assert 1 <= index <= 254
+        return "127.%d.%d.%d" % (self.second, self.third + kind, index)
 
     def caller(self, index):
-        return "127.%d.2.%d" % (self.net, index)
+        return self._address(self.CALLER, index)
 
     def callee(self, index):
-        return "127.%d.3.%d" % (self.net, index)
-
-    def stranger(self, index):
-        return "127.%d.9.%d" % (self.net, index)
+        return self._address(self.CALLEE, index)
 
     def proxy(self, index):
-        return "127.%d.4.%d" % (self.net, index)
+        return self._address(self.PROXY, index)
+
+    def stranger(self, index):
+        return self._address(self.STRANGER, index)
 
 
 def gateways_text(scenarios, network):

@@ -1,5 +1,6 @@
 """One running switch: its configuration file, its process, its control socket and its CDRs.  Spec 2, 3, 9."""
 
+import itertools
 import json
 import os
 import signal
@@ -19,11 +20,20 @@ class CannotStart(Exception):
     """The switch ended before it answered; the text is what it said."""
 
 
+_ports = itertools.count(20000 + os.getpid() * 61 % 12000)
+
+
 def free_port(host):
-    """A UDP port that is free at this moment."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    """A UDP port that nobody has.  Never the same twice and none that the kernel gives out: a second switch could share
+    it unnoticed (SO_REUSEPORT), and each would get half of the datagrams."""
+    while True:
+        port = next(_ports)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, port))
+                return port
+            except OSError:
+                continue
 
 
 class Switch:
