@@ -173,15 +173,13 @@ def times_agree_with_a_capture(t):
         run_pair(t, "bye_by_callee", calls=15, rate=30)
         rows = t.switch.wait_rows(30)
         time.sleep(0.5)
-        tshark.terminate()
-        tshark.wait(15)
+        end_capture(tshark)
         compare_times(t, rows, captured(capture, switch.port), switch.address)
         for side in ["caller"] * 15 + ["callee"] * 15:
             t.cdr_answered(side)
     finally:
-        if tshark is not None and tshark.poll() is None:
-            tshark.kill()
-            tshark.wait()
+        if tshark is not None:
+            end_capture(tshark)
         log.close()
         switch.stop()
 
@@ -206,9 +204,20 @@ def start_capture(port, path, log):
                 return tshark
     finally:
         probe.close()
-    tshark.kill()
-    tshark.wait()
+    end_capture(tshark)
     raise Skip("tshark captured nothing within 10 s")
+
+
+def end_capture(tshark):
+    """SIGTERM, so that tshark ends its dumpcap and writes the file to its end."""
+    if tshark.poll() is not None:
+        return
+    tshark.terminate()
+    try:
+        tshark.wait(15)
+    except subprocess.TimeoutExpired:
+        tshark.kill()
+        tshark.wait()
 
 
 def captured(path, port):
