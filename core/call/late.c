@@ -73,16 +73,23 @@ static void ack_fork(struct shard *s, const struct ident *id, const struct dialo
 	datagram_send(s, &b, to);
 }
 
-/* The 2xx comes again until it has our ACK: the BYE goes out with the first one only, which a tombstone remembers. */
-static bool seen_before(struct shard *s, const struct sip_message *m)
+/* The key of a 2xx to an INVITE of ours: each branch of a fork has its own. */
+static uint64_t answer_key(const struct shard *s, const struct sip_message *m)
+{
+	return table_key(&s->table, m, SIP_INVITE) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
+}
+
+static bool seen_before(const struct shard *s, const struct sip_message *m)
 {
 	struct table_hit hit;
-	uint64_t key = table_key(&s->table, m, SIP_INVITE) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
-	if (table_find(&s->table, key, &hit))
-		return true;
-	struct tombstone tombstone = { .key = key, .method = SIP_INVITE, .status = m->status };
-	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
-	return false;
+	return table_find(&s->table, answer_key(s, m), &hit);
+}
+
+void late_remember(struct shard *s, const struct sip_message *m)
+{
+	struct tombstone tombstone = { .key = answer_key(s, m), .method = SIP_INVITE, .status = m->status };
+	if (!seen_before(s, m))
+		table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
 }
 
 void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from)
@@ -91,10 +98,11 @@ void late_end_fork(struct shard *s, const struct ident *id, const struct sip_mes
 	if (!dialog_of(s, m, &dialog))
 		return;
 	ack_fork(s, id, &dialog, m, from);
-	if (seen_before(s, m)) {
+	if (seen_before(s, m)) { /* it comes again until it has our ACK: the BYE goes out with the first one only */
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
+	late_remember(s, m);
 	struct leg *leg = leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket);
 	if (!leg)
 		return;
@@ -119,7 +127,7 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		if (leg->ack_wanted)
 			return; /* delayed offer: the caller's ACK has the answer */
 		stat_add(&s->stats->retransmits_in, 1);
-		leg_ack(s, leg, m->cseq, m->cseq == leg->invite_cseq ? leg->body_out : POOL_NONE);
+		leg_ack(s, leg, m->cseq, m->cseq == leg->invite_cseq ? leg->ack_body : POOL_NONE);
 		return;
 	}
 	if (id->boot != s->boot && !leg)

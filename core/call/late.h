@@ -13,6 +13,9 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
 			  const struct flow *from);
 
+/* A 2xx to an INVITE of ours was taken: when it comes again after its leg has gone it gets an ACK and no second BYE. */
+void late_remember(struct shard *s, const struct sip_message *m);
+
 /* Ends the dialog that a 2xx from another branch of a fork has made: ACK, then BYE. */
 void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from);
 

@@ -14,7 +14,7 @@ struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigne
 	struct leg *leg = leg_at(s, index);
 	leg->call = call;
 	leg->transactions = POOL_NONE;
-	leg->body_in = leg->body_out = POOL_NONE;
+	leg->body_in = leg->body_out = leg->ack_body = POOL_NONE;
 	leg->boot = s->boot;
 	leg->bucket = (uint16_t)bucket;
 	leg->side = (uint8_t)side;
@@ -41,6 +41,7 @@ void leg_give(struct shard *s, struct leg *leg)
 	text_give(&s->texts, leg->bye_reason);
 	body_drop(s, leg->body_in);
 	body_drop(s, leg->body_out);
+	body_drop(s, leg->ack_body);
 	pool_give(&s->legs, leg_index(s, leg));
 }
 
@@ -201,6 +202,8 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 {
 	struct builder b;
 	struct flow to;
+	if (cseq == leg->invite_cseq)
+		body_replace(s, &leg->ack_body, body_share(s, body));
 	datagram_begin(s, &b);
 	build_head(s, &b, leg, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
 	body_build(s, &b, body);
@@ -269,9 +272,9 @@ void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
 		return;
 	if (invite->state == TRANSACTION_PROCEEDING) {
 		send_cancel(s, leg, invite);
-		leg->cancel_wanted = false;
+		invite->cancel_wanted = false;
 	} else {
-		leg->cancel_wanted = true;
+		invite->cancel_wanted = true;
 		exchange_stop_resending(s, invite);
 	}
 }

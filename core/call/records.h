@@ -111,6 +111,7 @@ struct leg {
 	uint32_t texts;           /* packed dialog (sip/dialog.h) */
 	uint32_t body_in;         /* last session body from the peer; POOL_NONE: none */
 	uint32_t body_out;        /* last session body sent to the peer */
+	uint32_t ack_body;        /* in the ACK of our latest INVITE, which may be asked for again; POOL_NONE: none */
 	uint32_t local_cseq;      /* of our latest request */
 	uint32_t remote_cseq;     /* of the peer's latest request, valid when has_remote_cseq */
 	uint32_t invite_cseq;     /* of our latest INVITE */
@@ -121,13 +122,13 @@ struct leg {
 	uint8_t side;             /* enum leg_side */
 	uint8_t state;            /* enum leg_state */
 	bool has_remote_cseq : 1;
-	bool cancel_wanted : 1; /* CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_wanted : 1;    /* delayed offer: the 2xx of our INVITE waits for its ACK */
 	bool bye_after_ack : 1; /* caller: BYE goes out after its ACK or 64*T1 */
 	bool fork : 1;          /* made of another branch's 2xx, to end it */
 	bool over : 1;          /* in shard.over_legs */
 	uint32_t bye_reason;    /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
 	uint32_t over_next;
+	uint32_t unused;
 	struct flow flow; /* where the peer's last message in this dialog came from */
 };
 
@@ -185,6 +186,7 @@ struct transaction {
 	bool in_table : 1;
 	bool over : 1;           /* in shard.over_transactions, chained by `chain` */
 	bool cancelled : 1;      /* INVITE: a CANCEL came (server) or was sent (client) */
+	bool cancel_wanted : 1;  /* INVITE client: CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
 	struct flow flow;        /* server: where responses go; client: where the request went */
 };

@@ -316,11 +316,12 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct transaction *asked = exchange_peer(s, tx);
+	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
 	if (asked)
-		exchange_reply(s, asked, 408, BYTES_NONE);
+		exchange_reply(s, asked, cancelled ? 487 : 408, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */
-	if (makes_target((enum sip_method)tx->method))
+	if (makes_target((enum sip_method)tx->method) && !cancelled)
 		dialog_lost(s, leg);
 }
 

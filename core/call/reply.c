@@ -42,19 +42,32 @@ void reply_tagged(struct shard *s, const struct sip_message *m, const struct flo
 	reply_with_tag(s, m, from, status, BYTES_NONE, tag, BYTES_NONE);
 }
 
-void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
-			  const struct tombstone *tombstone)
+/* With the tag that the leg of an ended transaction gave. */
+static void reply_buried(struct shard *s, const struct sip_message *m, const struct flow *from,
+			 const struct tombstone *tombstone, unsigned status)
 {
-	stat_add(&s->stats->retransmits_in, 1);
-	if (m->method == SIP_ACK || (m->method == SIP_INVITE && tombstone->status < 300))
-		return;
 	char token[IDENT_SIZE];
 	struct ident id = { .slot = tombstone->leg_slot,
 			    .generation = tombstone->leg_generation,
 			    .boot = tombstone->boot,
 			    .bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id) };
 	ident_write(&s->key, &id, token);
-	reply_with_tag(s, m, from, tombstone->status, BYTES_NONE, (struct bytes){ token, IDENT_SIZE }, BYTES_NONE);
+	reply_tagged(s, m, from, status, (struct bytes){ token, IDENT_SIZE });
+}
+
+void reply_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from,
+		       const struct tombstone *invite)
+{
+	reply_buried(s, m, from, invite, 200);
+}
+
+void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
+			  const struct tombstone *tombstone)
+{
+	stat_add(&s->stats->retransmits_in, 1);
+	if (m->method == SIP_ACK || (m->method == SIP_INVITE && tombstone->status < 300))
+		return;
+	reply_buried(s, m, from, tombstone, tombstone->status);
 	stat_add(&s->stats->retransmits_out, 1);
 }
 

@@ -20,6 +20,10 @@ void reply_tagged(struct shard *s, const struct sip_message *m, const struct flo
 void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
 			  const struct tombstone *tombstone);
 
+/* A CANCEL whose INVITE is over: 200 with the tag of the INVITE's answer, and no effect (RFC 3261 9.2). */
+void reply_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from,
+		       const struct tombstone *invite);
+
 /* A request that cannot be served whoever sent it: unsupported extensions (420), bodies (415), URI scheme (416).  True:
  * it was answered. */
 bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from);

@@ -203,7 +203,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		leg->flow.peer = from->peer;
 	if (acts & ACT_ACK)
 		late_ack_failure(s, leg, tx, m, from);
-	if (leg->cancel_wanted && tx->kind == INVITE_CLIENT && !tx->over)
+	if (tx->cancel_wanted && !tx->over)
 		leg_cancel(s, leg, tx);
 	if (!(acts & ACT_TELL))
 		return;
@@ -211,6 +211,8 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		attempt_response(s, leg, m);
 	else if (tx->role == ROLE_RELAY)
 		relay_response(s, leg, tx, m);
+	if (m->method == SIP_INVITE && m->status >= 200 && m->status < 300)
+		late_remember(s, m);
 }
 
 /* ---- requests inside a dialog ---- */
@@ -256,6 +258,16 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 		relay_cancelled(s, invite);
 }
 
+/* The INVITE is over, or there never was one. */
+static void take_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	struct table_hit hit;
+	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.tombstone)
+		reply_late_cancel(s, m, from, hit.tombstone);
+	else
+		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+}
+
 /* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit. */
 static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
 {
@@ -296,7 +308,7 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 		if (invite)
 			take_cancel(s, invite, m, from);
 		else
-			reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+			take_late_cancel(s, m, from);
 		return;
 	}
 	bool fresh = leg && (!leg->has_remote_cseq || m->cseq > leg->remote_cseq);
@@ -328,12 +340,10 @@ static void take_invite(struct shard *s, const struct sip_message *m, const stru
 static void take_initial_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (!table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit))
-		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
-	else if (hit.transaction)
+	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.transaction)
 		take_cancel(s, hit.transaction, m, from);
 	else
-		reply(s, m, from, 200, BYTES_NONE, BYTES_NONE);
+		take_late_cancel(s, m, from);
 }
 
 static void take_other(struct shard *s, const struct sip_message *m, const struct flow *from)
