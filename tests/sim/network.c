@@ -1,0 +1,97 @@
+/* The network between the hosts and the node: a datagram is lost, repeated, late or damaged as its link says. */
+#include <assert.h>
+#include <string.h>
+
+#include "tests/sim/peer.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/watch.h"
+
+struct packet {
+	struct sim *sim;
+	struct host *host;
+	bool to_node, damaged;
+	uint32_t size;
+	char *bytes; /* by itself, so that a sanitizer sees a read past its end */
+};
+
+struct host *network_host(struct sim *sim, const struct address *address)
+{
+	for (unsigned i = 0; i < sim->host_count; i++)
+		if (address_equal(&sim->hosts[i].address, address))
+			return &sim->hosts[i];
+	return NULL;
+}
+
+static void arrive(struct sim *sim, void *context)
+{
+	struct packet *packet = context;
+	struct bytes datagram = { packet->bytes, packet->size };
+	if (packet->to_node)
+		node_datagram(sim, packet->host, datagram, packet->damaged);
+	else
+		peer_receive(sim, packet->host, datagram, packet->damaged);
+}
+
+/* Bytes changed, left out at the end, or said twice. */
+static void damage(struct sim *sim, struct packet *packet)
+{
+	uint64_t kind = sim_below(sim, SIM_NETWORK, 3);
+	packet->damaged = true;
+	sim->counts.damaged++;
+	if (packet->to_node)
+		watch_damaged(sim, (struct bytes){ packet->bytes, packet->size });
+	if (kind == 0 && packet->size) {
+		packet->size = (uint32_t)sim_below(sim, SIM_NETWORK, packet->size);
+		char *cut = sim_alloc(sim, packet->size);
+		memcpy(cut, packet->bytes, packet->size);
+		packet->bytes = cut;
+		return;
+	}
+	for (uint64_t n = 1 + sim_below(sim, SIM_NETWORK, 4); n && packet->size; n--) {
+		char *at = &packet->bytes[sim_below(sim, SIM_NETWORK, packet->size)];
+		*at = kind == 1 ? (char)sim_random(sim, SIM_NETWORK)
+				: (char)(*at ^ 1 << sim_below(sim, SIM_NETWORK, 8));
+	}
+}
+
+static void send_one(struct sim *sim, struct host *host, const struct link *link, bool to_node, struct bytes datagram)
+{
+	if (link->down || sim_chance(sim, SIM_NETWORK, link->loss_ppm)) {
+		sim->counts.lost++;
+		watch_lost(sim, datagram, to_node);
+		return;
+	}
+	struct packet *packet = sim_alloc(sim, sizeof *packet);
+	*packet = (struct packet){ .sim = sim,
+				   .host = host,
+				   .to_node = to_node,
+				   .size = datagram.size,
+				   .bytes = sim_alloc(sim, datagram.size) };
+	memcpy(packet->bytes, datagram.at, datagram.size);
+	if (sim_chance(sim, SIM_NETWORK, link->damage_ppm))
+		damage(sim, packet);
+	sim_at(sim, sim->now_ns + link->delay_ns + sim_below(sim, SIM_NETWORK, link->jitter_ns + 1), arrive, packet);
+}
+
+static void send(struct sim *sim, struct host *host, const struct link *link, bool to_node, struct bytes datagram)
+{
+	sim->counts.messages++;
+	send_one(sim, host, link, to_node, datagram);
+	if (sim_chance(sim, SIM_NETWORK, link->duplicate_ppm)) {
+		sim->counts.duplicated++;
+		send_one(sim, host, link, to_node, datagram);
+	}
+}
+
+void network_to_node(struct sim *sim, struct host *host, struct bytes datagram)
+{
+	send(sim, host, &host->to_node, true, datagram);
+}
+
+void network_from_node(struct sim *sim, const struct address *to, struct bytes datagram)
+{
+	struct host *host = network_host(sim, to);
+	watch_out(sim, host, datagram);
+	if (host)
+		send(sim, host, &host->from_node, false, datagram);
+}

@@ -1,0 +1,323 @@
+/* The node under test: its shards, and the edge that each of them sees. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/call/state.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/watch.h"
+#include "tests/sim/wire.h"
+
+#define LEND_MAX     65536
+#define MAIL_NS      (2 * SIM_US) /* the least that a mailbox takes */
+#define MAIL_JITTER  (60 * SIM_US)
+#define SPINNING_MAX 10000 /* advances without time moving on */
+
+static const char usual_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 3 }\n";
+
+/* ---- the edge ---- */
+
+static char *lend(void *context, size_t size)
+{
+	struct sim_shard *shard = context;
+	struct sim *sim = shard->sim;
+	assert(!shard->lent && size <= LEND_MAX);
+	if (sim->refuse_lends || sim_chance(sim, SIM_NETWORK, sim->lend_refusal_ppm)) {
+		sim->counts.lends_refused++;
+		return NULL;
+	}
+	shard->lent = malloc(size);
+	assert(shard->lent);
+	return shard->lent;
+}
+
+static void send(void *context, const struct flow *to, char *at, size_t size)
+{
+	struct sim_shard *shard = context;
+	assert(at == shard->lent && size > 0 && to->listener == 0 && to->transport == TRANSPORT_UDP);
+	network_from_node(shard->sim, &to->peer, (struct bytes){ at, (uint32_t)size });
+	free(shard->lent);
+	shard->lent = NULL;
+}
+
+static void unlend(void *context, char *at)
+{
+	struct sim_shard *shard = context;
+	assert(at == shard->lent);
+	free(shard->lent);
+	shard->lent = NULL;
+}
+
+/* Something on its way from one shard to another. */
+struct mail {
+	unsigned to;
+	bool is_note;
+	struct note note;
+	struct arrival arrival;
+	struct flow from;
+	struct bytes datagram;
+};
+
+static void deliver(struct sim *sim, void *context)
+{
+	struct mail *mail = context;
+	struct shard *shard = sim->shards[mail->to].shard;
+	if (mail->is_note)
+		shard_note(shard, sim->now_ns, &mail->note);
+	else
+		shard_datagram_handed_over(shard, &mail->arrival, &mail->from, mail->datagram);
+}
+
+static void post_mail(struct sim_shard *from, unsigned to, struct mail *mail)
+{
+	struct sim *sim = from->sim;
+	uint64_t at_ns = sim->now_ns + MAIL_NS + sim_below(sim, SIM_NETWORK, MAIL_JITTER);
+	assert(to < sim->shard_count && to != from->index);
+	mail->to = to;
+	if (at_ns < from->mail_ns[to])
+		at_ns = from->mail_ns[to];
+	from->mail_ns[to] = at_ns;
+	sim_at(sim, at_ns, deliver, mail);
+}
+
+static bool hand_over(void *context, unsigned to, const struct arrival *arrival, const struct flow *from,
+		      struct bytes datagram)
+{
+	struct sim_shard *shard = context;
+	struct mail *mail = sim_alloc(shard->sim, sizeof *mail);
+	char *copy = sim_alloc(shard->sim, datagram.size);
+	memcpy(copy, datagram.at, datagram.size);
+	*mail = (struct mail){ .arrival = *arrival, .from = *from, .datagram = { copy, datagram.size } };
+	post_mail(shard, to, mail);
+	shard->sim->counts.handed_over++;
+	return true;
+}
+
+static void post(void *context, unsigned to, const struct note *note)
+{
+	struct sim_shard *shard = context;
+	struct mail *mail = sim_alloc(shard->sim, sizeof *mail);
+	*mail = (struct mail){ .is_note = true, .note = *note };
+	post_mail(shard, to, mail);
+	shard->sim->counts.notes++;
+}
+
+static bool cdr(void *context, const struct cdr *record)
+{
+	struct sim_shard *shard = context;
+	struct sim *sim = shard->sim;
+	if (sim->refuse_cdrs) {
+		sim->counts.cdrs_refused++;
+		return false;
+	}
+	size_t size = cdr_encoded_size(record);
+	uint8_t *bytes = sim_alloc(sim, size);
+	struct sim_cdr *kept = sim_alloc(sim, sizeof *kept);
+	bool whole = cdr_encode(record, bytes, size) == size && cdr_decode(bytes, size, &kept->cdr, kept->attempts);
+	assert(whole && kept->cdr.shard == shard->index);
+	kept->cdr.attempts = kept->attempts;
+	kept->next = sim->cdrs;
+	sim->cdrs = kept;
+	sim->cdr_count++;
+	sim->counts.cdrs++;
+	watch_cdr(sim, kept);
+	return true;
+}
+
+static bool cdr_room(void *context)
+{
+	const struct sim_shard *shard = context;
+	return !shard->sim->no_cdr_room;
+}
+
+static void say(void *context, int level, const char *line)
+{
+	const struct sim_shard *shard = context;
+	if (level <= 3)
+		sim_fail(shard->sim, NULL, "log", "%s", line);
+}
+
+/* ---- beginning and end ---- */
+
+static void load_config(struct sim *sim)
+{
+	char error[512];
+	snprintf(sim->config_path, sizeof sim->config_path, "/tmp/ringwheel-sim-XXXXXX");
+	int fd = mkstemp(sim->config_path);
+	assert(fd >= 0);
+	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"10.0.0.1\" port = 5060 }\nparameters {\n%s\n}\n%s",
+		sim->settings.parameters ? sim->settings.parameters : "",
+		sim->settings.gateways ? sim->settings.gateways : usual_gateways);
+	close(fd);
+	int result = config_load(sim->config_path, &sim->config, error);
+	unlink(sim->config_path);
+	if (result < 0) {
+		fprintf(stderr, "%s\n", error);
+		abort();
+	}
+}
+
+void node_create(struct sim *sim)
+{
+	load_config(sim);
+	for (unsigned i = 0; i < sizeof sim->secret; i++)
+		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		struct sim_shard *shard = &sim->shards[i];
+		shard->sim = sim;
+		shard->index = i;
+		struct shard_settings settings = {
+			.config = sim->config,
+			.edge = { .context = shard,
+				  .lend = lend,
+				  .send = send,
+				  .unlend = unlend,
+				  .hand_over = hand_over,
+				  .post = post,
+				  .cdr = cdr,
+				  .cdr_room = cdr_room,
+				  .log = say },
+			.stats = &shard->stats,
+			.secret = sim->secret,
+			.shard = (uint16_t)i,
+			.shard_count = (uint16_t)sim->shard_count,
+			.boot = 1,
+			.calls_max = sim->settings.calls_max ? sim->settings.calls_max : 512,
+			.seed = sim->settings.seed * SIM_SHARDS_MAX + i,
+			.now_ns = sim->now_ns,
+		};
+		int error = shard_create(&settings, &shard->shard);
+		assert(!error);
+	}
+}
+
+void node_destroy(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		assert(!sim->shards[i].lent);
+		shard_destroy(sim->shards[i].shard);
+	}
+	config_free(sim->config);
+}
+
+/* ---- driving it ---- */
+
+static unsigned arrival_shard(struct sim *sim, struct bytes datagram)
+{
+	struct wire w;
+	if (sim->settings.mailbox || !wire_read(datagram, &w))
+		return (unsigned)sim_below(sim, SIM_NETWORK, sim->shard_count);
+	struct steer_key key;
+	steer_key_init(&key, sim->secret, sim->config->node);
+	return steer_worker(steer_bucket(&key, w.call_id), sim->shard_count);
+}
+
+void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged)
+{
+	struct arrival arrival = { .now_ns = sim->now_ns, .real_us = sim_real_us(sim, sim->now_ns) };
+	struct flow flow = { .peer = from->address, .transport = TRANSPORT_UDP };
+	unsigned shard = arrival_shard(sim, datagram);
+	watch_in(sim, from, datagram, damaged);
+	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);
+}
+
+uint64_t node_next_ns(const struct sim *sim)
+{
+	uint64_t next = UINT64_MAX;
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		uint64_t at = shard_next_ns(sim->shards[i].shard);
+		if (at < next)
+			next = at;
+	}
+	return next;
+}
+
+void node_advance(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		struct sim_shard *shard = &sim->shards[i];
+		if (shard_next_ns(shard->shard) > sim->now_ns)
+			continue;
+		shard->advances = shard->advanced_ns == sim->now_ns ? shard->advances + 1 : 0;
+		shard->advanced_ns = sim->now_ns;
+		assert(shard->advances < SPINNING_MAX);
+		shard_advance(shard->shard, sim->now_ns, 1000);
+	}
+}
+
+void node_command(struct sim *sim, struct command *command)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		command->cursor = 0;
+		while (!shard_command(sim->shards[i].shard, sim->now_ns, command))
+			;
+	}
+}
+
+bool node_stopped(const struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++)
+		if (!shard_stopped(sim->shards[i].shard))
+			return false;
+	return true;
+}
+
+/* ---- looking at it ---- */
+
+void node_check(const struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++)
+		shard_check(sim->shards[i].shard);
+}
+
+uint64_t node_stat_at(struct sim *sim, size_t offset)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		shard_publish_stats(sim->shards[i].shard);
+		sum += *(const uint64_t *)(const void *)((const char *)&sim->shards[i].stats + offset);
+	}
+	return sum;
+}
+
+uint32_t node_lines(const struct sim *sim, enum gateway_kind kind, const char *gateway)
+{
+	uint32_t sum = 0, id = gateway_id(kind, gateway);
+	for (unsigned i = 0; i < sim->shard_count; i++)
+		sum += sim->shards[i].shard->lines[id];
+	return sum;
+}
+
+void node_check_empty(struct sim *sim)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} gauges[] = {
+#define GAUGE(name) { #name, offsetof(struct shard_stats, name) }
+		GAUGE(calls_active),        GAUGE(calls_setup),           GAUGE(timers_armed),
+		GAUGE(cdr_waiting),         GAUGE(pool_call_used),        GAUGE(pool_leg_used),
+		GAUGE(pool_attempt_used),   GAUGE(pool_transaction_used), GAUGE(pool_body_used),
+		GAUGE(pool_tombstone_used), GAUGE(pool_text_used),
+#undef GAUGE
+	};
+	for (unsigned i = 0; i < sizeof gauges / sizeof *gauges; i++) {
+		uint64_t value = node_stat_at(sim, gauges[i].offset);
+		if (value)
+			sim_fail(sim, NULL, "leak", "%s is %llu at the end", gauges[i].name, (unsigned long long)value);
+	}
+	for (uint32_t id = 1; id < gateway_id_end() && id < LINES_MAX; id++)
+		for (unsigned i = 0; i < sim->shard_count; i++)
+			if (sim->shards[i].shard->lines[id])
+				sim_fail(sim, NULL, "leak", "%u lines of gateway %s are taken at the end",
+					 sim->shards[i].shard->lines[id], gateway_name(id));
+	if (node_stat(sim, calls_attempted) != sim->cdr_count)
+		sim_fail(sim, NULL, "one-cdr-a-call", "%llu calls, %u CDRs",
+			 (unsigned long long)node_stat(sim, calls_attempted), sim->cdr_count);
+}

@@ -1,0 +1,181 @@
+/* The gateways on both sides of the node: user agents of RFC 3261 that follow a script, and that hold the node to what
+ * RFC 3261 promises them.  Written without sip/, with their own reading and writing (wire.h). */
+#ifndef RW_TESTS_SIM_PEER_H
+#define RW_TESTS_SIM_PEER_H
+
+#include "tests/sim/sim.h"
+#include "tests/sim/wire.h"
+
+#define SCRIPT_STEPS 8
+
+/* How a callee's gateway takes its INVITE; all times count from its arrival. */
+struct answer {
+	bool silent; /* not a word, not to CANCEL either */
+	bool no_trying;
+	uint64_t ring_ns;     /* 180; 0: none */
+	uint64_t progress_ns; /* 183 with SDP; 0: none */
+	bool progress_bare;   /* without SDP */
+	bool never;           /* no final response but 487, or a 480 after minutes */
+	uint64_t final_ns;
+	unsigned code;       /* 0: 200 */
+	unsigned forks;      /* further 200s with other tags, as from a forking proxy */
+	bool deaf;           /* the 200 comes although CANCEL was answered */
+	const char *headers; /* lines of the final response */
+};
+
+enum step_kind {
+	STEP_NONE,
+	STEP_REINVITE,        /* with a new session */
+	STEP_REINVITE_SAME,   /* with the session as it is */
+	STEP_REINVITE_EMPTY,  /* without SDP: the other side offers */
+	STEP_REINVITE_CANCEL, /* and CANCEL as soon as a provisional response allows it */
+	STEP_UPDATE,
+	STEP_UPDATE_EMPTY,
+	STEP_INFO,
+	STEP_MESSAGE,
+	STEP_OPTIONS,
+	STEP_BYE,
+	STEP_DIE, /* the host of this dialog falls silent for ever */
+};
+
+/* Counted from its ACK (sent by the caller, received by the callee). */
+struct step {
+	enum step_kind kind;
+	bool by_callee;
+	uint64_t at_ns;
+};
+
+struct script {
+	unsigned caller;     /* which host calls */
+	const char *number;  /* NULL: 880 and digits that name the call */
+	const char *headers; /* lines of the INVITE */
+	bool delayed_offer;
+	uint64_t cancel_ns; /* after the INVITE; 0: never */
+	bool early_bye;     /* BYE in place of that CANCEL */
+	bool no_ack;        /* the caller never sends one for a 200 */
+	uint64_t ack_delay_ns;
+	uint64_t reinvite_ns;   /* how long an INVITE inside the dialog waits for its final response, after a 180 */
+	unsigned reinvite_code; /* and what that is; 0: 200 */
+	struct answer answers[SIM_CALLEES];
+	struct step steps[SCRIPT_STEPS];
+};
+
+/* A line of what went in and out of the node. */
+struct message_note {
+	uint64_t at_ns;
+	bool out, callee_side, repeated, lost;
+	unsigned status; /* 0: request */
+	char method[12];
+	uint32_t cseq;
+};
+
+struct sim_call {
+	struct sim_call *next;
+	unsigned serial;
+	struct script script;
+	struct ua *caller;
+	struct ua *callees; /* in order of their making, newest first; forks too */
+	char number[40];
+	char call_id[80];
+	struct sim_cdr *cdr; /* NULL: none yet */
+	unsigned cdr_count;
+	bool excused; /* something of it was damaged or silenced: only what must hold even so is checked */
+	bool damaged;
+	struct message_note log[SIM_LOG_MAX];
+	unsigned log_count;
+};
+
+/* Begins a call now. */
+struct sim_call *sim_place(struct sim *sim, const struct script *script);
+/* sim_call(sim, .answers = { ANSWER_AFTER(2) }, .steps = { { STEP_BYE, .at_ns = 10 * SIM_S } }) */
+#define sim_call_now(sim, ...) sim_place((sim), &(struct script){ __VA_ARGS__ })
+/* Writes what of the call went over the wire. */
+void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file);
+void sim_print_failure(const struct sim *sim, void *file);
+
+/* Any bytes from a caller's host to the node. */
+void peer_send_raw(struct sim *sim, struct host *host, struct bytes datagram);
+
+/* ---- inside: peer.c and dialog.c ---- */
+
+enum ua_state { UA_EARLY, UA_UP, UA_ENDED };
+
+/* A request of ours until its final response. */
+struct sent {
+	struct sent *next;
+	struct ua *ua;
+	char method[12], branch[48];
+	uint32_t cseq;
+	struct bytes text;
+	struct bytes ack; /* INVITE: what its final response got */
+	uint64_t wait_ns, started_ns;
+	unsigned status; /* latest, 0: none */
+	bool resending, over, cancelled, offered, retried;
+	enum step_kind step;
+};
+
+/* A request of the node's until long after its final response. */
+struct taken {
+	struct taken *next;
+	struct ua *ua;
+	struct host *host;
+	struct bytes request; /* kept */
+	char method[12], branch[64];
+	uint32_t cseq;
+	unsigned status;
+	struct bytes response;
+	uint64_t wait_ns, started_ns;
+	bool acked, resending;
+};
+
+struct ua {
+	struct ua *next, *next_of_call;
+	struct sim *sim;
+	struct host *host;
+	struct sim_call *call; /* NULL: nobody's */
+	bool is_caller, dead, fork;
+	enum ua_state state;
+	const struct answer *answer;
+	char call_id[80], local_tag[24], remote_tag[80];
+	char local[128], remote[256]; /* From/To values without our, with the node's tag */
+	char target[256];
+	char early_remote[256], early_target[256]; /* of a provisional response */
+	uint32_t cseq_out, cseq_in;
+	bool has_cseq_in;
+	unsigned session, contact; /* versions */
+	bool cancel_wanted, bye_sent, bye_taken, steps_begun;
+	struct sent *sent, *invite;
+	struct taken *taken;
+};
+
+void peer_create_hosts(struct sim *sim);
+void peer_receive(struct sim *sim, struct host *host, struct bytes datagram, bool damaged);
+bool peer_all_quiet(const struct sim *sim);
+void peer_check_end(struct sim *sim);
+/* The call that a dialled number names, NULL: none. */
+struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user);
+struct sim_call *peer_call_of_id(struct sim *sim, struct bytes call_id);
+
+/* Sending; the body may be empty.  `step` says what to do with the answer. */
+struct sent *peer_request(struct ua *ua, const char *method, struct bytes body, const char *headers,
+			  enum step_kind step);
+void peer_cancel(struct ua *ua, struct sent *invite);
+void peer_ack(struct sent *invite, struct bytes body);
+void peer_respond(struct taken *taken, unsigned status, const char *headers, struct bytes body);
+struct ua *peer_ua(struct sim *sim, struct host *host, struct sim_call *call, struct bytes call_id);
+
+/* The session description of a side of a call, in a version. */
+struct bytes session_of(struct ua *ua);
+bool session_is_good(const struct ua *ua, struct bytes body);
+
+/* dialog.c: what the script says. */
+void dialog_begin_caller(struct ua *ua);
+void dialog_begin_callee(struct ua *ua, struct taken *invite);
+void dialog_request(struct ua *ua, struct taken *taken, const struct wire *w);
+void dialog_cancelled(struct ua *ua, struct taken *invite);
+void dialog_acked(struct ua *ua, struct taken *invite, const struct wire *w);
+void dialog_no_ack(struct ua *ua, struct taken *invite);
+void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, bool repeated);
+void dialog_timeout(struct ua *ua, struct sent *sent);
+
+#endif

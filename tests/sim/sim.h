@@ -1,0 +1,203 @@
+/* The simulation: the shards of a node, driven through core/shard.h with a virtual clock and a virtual network, all
+ * from one seed.  Nothing sleeps: time jumps to whatever happens next - a datagram arrives, a note or a handed-over
+ * datagram reaches another shard, a peer's timer or a deadline of a shard comes due.
+ *
+ *   sim.c      time, events, memory, failures
+ *   network.c  links that lose, repeat, delay, damage
+ *   node.c     the shards and their edge
+ *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
+ *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
+ *   dialog.c   what a peer does in a call: its script
+ *   traffic.c  random scripts for sim_run                                                                         */
+#ifndef RW_TESTS_SIM_SIM_H
+#define RW_TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "billing/cdr.h"
+#include "core/shard.h"
+#include "sip/address.h"
+#include "sip/bytes.h"
+
+#define SIM_SHARDS_MAX 4
+#define SIM_HOSTS_MAX  16
+#define SIM_CALLERS    3 /* hosts 10.1.0.1 and on: of mapping gateway "mg" */
+#define SIM_CALLEES    3 /* hosts 10.2.0.1 and on: routing gateways "rg1" and on, in this order of priority */
+#define SIM_LOG_MAX    512
+
+#define SIM_US   UINT64_C(1000)
+#define SIM_MS   UINT64_C(1000000)
+#define SIM_S    UINT64_C(1000000000)
+#define SIM_T1   (500 * SIM_MS)
+#define SIM_64T1 (64 * SIM_T1)
+
+struct sim;
+struct sim_call;
+struct host;
+struct ua;
+
+/* ---- what was met on the way: every run prints it ---- */
+
+#define SIM_COUNTS(X)                                                                                                  \
+	X(calls)                                                                                                       \
+	X(answered) X(cancelled) X(failed) X(failovers) X(delayed_offers) X(early_media) X(reinvites)                  \
+		X(reinvites_cancelled) X(updates) X(infos) X(glares) X(forks) X(crossed_cancels) X(crossed_byes)       \
+			X(early_byes) X(acks_withheld) X(silent_peers) X(capped) X(messages) X(lost) X(duplicated)     \
+				X(damaged) X(retransmissions) X(garbage) X(handed_over) X(notes) X(lends_refused)      \
+					X(cdrs_refused) X(clock_steps) X(refused_full) X(cdrs) X(virtual_seconds)
+
+struct sim_counts {
+#define X(name) uint64_t name;
+	SIM_COUNTS(X)
+#undef X
+};
+
+/* ---- the network ---- */
+
+struct link {
+	uint32_t loss_ppm, duplicate_ppm, damage_ppm;
+	uint64_t delay_ns, jitter_ns; /* each datagram by itself: jitter reorders */
+	bool down;
+};
+
+struct host {
+	struct address address;
+	char name[24]; /* "10.1.0.1:5060" */
+	struct link to_node, from_node;
+	struct ua *uas; /* dialogs of this host, newest first */
+	unsigned index; /* among hosts of its kind */
+	bool is_caller;
+};
+
+/* ---- the whole ---- */
+
+struct sim_settings {
+	uint64_t seed;
+	unsigned shards;        /* 0: 1 */
+	bool mailbox;           /* datagrams arrive at any shard, not at the one that BPF would choose */
+	uint32_t calls_max;     /* of each shard; 0: 512 */
+	const char *parameters; /* lines of the configuration's parameters section */
+	const char *gateways;   /* gateways instead of the usual ones */
+	struct link link;       /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
+};
+
+struct sim_cdr {
+	struct sim_cdr *next;
+	struct cdr cdr;
+	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
+	struct sim_call *call; /* NULL: of a datagram that was damaged on its way */
+};
+
+struct event;
+
+struct sim_shard {
+	struct shard *shard;
+	struct shard_stats stats;
+	struct sim *sim;
+	unsigned index;
+	char *lent;                       /* NULL: nothing */
+	uint64_t mail_ns[SIM_SHARDS_MAX]; /* arrival of the last thing posted to each other shard: in order */
+	uint64_t advanced_ns;
+	unsigned advances; /* at advanced_ns */
+};
+
+struct sim {
+	struct sim_settings settings;
+	uint64_t now_ns;
+	int64_t wall_us;    /* realtime minus monotonic */
+	uint64_t random[2]; /* of the network and of the traffic: one does not disturb the other */
+	struct sim_counts counts;
+
+	struct event **heap;
+	uint32_t event_count, event_room;
+	uint64_t event_sequence;
+	uint64_t steps;
+	void *memory; /* list of what sim_alloc() gave */
+
+	char config_path[64];
+	struct config *config;
+	struct sim_shard shards[SIM_SHARDS_MAX];
+	unsigned shard_count;
+	uint8_t secret[32];
+	bool refuse_lends, refuse_cdrs, no_cdr_room; /* set by a test for as long as it likes */
+	uint32_t lend_refusal_ppm;
+
+	struct host hosts[SIM_HOSTS_MAX];
+	unsigned host_count;
+
+	struct sim_call *calls; /* newest first */
+	struct sim_call **by_serial;
+	unsigned call_count, call_room;
+	struct sim_cdr *cdrs; /* newest first */
+	unsigned cdr_count;
+	struct watch *watch;
+
+	bool failed;
+	char failure[1024];
+	char failure_check[64];
+	struct sim_call *failure_call;
+};
+
+struct sim *sim_create(const struct sim_settings *settings);
+/* sim_new(.seed = 7, .shards = 2) */
+#define sim_new(...) sim_create(&(struct sim_settings){ __VA_ARGS__ })
+void sim_destroy(struct sim *sim);
+
+/* Runs whatever happens next, if it is not later than until_ns; false: nothing is, and it is until_ns now. */
+bool sim_step(struct sim *sim, uint64_t until_ns);
+void sim_run_until(struct sim *sim, uint64_t until_ns);
+void sim_run(struct sim *sim, uint64_t for_ns);
+/* Until every call has ended for its peers and the node has forgotten all of them; checks that nothing is left. */
+void sim_finish(struct sim *sim);
+
+/* Zeroed; lives as long as the simulation. */
+void *sim_alloc(struct sim *sim, size_t size);
+
+/* fn(sim, context) at that time. */
+void sim_at(struct sim *sim, uint64_t at_ns, void (*fn)(struct sim *sim, void *context), void *context);
+
+enum sim_stream { SIM_NETWORK, SIM_TRAFFIC };
+uint64_t sim_random(struct sim *sim, enum sim_stream stream);
+/* 0 .. below - 1; 0 for 0. */
+uint64_t sim_below(struct sim *sim, enum sim_stream stream, uint64_t below);
+bool sim_chance(struct sim *sim, enum sim_stream stream, uint32_t ppm);
+
+/* The first failure is kept; the run goes on to its end. */
+void sim_fail(struct sim *sim, struct sim_call *call, const char *check, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The wall clock jumps: durations must not notice. */
+void sim_step_clock(struct sim *sim, int64_t by_us);
+static inline int64_t sim_real_us(const struct sim *sim, uint64_t at_ns)
+{
+	return (int64_t)(at_ns / 1000) + sim->wall_us;
+}
+
+/* ---- network.c ---- */
+
+struct host *network_host(struct sim *sim, const struct address *address);
+void network_to_node(struct sim *sim, struct host *host, struct bytes datagram);
+void network_from_node(struct sim *sim, const struct address *to, struct bytes datagram);
+
+/* ---- node.c ---- */
+
+void node_create(struct sim *sim);
+void node_destroy(struct sim *sim);
+void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
+uint64_t node_next_ns(const struct sim *sim);
+/* Deadlines that have come. */
+void node_advance(struct sim *sim);
+void node_check(const struct sim *sim);
+void node_check_empty(struct sim *sim);
+/* Carries a command out on every shard. */
+void node_command(struct sim *sim, struct command *command);
+bool node_stopped(const struct sim *sim);
+/* Sum of one statistic over the shards: node_stat(sim, offsetof(struct shard_stats, calls_active)). */
+uint64_t node_stat_at(struct sim *sim, size_t offset);
+#define node_stat(sim, name) node_stat_at((sim), offsetof(struct shard_stats, name))
+/* Lines of a gateway in use, over all shards. */
+uint32_t node_lines(const struct sim *sim, enum gateway_kind kind, const char *gateway);
+
+#endif

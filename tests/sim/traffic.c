@@ -1,0 +1,219 @@
+#include "tests/sim/traffic.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PERCENT 10000u /* in millionths */
+
+static uint64_t below(struct sim *sim, uint64_t n)
+{
+	return sim_below(sim, SIM_TRAFFIC, n);
+}
+
+static bool chance(struct sim *sim, unsigned percent)
+{
+	return sim_chance(sim, SIM_TRAFFIC, percent * PERCENT);
+}
+
+/* ---- a run ---- */
+
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return x ^ x >> 33;
+}
+
+void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
+{
+	uint64_t dice = mix(seed + 1);
+	*ret_settings = (struct sim_settings){
+		.seed = seed,
+		.shards = 1 + (unsigned)(dice % 4),
+		.mailbox = dice >> 8 & 1,
+		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,
+		/* Short enough that a run meets them. */
+		.parameters =
+			(dice >> 13 & 1)
+				? "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 300\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = on\n"
+				  "SS_SIP_STOP_SWITCH_AFTER_SDP = off\nSS_SIP_TIMEOUT_RINGING = 15\n"
+				: "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 900\nRW_MAX_CALL_DURATION = 800\n",
+	};
+	struct link *link = &ret_settings->link;
+	link->delay_ns = (1 + (dice >> 16) % 60) * SIM_MS;
+	switch (dice >> 24 & 3) {
+	case 0:
+		break; /* a good network */
+	case 1:
+		link->jitter_ns = (dice >> 26) % 300 * SIM_MS; /* reorders */
+		break;
+	case 2:
+		link->loss_ppm = (uint32_t)((dice >> 26) % 12) * PERCENT;
+		link->jitter_ns = (dice >> 32) % 20 * SIM_MS;
+		break;
+	case 3:
+		link->loss_ppm = (uint32_t)((dice >> 26) % 6) * PERCENT;
+		link->duplicate_ppm = (uint32_t)((dice >> 32) % 10) * PERCENT;
+		link->jitter_ns = (dice >> 40) % 150 * SIM_MS;
+		link->damage_ppm = (dice >> 48 & 3) == 0 ? PERCENT / 4 : 0;
+		break;
+	}
+}
+
+/* ---- a call ---- */
+
+static void draw_answer(struct sim *sim, struct answer *answer)
+{
+	static const uint16_t codes[] = { 404, 408, 480, 486, 487, 488, 500, 503, 302, 401, 407, 422, 600, 603 };
+	answer->no_trying = chance(sim, 15);
+	if (chance(sim, 60))
+		answer->ring_ns = 10 * SIM_MS + below(sim, 3000) * SIM_MS;
+	if (chance(sim, 30))
+		answer->progress_ns = 10 * SIM_MS + below(sim, 3000) * SIM_MS;
+	answer->progress_bare = chance(sim, 20);
+	answer->final_ns = chance(sim, 20) ? below(sim, 20 * SIM_MS) : below(sim, 8000) * SIM_MS;
+	if (chance(sim, 25))
+		answer->code = codes[below(sim, sizeof codes / sizeof *codes)];
+	else if (chance(sim, 10))
+		answer->forks = 1 + (unsigned)below(sim, 2);
+	answer->deaf = chance(sim, 20);
+	answer->never = chance(sim, 4);
+	answer->silent = chance(sim, 2);
+}
+
+static void draw_steps(struct sim *sim, struct script *script)
+{
+	static const uint8_t kinds[] = { STEP_REINVITE,        STEP_REINVITE, STEP_REINVITE_SAME, STEP_REINVITE_EMPTY,
+					 STEP_REINVITE_CANCEL, STEP_UPDATE,   STEP_UPDATE_EMPTY,  STEP_INFO,
+					 STEP_MESSAGE,         STEP_OPTIONS };
+	unsigned n = 0;
+	uint64_t at_ns = 100 * SIM_MS;
+	if (chance(sim, 50))
+		for (uint64_t count = below(sim, 4); count; count--) {
+			at_ns += below(sim, 6000) * SIM_MS;
+			struct step step = { .kind = kinds[below(sim, sizeof kinds)],
+					     .by_callee = chance(sim, 50),
+					     .at_ns = at_ns };
+			script->steps[n++] = step;
+			if (chance(sim, 30)) { /* both sides at once */
+				step.by_callee = !step.by_callee;
+				step.at_ns += below(sim, 30) * SIM_MS;
+				script->steps[n++] = step;
+			}
+		}
+	uint64_t end_ns = chance(sim, 10) ? below(sim, at_ns) : at_ns + below(sim, 60000) * SIM_MS;
+	struct step bye = { .kind = STEP_BYE, .by_callee = chance(sim, 50), .at_ns = end_ns };
+	if (chance(sim, 3))
+		return; /* a cap ends it */
+	if (n < SCRIPT_STEPS)
+		script->steps[n++] = bye;
+	if (n < SCRIPT_STEPS && chance(sim, 15)) {
+		bye.by_callee = !bye.by_callee;
+		bye.at_ns += below(sim, 40) * SIM_MS;
+		script->steps[n++] = bye;
+	}
+	if (n < SCRIPT_STEPS && chance(sim, 2))
+		script->steps[n++] = (struct step){ STEP_DIE, chance(sim, 50), below(sim, end_ns + 1) };
+}
+
+static void place(struct sim *sim, void *context)
+{
+	struct script script = { .caller = (unsigned)below(sim, SIM_CALLERS) };
+	(void)context;
+	script.delayed_offer = chance(sim, 12);
+	if (chance(sim, 20))
+		script.cancel_ns = chance(sim, 30) ? 1 + below(sim, 200 * SIM_MS) : 1 + below(sim, 9000) * SIM_MS;
+	script.early_bye = chance(sim, 15);
+	script.no_ack = chance(sim, 2);
+	if (chance(sim, 10))
+		script.ack_delay_ns = below(sim, 5000) * SIM_MS;
+	if (chance(sim, 30))
+		script.reinvite_ns = below(sim, 3000) * SIM_MS;
+	if (chance(sim, 10))
+		script.reinvite_code = chance(sim, 50) ? 488 : 415;
+	for (unsigned i = 0; i < SIM_CALLEES; i++)
+		draw_answer(sim, &script.answers[i]);
+	if (script.cancel_ns && chance(sim, 40)) { /* the answer crosses it */
+		script.answers[0] =
+			(struct answer){ .ring_ns = 1, .final_ns = script.cancel_ns + below(sim, 100 * SIM_MS) };
+	}
+	draw_steps(sim, &script);
+	sim_place(sim, &script);
+}
+
+/* ---- noise and faults ---- */
+
+static void garbage(struct sim *sim, void *context)
+{
+	static const char *const texts[] = {
+		"\r\n\r\n",
+		"",
+		"OPTIONS sip:10.0.0.1 SIP/2.0\r\n\r\n",
+		"INVITE sip:8801@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bKx\r\n",
+		"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKnothing\r\nFrom: <sip:a@b>;tag=1\r\n"
+		"To: <sip:a@b>;tag=2\r\nCall-ID: nothing\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
+		"BYE sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.1:5060;branch=z9hG4bKnoise;rport\r\n"
+		"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: noise\r\nCSeq: 1 BYE\r\n"
+		"Content-Length: 0\r\n\r\n",
+	};
+	char noise[200];
+	uint64_t which = below(sim, sizeof texts / sizeof *texts + 1);
+	struct host *host = &sim->hosts[below(sim, SIM_CALLERS)];
+	(void)context;
+	sim->counts.garbage++;
+	if (which < sizeof texts / sizeof *texts) {
+		peer_send_raw(sim, host, bytes_of(texts[which]));
+		return;
+	}
+	for (unsigned i = 0; i < sizeof noise; i++)
+		noise[i] = (char)sim_random(sim, SIM_TRAFFIC);
+	peer_send_raw(sim, host, (struct bytes){ noise, (uint32_t)below(sim, sizeof noise) });
+}
+
+static void clock_jumps(struct sim *sim, void *context)
+{
+	(void)context;
+	sim_step_clock(sim, (int64_t)below(sim, 7200000000) - INT64_C(3600000000));
+}
+
+static void faults_end(struct sim *sim, void *context)
+{
+	(void)context;
+	sim->refuse_cdrs = sim->no_cdr_room = false;
+}
+
+static void cdr_queue_fills(struct sim *sim, void *context)
+{
+	(void)context;
+	sim->refuse_cdrs = true;
+	sim->no_cdr_room = chance(sim, 50);
+	sim_at(sim, sim->now_ns + below(sim, 20000) * SIM_MS, faults_end, NULL);
+}
+
+static void lends_end(struct sim *sim, void *context)
+{
+	(void)context;
+	sim->lend_refusal_ppm = 0;
+}
+
+static void no_send_room(struct sim *sim, void *context)
+{
+	(void)context;
+	sim->lend_refusal_ppm = 20 * PERCENT;
+	sim_at(sim, sim->now_ns + below(sim, 3000) * SIM_MS, lends_end, NULL);
+}
+
+void traffic_schedule(struct sim *sim, unsigned calls)
+{
+	uint64_t span_ns = (1 + below(sim, 1500) * calls) * SIM_MS, begin_ns = sim->now_ns;
+	for (unsigned i = 0; i < calls; i++)
+		sim_at(sim, begin_ns + below(sim, span_ns), place, NULL);
+	for (uint64_t i = below(sim, 10); i; i--)
+		sim_at(sim, begin_ns + below(sim, span_ns), garbage, NULL);
+	if (chance(sim, 20))
+		sim_at(sim, begin_ns + below(sim, span_ns), clock_jumps, NULL);
+	if (chance(sim, 15))
+		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
+	if (chance(sim, 15))
+		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
+}

@@ -1,0 +1,13 @@
+/* Random traffic: what a run is like, and what each of its calls does, all from the seed. */
+#ifndef RW_TESTS_SIM_TRAFFIC_H
+#define RW_TESTS_SIM_TRAFFIC_H
+
+#include "tests/sim/peer.h"
+
+/* The settings of a seed: shards, steering, links. */
+void traffic_settings(uint64_t seed, struct sim_settings *ret_settings);
+
+/* Places `calls` calls over some virtual minutes, with noise and faults between them; does not wait for their end. */
+void traffic_schedule(struct sim *sim, unsigned calls);
+
+#endif

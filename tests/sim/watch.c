@@ -1,0 +1,571 @@
+#include "tests/sim/watch.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADS    4096
+#define DIALOGS  8
+#define QUIET_NS (3 * SIM_64T1) /* after its CDR nothing of a call is sent any more, but answers */
+
+/* One dialog on a Call-ID, as the node's requests name it: by the peer's tag. */
+struct watched_dialog {
+	uint32_t tag_hash; /* 0: before the peer gave one */
+	uint32_t cseq;
+	bool bye;
+};
+
+/* All that goes on under one Call-ID. */
+struct watched {
+	struct watched *next;
+	struct sim_call *call; /* NULL: nobody's (damaged on its way, or noise) */
+	bool callee_side;
+	char call_id[128];
+	uint64_t invite_in_ns, ok_in_ns, ok_out_ns, ack_in_ns, bye_in_ns, cancel_in_ns, final_in_ns;
+	int64_t invite_in_us, ok_in_us;
+	uint32_t invite_cseq;
+	unsigned final_out; /* to the caller's INVITE */
+	bool trying_out, gone_in;
+	struct watched_dialog dialogs[DIALOGS];
+	uint64_t recorded_ns; /* its CDR came */
+};
+
+/* One request, on its way in or out. */
+struct seen {
+	struct seen *next;
+	char key[160]; /* direction, branch, method */
+	struct bytes text;
+	unsigned status; /* final answer given to it, 0: none yet */
+	char to_tag[80];
+	bool provisional, final_in;
+};
+
+struct watch {
+	struct watched *watched[HEADS];
+	struct seen *seen[HEADS];
+};
+
+struct watch *watch_create(struct sim *sim)
+{
+	return sim_alloc(sim, sizeof(struct watch));
+}
+
+static uint32_t hash(struct bytes text)
+{
+	uint32_t h = 2166136261u;
+	for (uint32_t i = 0; i < text.size; i++)
+		h = (h ^ (unsigned char)text.at[i]) * 16777619u;
+	return h ? h : 1;
+}
+
+static struct watched *find(struct sim *sim, struct bytes call_id)
+{
+	struct watched *w = sim->watch->watched[hash(call_id) % HEADS];
+	while (w && !wire_is(call_id, w->call_id))
+		w = w->next;
+	return w;
+}
+
+static struct watched *find_or_add(struct sim *sim, struct bytes call_id)
+{
+	struct watched *w = find(sim, call_id), **head = &sim->watch->watched[hash(call_id) % HEADS];
+	if (w || call_id.size >= sizeof w->call_id)
+		return w;
+	w = sim_alloc(sim, sizeof *w);
+	memcpy(w->call_id, call_id.at, call_id.size);
+	w->next = *head;
+	*head = w;
+	return w;
+}
+
+static struct seen *find_seen(struct sim *sim, char direction, struct bytes branch, const char *method, bool add)
+{
+	char key[160];
+	snprintf(key, sizeof key, "%c%.*s %s", direction, TEXT(branch), method);
+	struct seen **head = &sim->watch->seen[hash(bytes_of(key)) % HEADS], *seen = *head;
+	while (seen && strcmp(seen->key, key) != 0)
+		seen = seen->next;
+	if (seen || !add)
+		return seen;
+	seen = sim_alloc(sim, sizeof *seen);
+	memcpy(seen->key, key, sizeof key);
+	seen->next = *head;
+	*head = seen;
+	return seen;
+}
+
+static struct bytes keep(struct sim *sim, struct bytes text)
+{
+	char *copy = sim_alloc(sim, text.size + 1);
+	memcpy(copy, text.at, text.size);
+	return (struct bytes){ copy, text.size };
+}
+
+static void note(struct sim *sim, const struct watched *d, const struct wire *w, bool out, bool repeated)
+{
+	struct sim_call *call = d->call;
+	if (!call || call->log_count == SIM_LOG_MAX)
+		return;
+	struct message_note *n = &call->log[call->log_count++];
+	*n = (struct message_note){ .at_ns = sim->now_ns,
+				    .out = out,
+				    .callee_side = d->callee_side,
+				    .cseq = w->cseq,
+				    .repeated = repeated,
+				    .status = w->is_request ? 0 : w->status };
+	snprintf(n->method, sizeof n->method, "%.*s", TEXT(w->method));
+}
+
+void watch_lost(struct sim *sim, struct bytes datagram, bool to_node)
+{
+	struct wire w;
+	struct watched *d = wire_read(datagram, &w) ? find(sim, w.call_id) : NULL;
+	if (!d || !d->call || to_node || !d->call->log_count)
+		return;
+	d->call->log[d->call->log_count - 1].lost = true;
+}
+
+void watch_damaged(struct sim *sim, struct bytes datagram)
+{
+	struct wire w;
+	struct watched *d = wire_read(datagram, &w) ? find_or_add(sim, w.call_id) : NULL;
+	struct sim_call *call = d && d->call ? d->call : d ? peer_call_of_id(sim, w.call_id) : NULL;
+	if (call)
+		call->damaged = call->excused = true;
+}
+
+/* ---- in ---- */
+
+static struct watched_dialog *dialog_of(struct watched *d, struct bytes tag)
+{
+	uint32_t wanted = tag.size ? hash(tag) : 0;
+	for (unsigned i = 0; i < DIALOGS; i++) {
+		struct watched_dialog *dialog = &d->dialogs[i];
+		if (dialog->cseq && dialog->tag_hash == wanted)
+			return dialog;
+		if (!dialog->cseq) {
+			dialog->tag_hash = wanted;
+			dialog->cseq = i ? d->dialogs[0].cseq : 0;
+			return dialog;
+		}
+	}
+	return NULL;
+}
+
+static void request_in(struct sim *sim, struct watched *d, const struct wire *w, struct seen *seen)
+{
+	if (wire_method_is(w, "INVITE") && !d->invite_in_ns) {
+		d->invite_in_ns = sim->now_ns;
+		d->invite_in_us = sim_real_us(sim, sim->now_ns);
+		d->invite_cseq = w->cseq;
+	} else if (wire_method_is(w, "ACK") && w->cseq == d->invite_cseq && !d->ack_in_ns) {
+		d->ack_in_ns = sim->now_ns;
+	} else if (wire_method_is(w, "CANCEL") && w->cseq == d->invite_cseq && !d->cancel_in_ns) {
+		d->cancel_in_ns = sim->now_ns;
+	} else if (wire_method_is(w, "BYE") && !d->bye_in_ns) {
+		const struct watched_dialog *dialog = dialog_of(d, w->from_tag);
+		if (!d->callee_side || (dialog && !dialog->bye)) /* not the loser of a fork, on its way out */
+			d->bye_in_ns = sim->now_ns;
+	}
+	note(sim, d, w, false, seen->text.size > 0);
+	if (!seen->text.size)
+		seen->text = keep(sim, w->text);
+}
+
+static void response_in(struct sim *sim, struct watched *d, const struct wire *w)
+{
+	char method[12];
+	snprintf(method, sizeof method, "%.*s", TEXT(w->method));
+	struct seen *request = find_seen(sim, '>', w->branch, method, false);
+	bool initial = wire_method_is(w, "INVITE") && w->cseq == d->invite_cseq;
+	note(sim, d, w, false, request && request->final_in);
+	if (request)
+		*(w->status < 200 ? &request->provisional : &request->final_in) = true;
+	if (w->status >= 200 && wire_method_is(w, "INVITE"))
+		d->final_in_ns = sim->now_ns;
+	if (w->status < 200 || !d->callee_side)
+		d->gone_in |= w->status == 481 || w->status == 408;
+	else if (initial && w->status < 300 && !d->ok_in_ns) {
+		d->ok_in_ns = sim->now_ns;
+		d->ok_in_us = sim_real_us(sim, sim->now_ns);
+	} else if (!initial)
+		d->gone_in |= w->status == 481 || w->status == 408;
+}
+
+void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool damaged)
+{
+	struct wire w;
+	char method[12];
+	if (damaged || !wire_read(datagram, &w))
+		return;
+	struct watched *d = find_or_add(sim, w.call_id);
+	if (!d)
+		return;
+	if (!d->call && from->is_caller)
+		d->call = peer_call_of_id(sim, w.call_id);
+	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
+	if (w.is_request)
+		request_in(sim, d, &w, find_seen(sim, '<', w.branch, method, true));
+	else
+		response_in(sim, d, &w);
+}
+
+/* ---- out: requests ---- */
+
+static void check_bye(struct sim *sim, struct watched *d, struct watched_dialog *dialog)
+{
+	if (dialog && dialog->bye)
+		sim_fail(sim, d->call, "rfc3261-15-one-bye", "a second BYE in the same dialog");
+	if (dialog)
+		dialog->bye = true;
+	if (d->callee_side)
+		return;
+	if (!d->ok_out_ns)
+		sim_fail(sim, d->call, "rfc3261-15-early-bye", "BYE to a caller who was not answered");
+	else if (!d->ack_in_ns && !d->bye_in_ns && sim->now_ns < d->ok_out_ns + SIM_64T1)
+		sim_fail(sim, d->call, "rfc3261-15-bye-before-ack", "BYE to the caller before its ACK");
+}
+
+static void check_cancel(struct sim *sim, struct watched *d, const struct wire *w)
+{
+	struct seen *invite = find_seen(sim, '>', w->branch, "INVITE", false);
+	struct wire sent;
+	if (!invite || !wire_read(invite->text, &sent)) {
+		sim_fail(sim, d->call, "rfc3261-9.1", "CANCEL without its INVITE");
+		return;
+	}
+	if (!invite->provisional)
+		sim_fail(sim, d->call, "rfc3261-9.1", "CANCEL before a provisional response");
+	if (sent.cseq != w->cseq || !bytes_equal(sent.uri, w->uri) || !bytes_equal(sent.from, w->from) ||
+	    !bytes_equal(sent.to, w->to) || !bytes_equal(sent.via, w->via))
+		sim_fail(sim, d->call, "rfc3261-9.1", "CANCEL differs from its INVITE in URI, Via, From, To or CSeq");
+}
+
+static void check_request(struct sim *sim, struct watched *d, const struct wire *w)
+{
+	bool ack = wire_method_is(w, "ACK"), bye = wire_method_is(w, "BYE");
+	if (wire_method_is(w, "CANCEL")) {
+		check_cancel(sim, d, w);
+		return;
+	}
+	static const char *const others[] = { "INVITE", "BYE", "UPDATE", "INFO", "MESSAGE", "OPTIONS" };
+	struct watched_dialog *dialog = dialog_of(d, w->to_tag);
+	struct seen *invite = find_seen(sim, '>', w->branch, "INVITE", false);
+	bool of_failure = ack && invite && invite->final_in;
+	for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+		if (!of_failure && !wire_is(w->method, others[i]) && find_seen(sim, '>', w->branch, others[i], false))
+			sim_fail(sim, d->call, "rfc3261-8.1.1.7", "branch %.*s of a %s is used again for %.*s",
+				 TEXT(w->branch), others[i], TEXT(w->method));
+	if (ack)
+		return;
+	if (bye)
+		check_bye(sim, d, dialog);
+	if (dialog && w->cseq <= dialog->cseq)
+		sim_fail(sim, d->call, "rfc3261-12.2.1.1", "CSeq %u of a %.*s after %u", w->cseq, TEXT(w->method),
+			 dialog->cseq);
+	if (dialog)
+		dialog->cseq = w->cseq;
+	if (d->recorded_ns && !bye)
+		sim_fail(sim, d->call, "dead-call", "%.*s of a call that has ended", TEXT(w->method));
+}
+
+/* What must be the same in each repetition: all of it, but for an ACK of a 2xx the target may have moved meanwhile. */
+static struct bytes after_uri(struct bytes text, const struct wire *w)
+{
+	const char *line = wire_method_is(w, "ACK") ? memchr(text.at, '\n', text.size) : NULL;
+	return line ? (struct bytes){ line, text.size - (uint32_t)(line - text.at) } : text;
+}
+
+static void request_out(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w)
+{
+	char method[12];
+	snprintf(method, sizeof method, "%.*s", TEXT(w->method));
+	struct seen *seen = find_seen(sim, '>', w->branch, method, true);
+	bool repeated = seen->text.size > 0;
+	if (!to)
+		sim_fail(sim, d->call, "known-address", "a request to a host that does not exist");
+	if (wire_method_is(w, "INVITE") && !w->to_tag.size && !d->call) {
+		struct bytes user = w->uri;
+		const char *at = memchr(user.at, '@', user.size);
+		d->callee_side = true;
+		d->invite_cseq = w->cseq;
+		if (at && user.size > 4)
+			d->call = peer_call_of_number(sim, (struct bytes){ user.at + 4, (uint32_t)(at - user.at - 4) });
+	} else if (wire_method_is(w, "INVITE") && !w->to_tag.size) {
+		d->invite_cseq = w->cseq;
+	}
+	note(sim, d, w, true, repeated);
+	if (d->recorded_ns && sim->now_ns > d->recorded_ns + QUIET_NS && sim->now_ns > d->final_in_ns + QUIET_NS)
+		sim_fail(sim, d->call, "dead-call", "%s long after the call has ended", method);
+	if (repeated) {
+		if (!bytes_equal(after_uri(seen->text, w), after_uri(w->text, w)))
+			sim_fail(sim, d->call, "rfc3261-17.1.1.2", "%s %u differs from the first time it was sent",
+				 method, w->cseq);
+		sim->counts.retransmissions++;
+		return;
+	}
+	seen->text = keep(sim, w->text);
+	if (d->call && !d->call->damaged)
+		check_request(sim, d, w);
+}
+
+/* ---- out: responses ---- */
+
+static bool via_is_answered(const struct host *to, const struct wire *request, const struct wire *w)
+{
+	struct bytes rport, received;
+	char port[8], ip[24];
+	if (!to)
+		return false;
+	snprintf(port, sizeof port, "%u", to->address.port);
+	snprintf(ip, sizeof ip, "%u.%u.%u.%u", to->address.ip[0], to->address.ip[1], to->address.ip[2],
+		 to->address.ip[3]);
+	return bytes_equal(request->branch, w->branch) && wire_parameter(w->via, "rport", &rport) &&
+	       wire_is(rport, port) && wire_parameter(w->via, "received", &received) && wire_is(received, ip);
+}
+
+static void check_response(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w,
+			   struct seen *seen)
+{
+	struct wire request;
+	bool read = wire_read(seen->text, &request);
+	assert(read);
+	if (!bytes_equal(request.from, w->from) || !bytes_equal(request.cseq_line, w->cseq_line) ||
+	    w->to.size < request.to.size || memcmp(w->to.at, request.to.at, request.to.size) != 0 ||
+	    (request.to_tag.size && !bytes_equal(request.to, w->to)) || (w->status > 100 && !w->to_tag.size) ||
+	    !via_is_answered(to, &request, w))
+		sim_fail(sim, d->call, "rfc3261-8.2.6.2", "%u to %.*s does not repeat its request: %.*s", w->status,
+			 TEXT(w->method), TEXT(w->text));
+	bool unordered = seen->status == 500 && w->status == 481; /* out of order, and then the dialog was gone */
+	if (seen->status && w->status != seen->status && !unordered)
+		sim_fail(sim, d->call, "same-answer", "%.*s was answered %u and then %u", TEXT(w->method), seen->status,
+			 w->status);
+	else if (seen->status && !wire_is(w->to_tag, seen->to_tag) && !unordered)
+		sim_fail(sim, d->call, "same-answer", "%u to %.*s with To tag %s and then %.*s", w->status,
+			 TEXT(w->method), seen->to_tag, TEXT(w->to_tag));
+}
+
+static void response_out(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w)
+{
+	char method[12];
+	snprintf(method, sizeof method, "%.*s", TEXT(w->method));
+	struct seen *seen = find_seen(sim, '<', w->branch, method, false);
+	bool initial = !d->callee_side && wire_method_is(w, "INVITE") && w->cseq == d->invite_cseq;
+	note(sim, d, w, true, seen && seen->status);
+	if (d->call && d->call->damaged)
+		return;
+	if (!seen) {
+		if (d->call)
+			sim_fail(sim, d->call, "answer-to-nothing", "%u to a %s that never came", w->status, method);
+		return;
+	}
+	check_response(sim, to, d, w, seen);
+	if (w->status >= 200) {
+		seen->status = w->status;
+		snprintf(seen->to_tag, sizeof seen->to_tag, "%.*s", TEXT(w->to_tag));
+	}
+	if (initial) {
+		d->trying_out = true;
+		if (w->status >= 200 && !d->final_out)
+			d->final_out = w->status;
+		if (w->status >= 200 && w->status < 300 && !d->ok_out_ns)
+			d->ok_out_ns = sim->now_ns;
+	}
+}
+
+void watch_out(struct sim *sim, const struct host *to, struct bytes datagram)
+{
+	struct wire w;
+	if (!wire_read(datagram, &w)) {
+		/* An answer to something that could hardly be read may lack a header. */
+		if (!sim->counts.damaged && !sim->counts.garbage)
+			sim_fail(sim, NULL, "whole-message", "the node sends \"%.*s\"", TEXT(datagram));
+		return;
+	}
+	struct watched *d = find_or_add(sim, w.call_id);
+	if (!d)
+		return;
+	if (w.is_request)
+		request_out(sim, to, d, &w);
+	else
+		response_out(sim, to, d, &w);
+}
+
+/* ---- records ---- */
+
+static struct bytes bytes_of_text(struct cdr_text text)
+{
+	return (struct bytes){ text.at, text.size };
+}
+
+/* Moments agree: exactly, or but for the time a mailbox takes. */
+static bool agrees(const struct sim *sim, int64_t is_us, int64_t should_us)
+{
+	int64_t slack_us = sim->settings.mailbox ? 200 : 0;
+	return is_us >= should_us - slack_us && is_us <= should_us + slack_us;
+}
+
+static void check_answered(struct sim *sim, const struct sim_cdr *record, const struct watched *a,
+			   const struct watched *b)
+{
+	const struct cdr *cdr = &record->cdr;
+	if (!b || !b->ok_in_ns) {
+		sim_fail(sim, record->call, "cdr-truth", "connected, but there was no 200");
+		return;
+	}
+	uint64_t bye_ns = a->bye_in_ns && (!b->bye_in_ns || a->bye_in_ns < b->bye_in_ns) ? a->bye_in_ns : b->bye_in_ns;
+	if (!agrees(sim, cdr->connect_us, b->ok_in_us))
+		sim_fail(sim, record->call, "cdr-connect", "connect_us %lld, the 200 came at %lld",
+			 (long long)cdr->connect_us, (long long)b->ok_in_us);
+	if (cdr->end_us - cdr->connect_us < cdr->hold_ms * 1000 ||
+	    cdr->end_us - cdr->connect_us > cdr->hold_ms * 1000 + 999)
+		sim_fail(sim, record->call, "cdr-hold", "hold_ms %lld, but end_us - connect_us is %lld",
+			 (long long)cdr->hold_ms, (long long)(cdr->end_us - cdr->connect_us));
+	if (cdr->end_reason == CDR_END_normal) {
+		bool by_caller = bye_ns == a->bye_in_ns;
+		if (!bye_ns || (!sim->settings.mailbox && cdr->hold_ms != (int64_t)((bye_ns - b->ok_in_ns) / SIM_MS)) ||
+		    !agrees(sim, cdr->end_us - cdr->connect_us, (int64_t)(bye_ns - b->ok_in_ns) / 1000))
+			sim_fail(sim, record->call, "cdr-hold", "hold_ms %lld, 200 to BYE took %lld us",
+				 (long long)cdr->hold_ms, (long long)(bye_ns - b->ok_in_ns) / 1000);
+		if (!sim->settings.mailbox && a->bye_in_ns != b->bye_in_ns &&
+		    cdr->end_side != (by_caller ? CDR_SIDE_CALLER : CDR_SIDE_CALLEE))
+			sim_fail(sim, record->call, "cdr-side", "end_side %s", cdr_side_name(cdr->end_side));
+	}
+	if (cdr->end_reason == CDR_END_ack_missing &&
+	    (a->ack_in_ns ? 0 : cdr->hold_ms != (int64_t)(SIM_64T1 / SIM_MS)) &&
+	    cdr->hold_ms != (int64_t)(SIM_64T1 / SIM_MS) + 1)
+		sim_fail(sim, record->call, "cdr-hold", "no ACK, but hold_ms %lld", (long long)cdr->hold_ms);
+	bool dead = record->call->caller->dead;
+	for (const struct ua *ua = record->call->callees; ua; ua = ua->next_of_call)
+		dead |= ua->dead;
+	if (cdr->end_reason == CDR_END_dialog_lost && !a->gone_in && !b->gone_in && !dead && !record->call->excused)
+		sim_fail(sim, record->call, "cdr-reason", "dialog_lost, but nobody said so");
+	if (cdr->sip_code != 200)
+		sim_fail(sim, record->call, "cdr-code", "connected, but sip_code %u", cdr->sip_code);
+}
+
+static void check_unanswered(struct sim *sim, const struct sim_cdr *record, const struct watched *a)
+{
+	const struct cdr *cdr = &record->cdr;
+	if (cdr->connect_us || cdr->hold_ms)
+		sim_fail(sim, record->call, "cdr-truth", "unanswered with hold_ms %lld", (long long)cdr->hold_ms);
+	if (cdr->end_us < cdr->start_us)
+		sim_fail(sim, record->call, "cdr-truth", "ends before it starts");
+	if (cdr->end_reason == CDR_END_cancelled && !a->cancel_in_ns && !a->bye_in_ns)
+		sim_fail(sim, record->call, "cdr-reason", "cancelled, but nobody did");
+	if (a->ok_out_ns && cdr->end_reason != CDR_END_cancelled)
+		sim_fail(sim, record->call, "cdr-truth", "the caller has its 200, the record says unanswered");
+}
+
+void watch_cdr(struct sim *sim, struct sim_cdr *record)
+{
+	const struct cdr *cdr = &record->cdr;
+	struct watched *a = find(sim, bytes_of_text(cdr->call_id_a));
+	struct watched *b = cdr->call_id_b.size ? find(sim, bytes_of_text(cdr->call_id_b)) : NULL;
+	record->call = a ? a->call : NULL;
+	if (!record->call) {
+		if (!sim->counts.damaged)
+			sim_fail(sim, NULL, "cdr-of-a-call", "a CDR of %.*s, which nobody called",
+				 TEXT(cdr->call_id_a));
+		return;
+	}
+	if (a)
+		a->recorded_ns = sim->now_ns;
+	if (b)
+		b->recorded_ns = sim->now_ns;
+	record->call->cdr = record;
+	if (++record->call->cdr_count > 1)
+		sim_fail(sim, record->call, "one-cdr-a-call", "a second CDR, %s", cdr_end_reason_name(cdr->end_reason));
+	if (record->call->damaged)
+		return;
+	if (!agrees(sim, cdr->start_us, a->invite_in_us))
+		sim_fail(sim, record->call, "cdr-start", "start_us %lld, the INVITE came at %lld",
+			 (long long)cdr->start_us, (long long)a->invite_in_us);
+	if (cdr->connect_us)
+		check_answered(sim, record, a, b);
+	else
+		check_unanswered(sim, record, a);
+}
+
+void watch_check_end(struct sim *sim)
+{
+	for (struct sim_call *call = sim->calls; call; call = call->next) {
+		const struct watched *a = find(sim, bytes_of(call->call_id));
+		if (call->damaged || !a)
+			continue;
+		if (a->final_out && !call->cdr && a->final_out < 300)
+			sim_fail(sim, call, "one-cdr-a-call", "answered, but there is no CDR");
+		if (call->cdr && !call->cdr->cdr.connect_us && call->cdr->cdr.end_reason != CDR_END_cancelled &&
+		    a->final_out && call->cdr->cdr.sip_code != a->final_out)
+			sim_fail(sim, call, "cdr-code", "sip_code %u, the caller was told %u", call->cdr->cdr.sip_code,
+				 a->final_out);
+		if (call->cdr && a->invite_in_ns && !a->final_out && !call->excused)
+			sim_fail(sim, call, "every-request-is-answered", "no final response to the caller's INVITE");
+	}
+}
+
+/* ---- what tests ask ---- */
+
+static bool matches(const struct message_note *n, enum way way, const char *what)
+{
+	char text[32];
+	if (n->out != (way == OUT_A || way == OUT_B) || n->callee_side != (way == IN_B || way == OUT_B))
+		return false;
+	if (n->status)
+		snprintf(text, sizeof text, "%u %s", n->status, n->method);
+	else
+		snprintf(text, sizeof text, "%s", n->method);
+	return strcmp(text, what) == 0;
+}
+
+static unsigned count(const struct sim_call *call, enum way way, const char *what, bool repeated)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < call->log_count; i++)
+		n += matches(&call->log[i], way, what) && call->log[i].repeated == repeated;
+	return n;
+}
+
+unsigned sim_seen(const struct sim_call *call, enum way way, const char *what)
+{
+	return count(call, way, what, false);
+}
+
+unsigned sim_seen_again(const struct sim_call *call, enum way way, const char *what)
+{
+	return count(call, way, what, true);
+}
+
+uint64_t sim_seen_ns(const struct sim_call *call, enum way way, const char *what, unsigned n)
+{
+	for (unsigned i = 0; i < call->log_count; i++)
+		if (matches(&call->log[i], way, what) && n-- == 0)
+			return call->log[i].at_ns;
+	return 0;
+}
+
+void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file)
+{
+	uint64_t start_ns = call->log_count ? call->log[0].at_ns : 0;
+	fprintf(file, "call %u, %s%s\n", call->serial, call->call_id, call->damaged ? ", damaged on its way" : "");
+	for (unsigned i = 0; i < call->log_count; i++) {
+		const struct message_note *n = &call->log[i];
+		char text[32];
+		snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
+		fprintf(file, "%12.6f  %-6s %s %-14s %u%s%s\n", (double)(n->at_ns - start_ns) / 1e9,
+			n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq,
+			n->repeated ? "  again" : "", n->lost ? "  lost" : "");
+	}
+	if (call->cdr)
+		fprintf(file, "  CDR: %s by %s, code %u, hold %lld ms\n",
+			cdr_end_reason_name(call->cdr->cdr.end_reason), cdr_side_name(call->cdr->cdr.end_side),
+			call->cdr->cdr.sip_code, (long long)call->cdr->cdr.hold_ms);
+	(void)sim;
+}
+
+void sim_print_failure(const struct sim *sim, void *file)
+{
+	fprintf(file, "%s: %s\n", sim->failure_check, sim->failure);
+	if (sim->failure_call)
+		sim_print_call(sim, sim->failure_call, file);
+}
