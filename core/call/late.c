@@ -127,7 +127,7 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		if (leg->ack_wanted)
 			return; /* delayed offer: the caller's ACK has the answer */
 		stat_add(&s->stats->retransmits_in, 1);
-		leg_ack(s, leg, m->cseq, m->cseq == leg->invite_cseq ? leg->ack_body : POOL_NONE);
+		leg_ack(s, leg, m->cseq, m->cseq == leg->ack_cseq ? leg->ack_body : POOL_NONE);
 		return;
 	}
 	if (id->boot != s->boot && !leg)

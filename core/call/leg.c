@@ -202,8 +202,10 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 {
 	struct builder b;
 	struct flow to;
-	if (cseq == leg->invite_cseq)
+	if (cseq > leg->ack_cseq) {
+		leg->ack_cseq = cseq;
 		body_replace(s, &leg->ack_body, body_share(s, body));
+	}
 	datagram_begin(s, &b);
 	build_head(s, &b, leg, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
 	body_build(s, &b, body);

@@ -111,7 +111,8 @@ struct leg {
 	uint32_t texts;           /* packed dialog (sip/dialog.h) */
 	uint32_t body_in;         /* last session body from the peer; POOL_NONE: none */
 	uint32_t body_out;        /* last session body sent to the peer */
-	uint32_t ack_body;        /* in the ACK of our latest INVITE, which may be asked for again; POOL_NONE: none */
+	uint32_t ack_cseq;        /* of our latest ACK for a 2xx, which may be asked for again */
+	uint32_t ack_body;        /* what it carried; POOL_NONE: nothing */
 	uint32_t local_cseq;      /* of our latest request */
 	uint32_t remote_cseq;     /* of the peer's latest request, valid when has_remote_cseq */
 	uint32_t invite_cseq;     /* of our latest INVITE */
@@ -128,7 +129,6 @@ struct leg {
 	bool over : 1;          /* in shard.over_legs */
 	uint32_t bye_reason;    /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
 	uint32_t over_next;
-	uint32_t unused;
 	struct flow flow; /* where the peer's last message in this dialog came from */
 };
 

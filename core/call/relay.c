@@ -306,10 +306,15 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 		return;
 	}
 	struct leg *asker = leg_at(s, asked->leg);
+	bool lost = m->status == 481 || m->status == 408;
+	if (lost && leg->side == LEG_CALLER && call_at(s, leg->call)->state == CALL_ANSWERED) {
+		reply_busy(s, asked); /* it overtook our 200: there is no dialog yet, rather than no more */
+		return;
+	}
 	if (m->status < 300 && makes_target((enum sip_method)tx->method))
 		session_changed(s, leg, tx, asker, asked, m);
 	pass_back(s, asker, asked, m);
-	if (m->status == 481 || m->status == 408)
+	if (lost)
 		dialog_lost(s, leg);
 }
 
