@@ -182,6 +182,18 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 	dialog_build_request(b, &dialog, &request);
 }
 
+/* What the CANCEL and the ACK of a re-INVITE repeat of it, should the target move meanwhile.  Without room they have
+ * the target of their own moment. */
+static void keep_head(struct shard *s, const struct leg *leg, struct transaction *tx)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	uint32_t size = pack_size(&dialog.text[DIALOG_REMOTE], 2);
+	tx->head = size ? text_take(&s->texts, size) : TEXT_NONE;
+	if (tx->head != TEXT_NONE)
+		pack_write(&dialog.text[DIALOG_REMOTE], 2, text_at(&s->texts, tx->head));
+}
+
 struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_method method, enum transaction_role role,
 				uint32_t max_forwards, struct builder *b)
 {
@@ -193,6 +205,8 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 		leg->invite_cseq = tx->cseq;
 	tx->branch_sequence = BRANCH_REQUEST(leg->branch_sequence++);
 	leg_destination(s, leg, &tx->flow);
+	if (method == SIP_INVITE && leg->state != LEG_EARLY)
+		keep_head(s, leg, tx);
 	datagram_begin(s, b);
 	build_head(s, b, leg, sip_method_name(method), tx->cseq, tx->branch_sequence, max_forwards);
 	return tx;
@@ -249,7 +263,8 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		leg_dialog(s, leg, &dialog);
 		ident_write_branch(&s->key, &id, tx->branch_sequence, branch);
 		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
-		dialog.text[DIALOG_ROUTES] = BYTES_NONE;
+		if (invite->role == ROLE_SETUP)
+			dialog.text[DIALOG_ROUTES] = BYTES_NONE;
 		struct dialog_request request = {
 			.method = BYTES("CANCEL"),
 			.call_id = leg_call_id(s, leg, token),

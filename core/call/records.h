@@ -169,8 +169,8 @@ struct transaction {
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
 	uint32_t peer_generation;
-	uint32_t head;    /* text; server: Via to CSeq of every response; INVITE client that makes the dialog: packed
-			   * To and request-URI as sent, for its CANCEL and ACK */
+	uint32_t head;    /* text; server: Via to CSeq of every response; INVITE client: packed To and
+			   * request-URI as sent, for its CANCEL and ACK */
 	uint32_t message; /* text: last message sent, for retransmission */
 	uint32_t contact; /* server, text: Contact URI of the request, taken as remote target with the 2xx */
 	uint32_t offer;   /* body of the request, POOL_NONE: none */

@@ -40,12 +40,7 @@ static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const 
 					 .side = side_of(leg),
 					 .q850 = ending_q850(reason),
 					 .reason_header = reason };
-		leg->state = LEG_ENDED;
-		if (leg->side == LEG_CALLER && call->invite != POOL_NONE) { /* no ACK will come any more */
-			struct transaction *invite = transaction_at(s, call->invite);
-			call->invite = POOL_NONE;
-			exchange_event(s, invite, EVENT_ACK);
-		}
+		leg->state = LEG_ENDED; /* a 200 without ACK goes on being sent: the BYE may have crossed the first */
 		call_end(s, call, &ending);
 	}
 	leg->state = LEG_ENDED;
