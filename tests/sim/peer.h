@@ -143,7 +143,7 @@ struct ua {
 	uint32_t cseq_out, cseq_in;
 	bool has_cseq_in;
 	unsigned session, contact; /* versions */
-	bool cancel_wanted, bye_sent, bye_taken, steps_begun;
+	bool cancel_wanted, bye_sent, bye_answered, bye_taken, steps_begun;
 	struct sent *sent, *invite;
 	struct taken *taken;
 };
@@ -152,6 +152,7 @@ void peer_create_hosts(struct sim *sim);
 void peer_receive(struct sim *sim, struct host *host, struct bytes datagram, bool damaged);
 bool peer_all_quiet(const struct sim *sim);
 void peer_check_end(struct sim *sim);
+bool peer_somebody_died(const struct sim_call *call);
 /* The call that a dialled number names, NULL: none. */
 struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user);
 struct sim_call *peer_call_of_id(struct sim *sim, struct bytes call_id);

@@ -42,11 +42,12 @@ struct ua;
 
 #define SIM_COUNTS(X)                                                                                                  \
 	X(calls)                                                                                                       \
-	X(answered) X(cancelled) X(failed) X(failovers) X(delayed_offers) X(early_media) X(reinvites)                  \
-		X(reinvites_cancelled) X(updates) X(infos) X(glares) X(forks) X(crossed_cancels) X(crossed_byes)       \
-			X(early_byes) X(acks_withheld) X(silent_peers) X(capped) X(messages) X(lost) X(duplicated)     \
-				X(damaged) X(retransmissions) X(garbage) X(handed_over) X(notes) X(lends_refused)      \
-					X(cdrs_refused) X(clock_steps) X(refused_full) X(cdrs) X(virtual_seconds)
+	X(answered)                                                                                                    \
+	X(cancelled) X(failed) X(failovers) X(delayed_offers) X(early_media) X(reinvites) X(reinvites_cancelled)       \
+		X(updates) X(infos) X(glares) X(forks) X(crossed_cancels) X(crossed_byes) X(early_byes)                \
+			X(acks_withheld) X(silent_peers) X(capped) X(messages) X(lost) X(duplicated) X(damaged)        \
+				X(retransmissions) X(garbage) X(handed_over) X(notes) X(lends_refused) X(cdrs_refused) \
+					X(clock_steps) X(refused_full) X(cdrs) X(virtual_seconds)
 
 struct sim_counts {
 #define X(name) uint64_t name;
