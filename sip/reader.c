@@ -34,11 +34,12 @@ void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal)
 
 #define BIT(id) (UINT64_C(1) << (id))
 
-/* What may stand once (RFC 3261 7.3.1, 20; RFC 4028 4, 5; RFC 3262 7; RFC 3515 2.1; RFC 3891 6.1). */
+/* What may stand once (RFC 3261 7.3.1, 20; RFC 3262 7; RFC 3515 2.1; RFC 3891 6.1).  Not Session-Expires and Min-SE: a
+ * 2xx that has one of them twice is not to be lost, and sip/session_timer refuses the requests. */
 static const uint64_t once_only = BIT(SIP_H_FROM) | BIT(SIP_H_TO) | BIT(SIP_H_CALL_ID) | BIT(SIP_H_CSEQ) |
 				  BIT(SIP_H_MAX_FORWARDS) | BIT(SIP_H_CONTENT_LENGTH) | BIT(SIP_H_CONTENT_TYPE) |
-				  BIT(SIP_H_CONTENT_DISPOSITION) | BIT(SIP_H_SESSION_EXPIRES) | BIT(SIP_H_MIN_SE) |
-				  BIT(SIP_H_RSEQ) | BIT(SIP_H_RACK) | BIT(SIP_H_REFER_TO) | BIT(SIP_H_REPLACES);
+				  BIT(SIP_H_CONTENT_DISPOSITION) | BIT(SIP_H_RSEQ) | BIT(SIP_H_RACK) |
+				  BIT(SIP_H_REFER_TO) | BIT(SIP_H_REPLACES);
 static_assert(SIP_HEADER_IDS <= 64, "once_only is one word");
 
 struct reader {

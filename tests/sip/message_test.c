@@ -368,8 +368,6 @@ Test(rfc3261_7_3_1, header_that_may_stand_once_is_refused_twice)
 					     "Max-Forwards: 70\r\n",
 					     "l: 0\r\n",
 					     "c: a/b\r\n",
-					     "x: 1800\r\n",
-					     "Min-SE: 90\r\n",
 					     "RSeq: 1\r\n",
 					     "RAck: 1 1 INVITE\r\n",
 					     "Replaces: x\r\n" };
@@ -380,6 +378,14 @@ Test(rfc3261_7_3_1, header_that_may_stand_once_is_refused_twice)
 		assert_refused(text, SIP_BAD_TWICE, 400);
 	}
 	assert_taken(INVITE VIA HEADERS "Route: <sip:a>\r\nRoute: <sip:b>\r\n" END, false);
+}
+
+/* A 2xx that was dropped would leave a call behind; sip/session_timer judges the requests. */
+Test(rfc4028_4, repeated_session_expires_and_min_se_are_taken)
+{
+	assert_taken("SIP/2.0 200 OK\r\n" HEADERS "Session-Expires: 1800\r\nx: 120\r\n" END, false);
+	assert_taken("SIP/2.0 422 Session Interval Too Small\r\n" HEADERS "Min-SE: 600\r\nMin-SE: 90\r\n" END, false);
+	assert_taken(INVITE HEADERS "x: 1800\r\nx: 1800\r\nMin-SE: 90\r\nMin-SE: 90\r\n" END, false);
 }
 
 Test(rfc3261_8_1_1_5, bad_cseq_is_refused)
