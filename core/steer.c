@@ -37,9 +37,14 @@ static int digit(char c)
 	return -1;
 }
 
+bool steer_is_minted(const struct steer_key *key, struct bytes call_id)
+{
+	return call_id.size == STEER_MINTED_SIZE && memcmp(call_id.at, key->marker, STEER_MARKER_SIZE) == 0;
+}
+
 unsigned steer_bucket(const struct steer_key *key, struct bytes call_id)
 {
-	if (call_id.size == STEER_MINTED_SIZE && memcmp(call_id.at, key->marker, STEER_MARKER_SIZE) == 0) {
+	if (steer_is_minted(key, call_id)) {
 		int upper = digit(call_id.at[4]), middle = digit(call_id.at[5]), lower = digit(call_id.at[6]);
 
 		/* A first digit of 4 or more is past the last bucket: not ours after all. */

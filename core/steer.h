@@ -42,6 +42,9 @@ void steer_key_init(struct steer_key *key, const uint8_t secret[static 32], cons
 /* 0..4095. */
 unsigned steer_bucket(const struct steer_key *key, struct bytes call_id);
 
+/* Whether a Call-ID has the form of ours: then it says its bucket. */
+bool steer_is_minted(const struct steer_key *key, struct bytes call_id);
+
 /* The first STEER_PREFIX_SIZE characters of a Call-ID that leads to `bucket`; not terminated. */
 void steer_mint(const struct steer_key *key, unsigned bucket, char prefix[static STEER_PREFIX_SIZE]);
 

@@ -16,11 +16,12 @@ struct piece {
 #define PIECE_HEAD ((uint32_t)sizeof(uint32_t))
 
 static const uint16_t class_bytes[TEXT_CLASSES] = {
-	32,  64,   96,   128,  160,  192,  224,  256,  288,  320,  352,  384,  416,  448,  480,   512,   640,   768,
-	896, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 16384, 20480,
+	32,   64,   96,   128,  160,  192,  224,   256,   288,   320,   352,   384,  416,
+	448,  480,  512,  640,  768,  896,  1024,  1280,  1536,  1792,  2048,  2560, 3072,
+	3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 16384, 20480, 28672,
 };
 
-static_assert(TEXT_BYTES_MAX + PIECE_HEAD <= 20480, "the largest class holds the largest text");
+static_assert(TEXT_BYTES_MAX + PIECE_HEAD <= 28672, "the largest class holds the largest text");
 
 static unsigned class_of(uint32_t bytes)
 {
@@ -97,6 +98,7 @@ static uint32_t take_page(struct text_store *t, unsigned class)
 		index = t->fresh++;
 	else
 		return POOL_NONE;
+	t->used_pages++;
 	t->pages[index] = (struct text_page){ .class = (uint8_t) class };
 	list_page(t, index);
 	return index;
@@ -153,6 +155,7 @@ void text_give(struct text_store *t, uint32_t handle)
 			unlist_page(t, index);
 		page->next = t->empty_first;
 		t->empty_first = index;
+		t->used_pages--;
 	} else if (!page->listed) {
 		list_page(t, index);
 	}
@@ -186,7 +189,7 @@ void text_check(const struct text_store *t)
 		assert((uint32_t)page->cut * class_bytes[page->class] <= TEXT_PAGE && page->used <= page->cut);
 		empty += page->used == 0;
 	}
-	assert(bytes == t->used_bytes && count == t->used_count);
+	assert(bytes == t->used_bytes && count == t->used_count && empty + t->used_pages == t->fresh);
 	for (uint32_t i = t->empty_first; i != POOL_NONE; i = t->pages[i].next)
 		empty--;
 	assert(empty == 0);

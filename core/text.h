@@ -1,4 +1,4 @@
-/* Room for texts of any length up to 20 KiB: strings of a call, bodies, messages kept for retransmission.  One arena a
+/* Room for texts of any length up to 28 KiB: strings of a call, bodies, messages kept for retransmission.  One arena a
  * shard, reserved at creation, cut into pages of 64 KiB, each page into pieces of one size class; an empty page goes
  * back to all classes.  A text is named by a 32-bit handle, 0 being none.  No system allocation, bounded, constant
  * time. */
@@ -11,8 +11,8 @@
 #include "sip/bytes.h"
 
 #define TEXT_NONE      0u
-#define TEXT_BYTES_MAX 20000u
-#define TEXT_CLASSES   36
+#define TEXT_BYTES_MAX 28668u
+#define TEXT_CLASSES   37
 #define TEXT_PAGE      65536u
 
 struct text_page {
@@ -28,6 +28,7 @@ struct text_store {
 	char *arena;
 	struct text_page *pages;
 	uint32_t page_count;
+	uint32_t used_pages;
 	uint32_t fresh;                   /* pages from here on were never used */
 	uint32_t empty_first;             /* pages without a class */
 	uint32_t with_room[TEXT_CLASSES]; /* first page of the class with a free piece */
@@ -48,6 +49,12 @@ char *text_at(const struct text_store *t, uint32_t handle);
 uint32_t text_size(const struct text_store *t, uint32_t handle);
 /* Lends the text; empty for TEXT_NONE. */
 struct bytes text_get(const struct text_store *t, uint32_t handle);
+
+/* Whether less than a sixteenth of the arena is left: then what is there is for the calls that are up. */
+static inline bool text_is_low(const struct text_store *t)
+{
+	return t->page_count - t->used_pages < t->page_count / 16;
+}
 
 void text_check(const struct text_store *t);
 

@@ -19,6 +19,20 @@ void build_status_line(struct builder *b, unsigned status, struct bytes reason)
 	build_text(b, "\r\n");
 }
 
+/* A Via value without the parameter that `value` is the value of; `whole` is what is left to be written, from its
+ * start. */
+static void skip_parameter(struct builder *b, struct bytes *whole, struct bytes value)
+{
+	const char *at = value.at;
+	if (!value.size || at < whole->at || at >= whole->at + whole->size)
+		return;
+	while (at > whole->at && *at != ';')
+		at--;
+	const char *end = value.at + value.size;
+	build_bytes(b, (struct bytes){ whole->at, (uint32_t)(at - whole->at) });
+	*whole = (struct bytes){ end, (uint32_t)(whole->at + whole->size - end) };
+}
+
 /* RFC 3581 4: the port goes into rport, and the address into received as soon as it differs from the sent-by host or
  * rport is asked for (RFC 3261 18.2.1).  Values that the sender put there itself are replaced. */
 static void build_top_via(struct builder *b, const struct sip_message *request, const struct address *source)
@@ -27,13 +41,11 @@ static void build_top_via(struct builder *b, const struct sip_message *request, 
 	char text[ADDRESS_TEXT_MAX];
 	struct address sent_by;
 	bool same_host = address_read_host(via->host, &sent_by) && address_same_host(&sent_by, source);
+	bool rport_first = via->rport.at < via->received.at;
 	struct bytes left = via->whole;
 
-	if (via->has_rport && via->rport.size) {
-		uint32_t before = (uint32_t)(via->rport.at - left.at);
-		build_bytes(b, (struct bytes){ left.at, before });
-		left = (struct bytes){ via->rport.at + via->rport.size, left.size - before - via->rport.size };
-	}
+	skip_parameter(b, &left, rport_first ? via->rport : via->received);
+	skip_parameter(b, &left, rport_first ? via->received : via->rport);
 	build_bytes(b, left);
 	if (via->has_rport) {
 		build_text(b, ";rport=");

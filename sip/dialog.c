@@ -8,8 +8,13 @@ void dialog_build_routes(struct builder *b, const struct sip_message *m, bool re
 	unsigned count = 0;
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_RECORD_ROUTE); h; h = sip_header_next(m, h)) {
 		struct bytes rest = sip_header_value(m, h), element;
-		while (count < ROUTES_MAX && sip_list_next(&rest, &element))
+		while (sip_list_next(&rest, &element)) {
+			if (count == ROUTES_MAX) {
+				b->overflow = true; /* a part of a route set leads nowhere */
+				return;
+			}
 			routes[count++] = element;
+		}
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (i)

@@ -25,7 +25,8 @@ struct dialog {
 };
 
 /* Writes the route set that a message with Record-Route makes: as it stands for the UAS (12.1.1), reversed for the UAC
- * (12.1.2).  Nothing is written without Record-Route. */
+ * (12.1.2).  Nothing is written without Record-Route; more than SIP_LIST_MAX
+ * overflow. */
 void dialog_build_routes(struct builder *b, const struct sip_message *m, bool reversed);
 
 struct dialog_request {

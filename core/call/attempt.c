@@ -8,6 +8,7 @@
 #include "core/call/exchange.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 #include "sip/pack.h"
@@ -30,6 +31,7 @@ static uint32_t wait_s(const struct shard *s, const struct attempt *attempt, enu
 		return rg->timeout_session_progress_sdp_s ? rg->timeout_session_progress_sdp_s
 							  : p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP;
 	case WAIT_RINGING:
+	case WAIT_STATES:
 		break;
 	}
 	return rg->timeout_ringing_s ? rg->timeout_ringing_s : p->SS_SIP_TIMEOUT_RINGING;
@@ -38,10 +40,14 @@ static uint32_t wait_s(const struct shard *s, const struct attempt *attempt, enu
 static void wait_for(struct shard *s, struct attempt *attempt, enum attempt_waiting waiting)
 {
 	attempt->waiting = (uint8_t)waiting;
-	wheel_arm(&s->wheel, &attempt->timer, s->now.now_ns + seconds_ns(wait_s(s, attempt, waiting)));
+	if (!attempt->wait_ends_ns[waiting]) /* a gateway that goes back and forth gains no time by it */
+		attempt->wait_ends_ns[waiting] = s->now.now_ns + seconds_ns(wait_s(s, attempt, waiting));
+	wheel_arm(&s->wheel, &attempt->timer, attempt->wait_ends_ns[waiting]);
 }
 
 /* ---- beginning ---- */
+
+#define TRIES_422_MAX 3
 
 static struct bytes written(const struct builder *b, const char *from)
 {
@@ -98,6 +104,7 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 	assert(tx); /* the caller has looked */
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
+	refresh_build_request(s, &b, leg, true);
 	body_build(s, &b, leg->body_out);
 	tx->flow = leg->flow; /* the RG, whatever its URI says */
 	attempt->invite = transaction_index(s, tx);
@@ -116,6 +123,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	if (leg) {
 		leg->flow = (struct flow){ .peer = routing->address, .listener = routing->listener };
 		leg->body_out = body_share(s, leg_at(s, call->caller_leg)->body_in);
+		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
 	if (!leg || !write_dialog(s, call, leg, routing, &sent)) {
 		if (leg)
@@ -246,6 +254,14 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 	setup_attempt_failed(s, call, routing, &failure);
 }
 
+void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction *invite)
+{
+	struct call *call = call_at(s, leg->call);
+	exchange_end(s, invite);
+	if (call)
+		failed(s, call, leg, 503, BYTES_NONE);
+}
+
 static void answered(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
 	if (!leg_learn(s, leg, m)) { /* end it at once rather than carry a call that cannot be hung up */
@@ -269,7 +285,26 @@ static void abandoned(struct shard *s, struct leg *leg, const struct sip_message
 	leg_bye(s, leg, BYTES_NONE);
 }
 
-void attempt_response(struct shard *s, struct leg *leg, const struct sip_message *m)
+/* RFC 4028 7.3: the same INVITE with the next CSeq and the Min-SE that the 422 names, within bounds (spec 5). */
+static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struct transaction *invite,
+		      const struct sip_message *m)
+{
+	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct session_timer_headers headers;
+	session_timer_read(m, &headers);
+	if (attempt->tries_422 >= TRIES_422_MAX || !pool_free(&s->transactions) ||
+	    !session_timer_too_small(&leg->session, &headers))
+		return false;
+	attempt->tries_422++;
+	uint32_t sent = invite->head;
+	invite->head = TEXT_NONE;
+	leg_forget_early(s, leg, text_get(&s->texts, sent));
+	send_invite(s, call, attempt, leg);
+	transaction_at(s, attempt->invite)->head = sent;
+	return true;
+}
+
+void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
 	if (!call)
@@ -278,6 +313,6 @@ void attempt_response(struct shard *s, struct leg *leg, const struct sip_message
 		provisional(s, call, leg, m);
 	else if (m->status < 300)
 		answered(s, call, leg, m);
-	else
+	else if (m->status != 422 || !ask_again(s, call, leg, invite, m))
 		failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
 }

@@ -8,7 +8,9 @@
 bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing);
 
 /* A response to its INVITE that the transaction passes on; the leg may have been abandoned (its call is POOL_NONE). */
-void attempt_response(struct shard *s, struct leg *leg, const struct sip_message *m);
+void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m);
+/* Its INVITE could not even be sent: the machine has no way to that gateway. */
+void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction *invite);
 /* No response at all (Timer B). */
 void attempt_timeout(struct shard *s, struct leg *leg);
 /* Its wait is over (spec 6). */

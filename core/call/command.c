@@ -6,6 +6,7 @@
 #include "core/call/ending.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/refresh.h"
 #include "core/call/state.h"
 #include "sip/pack.h"
 
@@ -46,6 +47,12 @@ static int64_t next_deadline_s(const struct shard *s, const struct call *call)
 	uint64_t at = wheel_armed(&call->timer) ? wheel_deadline_ns(&call->timer) : UINT64_MAX;
 	if (attempt && wheel_armed(&attempt->timer) && wheel_deadline_ns(&attempt->timer) < at)
 		at = wheel_deadline_ns(&attempt->timer);
+	const uint32_t legs[] = { call->caller_leg, call->callee_leg };
+	for (unsigned i = 0; i < 2; i++) {
+		const struct leg *leg = leg_at(s, legs[i]);
+		if (leg && wheel_armed(&leg->timer) && wheel_deadline_ns(&leg->timer) < at)
+			at = wheel_deadline_ns(&leg->timer);
+	}
 	if (at == UINT64_MAX)
 		return -1;
 	return at > s->now.now_ns ? (int64_t)((at - s->now.now_ns) / 1000000000) : 0;
@@ -72,7 +79,9 @@ static void fill_row(const struct shard *s, const struct call *call, struct call
 		copy(row->call_id_b, sizeof row->call_id_b, minted_call_id(s, call, token));
 		address_write(&call->destination, row->destination_address);
 	}
-	copy(row->session_timer, sizeof row->session_timer, BYTES("none"));
+	static const char *const timers[] = { "none", "a", "b", "a+b" };
+	copy(row->session_timer, sizeof row->session_timer,
+	     bytes_of(timers[call->connect_ns ? refresh_timers(s, call) : 0]));
 	row->start_us = call->start_us;
 	row->connect_us = call->connect_us;
 	row->age_s = (int64_t)((s->now.now_ns - call->start_ns) / 1000000000);

@@ -7,6 +7,7 @@
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/refresh.h"
 #include "sip/pack.h"
 
 /* ---- causes ---- */
@@ -182,9 +183,12 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.end_us = answered ? call->connect_us + (int64_t)(hold_ns / 1000) : wall_us(call, end_ns),
 		.end_side = (uint8_t)ending->side,
 		.end_reason = (uint8_t)ending->reason,
-		.sip_code = answered ? 200 : ending->sip_code,
+		.sip_code = call->connect_ns ? 200 : ending->sip_code,
 		.q850 = ending->q850 ? ending->q850 : q850_of(answered ? 200 : ending->sip_code),
-		.last_confirmed_us = answered ? call->connect_us : 0,
+		.session_timer = answered ? refresh_timers(s, call) : 0,
+		.refreshes_sent = call->refreshes_sent,
+		.refreshes_confirmed = call->refreshes_confirmed,
+		.last_confirmed_us = answered ? call->last_confirmed_us : 0,
 		.attempts = attempts,
 		.attempts_count = list_attempts(s, call, attempts),
 	};
@@ -237,6 +241,8 @@ static void answer_open_requests(struct shard *s, struct leg *leg, const struct 
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
 		tx->peer = POOL_NONE;
+		if (tx->kind == INVITE_CLIENT && exchange_server_open(tx))
+			exchange_end_after_64t1(s, tx); /* the BYE ends it on the other side (RFC 3261 15.1.2) */
 		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) &&
 		    i != call->invite && tx->method != SIP_BYE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
@@ -257,10 +263,11 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 	struct leg *leg = leg_at(s, call->caller_leg);
 	struct transaction *invite = transaction_at(s, call->invite);
 	answer_open_requests(s, leg, call);
+	leg_ack_without_answer(s, leg);
 	if (leg->state == LEG_EARLY) {
 		leg->state = LEG_ENDED;
 		exchange_reply(s, invite, ending->sip_code, reason_line(s, ending->reason_header));
-	} else if (leg->state == LEG_UP && invite && !invite->over) {
+	} else if (leg->state == LEG_UP && invite && !invite->over && !s->stopping) {
 		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
 		if (ending->reason_header.size)
 			leg->bye_reason = text_put(&s->texts, ending->reason_header);
@@ -276,10 +283,8 @@ static void finish_callee(struct shard *s, struct call *call, const struct endin
 	if (!leg)
 		return;
 	answer_open_requests(s, leg, call);
+	leg_ack_without_answer(s, leg);
 	if (leg->state == LEG_UP) {
-		if (leg->ack_wanted) /* delayed offer without its answer: the 2xx is ACKed all the same */
-			leg_ack(s, leg, leg->invite_cseq, POOL_NONE);
-		leg->ack_wanted = false;
 		leg_bye(s, leg, ending->reason_header);
 	}
 	leg_release(s, leg);
@@ -307,8 +312,8 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	if (call->over)
 		return;
 	call->over = true;
-	if (!call->first_reply_ns && !call->connect_ns && ending->side == CDR_SIDE_CALLEE)
-		call->first_reply_ns = end_ns;
+	if (!call->first_reply_ns && ending->side != CDR_SIDE_CALLER)
+		call->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
 	attempt_abandon(s, call, 0);
 	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);

@@ -31,6 +31,9 @@ static void arm(struct shard *s, struct transaction *tx)
 struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transaction_kind kind, enum sip_method method,
 				  enum transaction_role role)
 {
+	bool ends_calls = method == SIP_BYE || method == SIP_CANCEL;
+	if (!ends_calls && pool_free(&s->transactions) <= s->transaction_reserve)
+		return NULL;
 	uint32_t index = pool_take(&s->transactions);
 	if (index == POOL_NONE)
 		return NULL;
@@ -44,6 +47,7 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 	tx->leg = leg_index(s, leg);
 	tx->next = leg->transactions;
 	leg->transactions = index;
+	leg->transaction_count++;
 	return tx;
 }
 
@@ -67,6 +71,7 @@ void exchange_give(struct shard *s, struct transaction *tx)
 	while (*link != index)
 		link = &transaction_at(s, *link)->next;
 	*link = tx->next;
+	leg->transaction_count--;
 	text_give(&s->texts, tx->head);
 	text_give(&s->texts, tx->message);
 	text_give(&s->texts, tx->contact);
@@ -76,26 +81,38 @@ void exchange_give(struct shard *s, struct transaction *tx)
 		leg_release(s, leg);
 }
 
+static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32_t branch_hash, uint8_t method,
+		    unsigned status)
+{
+	struct tombstone tombstone = {
+		.key = key,
+		.branch_hash = branch_hash,
+		.leg_slot = leg_index(s, leg),
+		.leg_generation = leg->slot.generation,
+		.method = method,
+		.boot = leg->boot,
+		.status = (uint16_t)status,
+	};
+	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+}
+
+void exchange_bury_request(struct shard *s, const struct leg *leg, const struct sip_message *m, unsigned status)
+{
+	bury_as(s, leg, table_key(&s->table, m, m->method), table_hash32(&s->table, m->via.branch), (uint8_t)m->method,
+		status);
+}
+
 /* What is left of a server transaction that is over: retransmissions are answered, or absorbed, without it. */
 static void bury(struct shard *s, const struct transaction *tx)
 {
-	const struct leg *leg = leg_at(s, tx->leg);
-	struct tombstone tombstone = {
-		.key = tx->key,
-		.branch_hash = tx->branch_hash,
-		.leg_slot = tx->leg,
-		.leg_generation = leg->slot.generation,
-		.method = tx->method,
-		.boot = leg->boot,
-		.status = tx->status,
-	};
-	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+	bury_as(s, leg_at(s, tx->leg), tx->key, tx->branch_hash, tx->method, tx->status);
 }
 
 static void keep(struct shard *s, struct transaction *tx, const struct builder *b)
 {
 	text_give(&s->texts, tx->message);
-	tx->message = text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
+	tx->message =
+		b->overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
 }
 
 static void resend(struct shard *s, struct transaction *tx)

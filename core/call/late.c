@@ -92,21 +92,39 @@ void late_remember(struct shard *s, const struct sip_message *m)
 		table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
 }
 
+#define FORKS_MAX 256 /* legs that end forks, at the same moment */
+
+/* Whoever holds an old token of ours could have us send requests about: Call-ID and From must be those of a callee leg
+ * of that token, the sender one of our gateways, and all that is sent goes back to the sender. */
+static bool is_of_our_invite(const struct shard *s, const struct ident *id, const struct sip_message *m,
+			     const struct flow *from)
+{
+	char token[IDENT_SIZE];
+	struct bytes own = { token, IDENT_SIZE };
+	ident_write(&s->key, id, token);
+	return id->boot == s->boot && bytes_equal(m->call_id, own) && bytes_equal(m->from.tag, own) &&
+	       config_source_known(s->config, &from->peer);
+}
+
 void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from)
 {
 	struct dialog dialog;
-	if (!dialog_of(s, m, &dialog))
+	bool seen = seen_before(s, m);
+	if (!(seen || is_of_our_invite(s, id, m, from)) || !dialog_of(s, m, &dialog)) {
+		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
+	}
 	ack_fork(s, id, &dialog, m, from);
-	if (seen_before(s, m)) { /* it comes again until it has our ACK: the BYE goes out with the first one only */
+	if (seen) { /* it comes again until it has our ACK: the BYE goes out with the first one only */
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
 	late_remember(s, m);
-	struct leg *leg = leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket);
+	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
 	if (!leg)
 		return;
 	leg->fork = true;
+	s->forks++;
 	leg->flow = *from;
 	leg->local_cseq = m->cseq;
 	leg_release(s, leg);
@@ -130,7 +148,5 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		leg_ack(s, leg, m->cseq, m->cseq == leg->ack_cseq ? leg->ack_body : POOL_NONE);
 		return;
 	}
-	if (id->boot != s->boot && !leg)
-		return; /* of a former start, and not carried over */
 	late_end_fork(s, id, m, from);
 }

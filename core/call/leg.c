@@ -19,12 +19,16 @@ struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigne
 	leg->bucket = (uint16_t)bucket;
 	leg->side = (uint8_t)side;
 	leg->state = LEG_EARLY;
+	leg->refresh = POOL_NONE;
+	leg->session.due_ns = UINT64_MAX;
+	wheel_entry_init(&leg->timer, WHEEL_LEG);
 	return leg;
 }
 
 void leg_release(struct shard *s, struct leg *leg)
 {
 	leg->call = POOL_NONE;
+	wheel_cancel(&s->wheel, &leg->timer);
 	if (leg->over)
 		return;
 	leg->over = true;
@@ -42,6 +46,7 @@ void leg_give(struct shard *s, struct leg *leg)
 	body_drop(s, leg->body_in);
 	body_drop(s, leg->body_out);
 	body_drop(s, leg->ack_body);
+	s->forks -= leg->fork;
 	pool_give(&s->legs, leg_index(s, leg));
 }
 
@@ -126,6 +131,16 @@ bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *respo
 	return true;
 }
 
+void leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	pack_read(sent, &dialog.text[DIALOG_REMOTE], 2);
+	dialog.text[DIALOG_ROUTES] = BYTES_NONE;
+	leg_set_dialog(s, leg, &dialog);
+	leg->remote_tag_hash = 0;
+}
+
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag)
 {
 	return leg->remote_tag_hash == table_hash32(&s->table, tag);
@@ -146,7 +161,7 @@ void leg_destination(const struct shard *s, const struct leg *leg, struct flow *
 	struct address address;
 	leg_dialog(s, leg, &dialog);
 	*ret_flow = leg->flow;
-	if (sip_uri_address(dialog_next_hop(&dialog), &address) && is_unicast(&address) &&
+	if (!leg->fork && sip_uri_address(dialog_next_hop(&dialog), &address) && is_unicast(&address) &&
 	    address.family == listen_of(s, &leg->flow)->address.family)
 		ret_flow->peer = address;
 }
@@ -227,6 +242,13 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 	datagram_send(s, &b, &to);
 }
 
+void leg_ack_without_answer(struct shard *s, struct leg *leg)
+{
+	if (leg->ack_wanted)
+		leg_ack(s, leg, leg->invite_cseq, POOL_NONE);
+	leg->ack_wanted = false;
+}
+
 void leg_bye(struct shard *s, struct leg *leg, struct bytes reason)
 {
 	struct builder b;
@@ -248,8 +270,9 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 {
 	struct transaction *tx = exchange_take(s, leg, CLIENT, SIP_CANCEL, ROLE_LOCAL);
 	struct builder b;
+	exchange_end_after_64t1(s, invite);
 	if (!tx)
-		return; /* the INVITE still ends by its own deadline, and a 2xx gets ACK and BYE */
+		return; /* a 2xx still gets ACK and BYE */
 	tx->cseq = invite->cseq;
 	tx->branch_sequence = invite->branch_sequence;
 	tx->flow = invite->flow;
@@ -279,7 +302,6 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 	build_body(&b, BYTES_NONE);
 	exchange_send(s, tx, &b);
 	invite->cancelled = true;
-	exchange_end_after_64t1(s, invite);
 }
 
 void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
@@ -287,7 +309,8 @@ void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
 	assert(invite->kind == INVITE_CLIENT);
 	if (invite->cancelled || invite->state == TRANSACTION_NONE)
 		return;
-	if (invite->state == TRANSACTION_PROCEEDING) {
+	/* On an orderly stop there is no later: better a CANCEL too early than a telephone that rings on. */
+	if (invite->state == TRANSACTION_PROCEEDING || s->stopping) {
 		send_cancel(s, leg, invite);
 		invite->cancel_wanted = false;
 	} else {

@@ -20,7 +20,8 @@ struct bytes number_of_uri(struct bytes uri, char room[static NUMBER_MAX])
 			break; /* parameters of a telephone number (RFC 3261 19.1.6), a password */
 		if (c == '%' && i + 2 < parts.user.size) {
 			int high = hex_digit(parts.user.at[i + 1]), low = hex_digit(parts.user.at[i + 2]);
-			if (high >= 0 && low >= 0) {
+			/* What would be a control character stays escaped: it ends up in records and logs. */
+			if (high >= 2 && low >= 0 && (high << 4 | low) != 0x7f) {
 				c = (char)(high << 4 | low);
 				i += 2;
 			}

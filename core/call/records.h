@@ -11,11 +11,12 @@
 #include "core/flow.h"
 #include "core/pool.h"
 #include "sip/message.h"
+#include "sip/session_timer.h"
 #include "sip/transaction.h"
 #include "timers/wheel.h"
 
 /* What an entry on the wheel is embedded in. */
-enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT };
+enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT, WHEEL_LEG };
 
 /* ---- call: both legs, from the INVITE to its CDR ---- */
 
@@ -75,11 +76,18 @@ struct call {
 	bool rang;                /* 180 was relayed (or any 18x but 183) */
 	bool mapping_line : 1;    /* holds a line of the MG */
 	bool routing_line : 1;    /* answered: holds the line of the RG that its attempt held */
+	bool last_silent : 1;     /* the latest attempt failed without a response */
 	bool offer_in_invite : 1; /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
 	bool early_sdp : 1;       /* a provisional response with SDP was relayed */
 	bool over : 1;            /* has ended; in shard.over_calls until the input under way is done with */
 	uint8_t attempts_count;   /* made so far, at most 255 */
-	uint32_t callee_max_duration_s; /* of the RG under way */
+	struct session_timer_rules rules; /* parameters, as they were when the call started */
+	uint32_t probe_interval_s;
+	uint32_t refreshes_sent, refreshes_confirmed; /* both legs */
+	uint64_t last_confirmed_ns;                   /* latest proof of life of either leg; 0: not answered yet */
+	int64_t last_confirmed_us;
+	uint32_t no_timer_cap_s, max_duration_s; /* 0: none */
+	uint32_t callee_max_duration_s;          /* of the RG under way */
 
 	const struct mapping_gateway *mapping;           /* set-up only */
 	const struct routing_gateway *const *candidates; /* set-up only: lent by the configuration */
@@ -106,8 +114,9 @@ enum leg_state {
 
 struct leg {
 	struct slot slot;
-	uint32_t call;            /* POOL_NONE once the call has ended: the leg waits for its transactions */
-	uint32_t transactions;    /* first of its list */
+	uint32_t call;         /* POOL_NONE once the call has ended: the leg waits for its transactions */
+	uint32_t transactions; /* first of its list */
+	uint32_t transaction_count;
 	uint32_t texts;           /* packed dialog (sip/dialog.h) */
 	uint32_t body_in;         /* last session body from the peer; POOL_NONE: none */
 	uint32_t body_out;        /* last session body sent to the peer */
@@ -129,10 +138,23 @@ struct leg {
 	bool over : 1;          /* in shard.over_legs */
 	uint32_t bye_reason;    /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
 	uint32_t over_next;
-	struct flow flow; /* where the peer's last message in this dialog came from */
+	bool peer_updates : 1;   /* its Allow lists UPDATE */
+	bool no_update : 1;      /* but it refused one: refresh by re-INVITE */
+	bool probe_open : 1;     /* the latest OPTIONS has no answer yet */
+	bool probe_answered : 1; /* one was answered before */
+	uint8_t probes_silent;   /* running */
+	uint8_t tries_422;       /* of the refresh under way */
+	uint32_t refresh;        /* transaction of the refresh under way; POOL_NONE */
+	uint64_t probe_due_ns;   /* 0: no probing */
+	struct session_timer session;
+	struct wheel_entry timer; /* the earlier of session.due_ns and probe_due_ns */
+	struct flow flow;         /* where the peer's last message in this dialog came from */
 };
 
 /* ---- attempt: one INVITE towards one RG ---- */
+
+/* The newest state's timer runs its full time; a repeated provisional does not restart it. */
+enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SDP, WAIT_RINGING, WAIT_STATES };
 
 struct attempt {
 	struct slot slot;
@@ -142,20 +164,22 @@ struct attempt {
 	uint32_t invite; /* client transaction */
 	const struct routing_gateway *routing;
 	uint64_t started_ns;
-	uint8_t waiting; /* enum attempt_waiting */
-	bool line : 1;   /* holds a line of the RG */
+	uint64_t wait_ends_ns[WAIT_STATES]; /* of each state it was in: each runs once; 0: not yet */
+	uint8_t waiting;                    /* enum attempt_waiting */
+	uint8_t tries_422;                  /* INVITEs repeated with a larger interval */
+	bool line : 1;                      /* holds a line of the RG */
 };
-
-/* The newest state's timer runs its full time; a repeated provisional does not restart it. */
-enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SDP, WAIT_RINGING };
 
 /* ---- transaction ---- */
 
 /* Whom a transaction tells. */
 enum transaction_role {
-	ROLE_SETUP, /* the INVITE that makes the dialog */
-	ROLE_RELAY, /* a request inside the dialog that the other leg sees as well */
-	ROLE_LOCAL, /* answered by us, or sent by us with nobody waiting for the answer: BYE, CANCEL */
+	ROLE_SETUP,   /* the INVITE that makes the dialog */
+	ROLE_RELAY,   /* a request inside the dialog that the other leg sees as well */
+	ROLE_REFRESH, /* a session refresh of ours */
+	ROLE_OFFER,   /* a re-INVITE of ours that tells one side what a refresh of the other brought */
+	ROLE_PROBE,   /* OPTIONS on a leg without session timer */
+	ROLE_LOCAL,   /* answered by us, or sent by us with nobody waiting for the answer: BYE, CANCEL */
 };
 
 struct transaction {
@@ -174,6 +198,7 @@ struct transaction {
 	uint32_t message; /* text: last message sent, for retransmission */
 	uint32_t contact; /* server, text: Contact URI of the request, taken as remote target with the 2xx */
 	uint32_t offer;   /* body of the request, POOL_NONE: none */
+	struct session_timer_offer session; /* server, INVITE and UPDATE: what the 2xx will say of session timers */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */
 	uint16_t branch_sequence; /* client */
@@ -185,6 +210,7 @@ struct transaction {
 	uint8_t resends;
 	bool in_table : 1;
 	bool over : 1;           /* in shard.over_transactions, chained by `chain` */
+	bool claim : 1;          /* ROLE_REFRESH: names us the refresher */
 	bool cancelled : 1;      /* INVITE: a CANCEL came (server) or was sent (client) */
 	bool cancel_wanted : 1;  /* INVITE client: CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */

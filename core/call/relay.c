@@ -6,6 +6,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
+#include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 
@@ -13,7 +14,7 @@
  */
 #define REINVITE_MAX_S 180
 
-static struct leg *other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
+struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
 {
 	return leg_at(s, leg->side == LEG_CALLER ? call->callee_leg : call->caller_leg);
 }
@@ -25,14 +26,12 @@ static enum cdr_side side_of(const struct leg *leg)
 
 /* ---- BYE ---- */
 
-static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+/* What a BYE does to the call; its answer follows. */
+static void end_by_bye(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
 	struct bytes reason = sip_header(m, SIP_H_REASON);
-	if (leg->side == LEG_CALLEE && leg->state == LEG_EARLY) { /* only the caller may end an early dialog so (15) */
-		exchange_reply(s, tx, 481, BYTES_NONE);
-		return;
-	}
+	leg_ack_without_answer(s, leg);
 	if (call && leg->state == LEG_EARLY) { /* the caller gives up: BYE in place of CANCEL (15) */
 		setup_cancelled(s, call);
 	} else if (call) {
@@ -45,6 +44,15 @@ static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const 
 	}
 	leg->state = LEG_ENDED;
 	leg->bye_after_ack = false;
+}
+
+static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	if (leg->side == LEG_CALLEE && leg->state == LEG_EARLY) { /* only the caller may end an early dialog so (15) */
+		exchange_reply(s, tx, 481, BYTES_NONE);
+		return;
+	}
+	end_by_bye(s, leg, m);
 	exchange_reply(s, tx, 200, BYTES_NONE);
 }
 
@@ -81,7 +89,7 @@ static bool makes_target(enum sip_method method)
 
 static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
-	struct leg *other = other_leg(s, call_at(s, leg->call), leg);
+	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
 	struct builder b;
 	uint32_t max_forwards = m->max_forwards < 0 ? 70 : (uint32_t)m->max_forwards - 1;
 	struct transaction *out =
@@ -94,11 +102,15 @@ static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, co
 	if (makes_target(m->method)) {
 		leg_build_contact(s, &b, other);
 		build_text(&b, ALLOW_LINE);
+		refresh_build_request(s, &b, other, false);
 		tx->offer = body_keep(s, m);
 	}
 	build_passed_headers(&b, m);
 	body_build_from(&b, m);
 	exchange_send(s, out, &b);
+	if (out->kind ==
+	    CLIENT) /* its sender hears of a silent peer before its own Timer F (RFC 4320 4.2 has no 408) */
+		exchange_end_at(s, out, s->now.now_ns + exchange_64t1_ns(s) / 64 * 60);
 }
 
 /* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
@@ -115,7 +127,9 @@ static void answer_here(struct shard *s, struct leg *leg, struct transaction *tx
 	exchange_response(s, tx, 200, BYTES_NONE, &b);
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
+	refresh_build_answer(&b, leg, tx);
 	body_build(s, &b, body);
+	refresh_answered(s, leg, tx);
 	if (tx->contact != TEXT_NONE)
 		leg_set_target(s, leg, text_get(&s->texts, tx->contact));
 	exchange_respond(s, tx, 200, &b, body != POOL_NONE);
@@ -169,6 +183,19 @@ static void keep_contact(struct shard *s, struct transaction *tx, const struct s
 		tx->contact = text_put(&s->texts, m->contact.uri);
 }
 
+/* In-dialog requests negotiate by the same rules as the first (spec 5). */
+static bool refuse_interval(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	char room[64];
+	struct bytes lines;
+	unsigned status = refresh_judge(&leg->session, &call_at(s, leg->call)->rules, m, room, &lines);
+	if (status)
+		exchange_reply(s, tx, status, lines);
+	else
+		refresh_note_request(s, leg, tx, m, true);
+	return status != 0;
+}
+
 static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
@@ -177,7 +204,7 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 		bye(s, leg, tx, m);
 		return;
 	case SIP_OPTIONS:
-		exchange_reply(s, tx, 200, BYTES(ALLOW_LINE ACCEPT_LINE "Supported: \r\n"));
+		exchange_reply(s, tx, 200, BYTES(ALLOW_LINE ACCEPT_LINE SUPPORTED_LINE));
 		return;
 	case SIP_INVITE:
 	case SIP_UPDATE:
@@ -194,6 +221,8 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 		exchange_reply(s, tx, 481, BYTES_NONE);
 	} else if (m->max_forwards == 0) {
 		exchange_reply(s, tx, 483, BYTES_NONE);
+	} else if (makes_target(m->method) && refuse_interval(s, leg, tx, m)) {
+		return;
 	} else if (m->method == SIP_INVITE) {
 		reinvite(s, leg, tx, m);
 	} else if (m->method == SIP_UPDATE) {
@@ -205,21 +234,47 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 	}
 }
 
+/* One leg may not hold so many transactions that finding one among them costs: real peers have one or two. */
+#define LEG_TRANSACTIONS_MAX 32
+
+static bool refuse_here(struct shard *s, const struct leg *leg, const struct sip_message *m, const struct flow *from)
+{
+	if (reply_unsupported(s, m, from, !leg->session.off))
+		return true;
+	if (leg->transaction_count < LEG_TRANSACTIONS_MAX)
+		return false;
+	reply(s, m, from, 500, BYTES_NONE, BYTES("Retry-After: 10\r\n"));
+	return true;
+}
+
+/* A BYE is served even when nothing is left to serve it with: a call that cannot be ended is billed on. */
+static void bye_without_transaction(struct shard *s, struct leg *leg, const struct sip_message *m,
+				    const struct flow *from)
+{
+	end_by_bye(s, leg, m);
+	exchange_bury_request(s, leg, m, 200);
+	reply(s, m, from, 200, BYTES_NONE, BYTES_NONE);
+}
+
 void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	if (leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
 		reply(s, m, from, 500, BYTES_NONE, BYTES_NONE);
 		return;
 	}
-	leg->remote_cseq = m->cseq;
-	leg->has_remote_cseq = true;
-	if (reply_unsupported(s, m, from))
-		return;
+	if (m->method != SIP_BYE && refuse_here(s, leg, m, from))
+		return; /* stateless: the same answer every time, because its CSeq does not count */
 	struct transaction *tx = exchange_accept(s, leg, m, from, ROLE_RELAY);
+	if (!tx && m->method == SIP_BYE) {
+		bye_without_transaction(s, leg, m, from);
+		return;
+	}
 	if (!tx) {
 		reply(s, m, from, 503, BYTES_NONE, BYTES("Retry-After: 1\r\n"));
 		return;
 	}
+	leg->remote_cseq = m->cseq;
+	leg->has_remote_cseq = true;
 	leg->flow = *from;
 	keep_contact(s, tx, m);
 	dispatch(s, leg, tx, m);
@@ -228,7 +283,7 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 /* ---- the answer ---- */
 
 /* The peer says that the dialog is no more (RFC 3261 12.2.1.2). */
-static void dialog_lost(struct shard *s, struct leg *leg)
+void relay_dialog_lost(struct shard *s, struct leg *leg)
 {
 	struct call *call = call_at(s, leg->call);
 	struct ending ending = { .reason = CDR_END_dialog_lost,
@@ -242,6 +297,7 @@ static void dialog_lost(struct shard *s, struct leg *leg)
 static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
 			    struct transaction *asked, const struct sip_message *m)
 {
+	refresh_confirmed(s, leg, m, false, false);
 	if (m->contact.uri.size)
 		leg_set_target(s, leg, m->contact.uri);
 	if (asked->contact != TEXT_NONE)
@@ -275,6 +331,8 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 	if (status < 300 && makes_target((enum sip_method)asked->method)) {
 		leg_build_contact(s, &b, asker);
 		build_text(&b, ALLOW_LINE);
+		refresh_build_answer(&b, asker, asked);
+		refresh_answered(s, asker, asked);
 	}
 	if (status == 405)
 		build_text(&b, ALLOW_LINE);
@@ -310,7 +368,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 		session_changed(s, leg, tx, asker, asked, m);
 	pass_back(s, asker, asked, m);
 	if (lost)
-		dialog_lost(s, leg);
+		relay_dialog_lost(s, leg);
 }
 
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
@@ -318,11 +376,11 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 	struct transaction *asked = exchange_peer(s, tx);
 	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
 	if (asked)
-		exchange_reply(s, asked, cancelled ? 487 : 408, BYTES_NONE);
+		exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */
 	if (makes_target((enum sip_method)tx->method) && !cancelled)
-		dialog_lost(s, leg);
+		relay_dialog_lost(s, leg);
 }
 
 void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)
@@ -330,7 +388,7 @@ void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, c
 	struct call *call = call_at(s, leg->call);
 	if (!call || !invite->ack_has_answer)
 		return;
-	struct leg *other = other_leg(s, call, leg);
+	struct leg *other = relay_other_leg(s, call, leg);
 	uint32_t answer = body_keep(s, m);
 	if (answer != POOL_NONE) {
 		body_replace(s, &other->body_out, body_share(s, answer));

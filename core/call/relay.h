@@ -15,6 +15,11 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
 void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m);
 void relay_ack_missing(struct shard *s, struct leg *leg);
 
+/* The leg on the other side of the call; NULL before there is one. */
+struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg);
+/* The peer says, or shows, that the dialog is no more: the call ends (RFC 3261 12.2.1.2). */
+void relay_dialog_lost(struct shard *s, struct leg *leg);
+
 /* CANCEL of a re-INVITE. */
 void relay_cancelled(struct shard *s, struct transaction *invite);
 

@@ -71,23 +71,23 @@ void reply_from_tombstone(struct shard *s, const struct sip_message *m, const st
 	stat_add(&s->stats->retransmits_out, 1);
 }
 
-/* The option tags of Require that are not supported: all of them, as long as none is. */
-static bool refuse_require(struct shard *s, const struct sip_message *m, const struct flow *from)
+/* The option tags of Require that are not supported: all but timer. */
+static bool refuse_require(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer)
 {
 	struct builder b;
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_text(&b, "Unsupported: ");
 	unsigned count = 0;
-	static const enum sip_header_id kinds[] = { SIP_H_REQUIRE, SIP_H_PROXY_REQUIRE };
-	for (unsigned k = 0; k < 2; k++)
-		for (const struct sip_header *h = sip_header_first(m, kinds[k]); h; h = sip_header_next(m, h)) {
-			struct bytes rest = sip_header_value(m, h), tag;
-			while (sip_list_next(&rest, &tag)) {
-				if (count++)
-					build_text(&b, ", ");
-				build_bytes(&b, tag);
-			}
+	for (const struct sip_header *h = sip_header_first(m, SIP_H_REQUIRE); h; h = sip_header_next(m, h)) {
+		struct bytes rest = sip_header_value(m, h), tag;
+		while (sip_list_next(&rest, &tag)) {
+			if (timer && bytes_equal_nocase(tag, BYTES("timer")))
+				continue;
+			if (count++)
+				build_text(&b, ", ");
+			build_bytes(&b, tag);
 		}
+	}
 	if (!count)
 		return false;
 	build_text(&b, "\r\n");
@@ -116,12 +116,12 @@ static bool refuse_body(struct shard *s, const struct sip_message *m, const stru
 	return true;
 }
 
-bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from)
+bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer)
 {
 	struct sip_uri uri;
 	if (!sip_read_uri(m->request_uri, &uri) || !(uri.is_sip || bytes_equal_nocase(uri.scheme, BYTES("tel")))) {
 		reply(s, m, from, 416, BYTES_NONE, BYTES_NONE);
 		return true;
 	}
-	return refuse_require(s, m, from) || refuse_body(s, m, from);
+	return refuse_require(s, m, from, timer) || refuse_body(s, m, from);
 }

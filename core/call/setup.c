@@ -9,6 +9,7 @@
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "sip/pack.h"
 
@@ -37,7 +38,7 @@ static bool is_own_request(const struct shard *s, const struct sip_message *m)
 {
 	struct ident id;
 	uint16_t sequence;
-	if (ident_read(&s->key, m->from.tag, &id))
+	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id))
 		return true;
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_VIA); h; h = sip_header_next(m, h)) {
 		struct bytes rest = sip_header_value(m, h), element;
@@ -73,36 +74,16 @@ static void fail(struct shard *s, struct call *call, enum cdr_end_reason reason,
 	call_end(s, call, &ending);
 }
 
-void setup_due(struct shard *s, struct call *call)
-{
-	uint64_t now_ns = s->now.now_ns;
-	if (call->ends_ns && now_ns >= call->ends_ns) {
-		struct ending ending = { .reason = call->ends_reason,
-					 .side = CDR_SIDE_SWITCH,
-					 .at_ns = call->ends_ns,
-					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
-		call_end(s, call, &ending);
-	} else if (call->ask_ends_ns && now_ns >= call->ask_ends_ns) {
-		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
-		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
-	} else if (call->setup_ends_ns && now_ns >= call->setup_ends_ns) {
-		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, call->rang ? 480 : 408, 0, BYTES_NONE);
-	} else {
-		setup_arm(s, call);
-	}
-}
-
-/* The smallest cap ends the call (spec 5).  No leg proves itself alive yet, so every caller counts as one without
- * session timers. */
+/* The smallest cap ends the call (spec 5). */
 static void arm_caps(struct shard *s, struct call *call)
 {
-	const struct parameters *p = &s->config->parameters;
+	bool timed = leg_at(s, call->caller_leg)->session.interval_s != 0;
 	const struct {
 		uint32_t seconds;
 		enum cdr_end_reason reason;
 	} caps[] = {
-		{ p->SS_SIP_NO_TIMER_REINVITE_INTERVAL, CDR_END_no_timer_cap },
-		{ p->RW_MAX_CALL_DURATION, CDR_END_max_duration },
+		{ timed ? 0 : call->no_timer_cap_s, CDR_END_no_timer_cap },
+		{ call->max_duration_s, CDR_END_max_duration },
 		{ call->mapping->max_duration_s, CDR_END_max_duration },
 		{ call->callee_max_duration_s, CDR_END_max_duration },
 	};
@@ -118,6 +99,28 @@ static void arm_caps(struct shard *s, struct call *call)
 	setup_arm(s, call);
 }
 
+void setup_due(struct shard *s, struct call *call)
+{
+	uint64_t now_ns = s->now.now_ns;
+	if (call->ends_ns && now_ns >= call->ends_ns && call->ends_reason == CDR_END_no_timer_cap &&
+	    leg_at(s, call->caller_leg)->session.interval_s) {
+		arm_caps(s, call); /* the caller has agreed on a timer since */
+	} else if (call->ends_ns && now_ns >= call->ends_ns) {
+		struct ending ending = { .reason = call->ends_reason,
+					 .side = CDR_SIDE_SWITCH,
+					 .at_ns = call->ends_ns,
+					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
+		call_end(s, call, &ending);
+	} else if (call->ask_ends_ns && now_ns >= call->ask_ends_ns) {
+		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
+		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+	} else if (call->setup_ends_ns && now_ns >= call->setup_ends_ns) {
+		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, call->rang ? 480 : 408, 0, BYTES_NONE);
+	} else {
+		setup_arm(s, call);
+	}
+}
+
 /* ---- choosing where to ---- */
 
 static void no_candidate_left(struct shard *s, struct call *call)
@@ -126,8 +129,8 @@ static void no_candidate_left(struct shard *s, struct call *call)
 		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
 		return;
 	}
-	fail(s, call, (enum cdr_end_reason)call->last_reason, CDR_SIDE_CALLEE, call->last_code, call->last_q850,
-	     BYTES_NONE);
+	fail(s, call, (enum cdr_end_reason)call->last_reason, call->last_silent ? CDR_SIDE_SWITCH : CDR_SIDE_CALLEE,
+	     call->last_code, call->last_q850, BYTES_NONE);
 }
 
 static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
@@ -209,6 +212,22 @@ static void admit(struct shard *s, struct call *call)
 }
 
 /* ---- the INVITE ---- */
+
+/* Whether the caller's session interval is too small or unreadable: 422 or 400, no call. */
+static bool refuse_interval(struct shard *s, const struct sip_message *m, const struct flow *from,
+			    const struct mapping_gateway *mapping)
+{
+	struct call rules_of = { 0 };
+	struct session_timer session;
+	struct bytes lines;
+	char room[64];
+	refresh_take_rules(s, &rules_of);
+	session_timer_init(&session, mapping->timer, &rules_of.rules);
+	unsigned status = refresh_judge(&session, &rules_of.rules, m, room, &lines);
+	if (status)
+		reply(s, m, from, status, BYTES_NONE, lines);
+	return status != 0;
+}
 
 static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
 {
@@ -294,13 +313,34 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	call->start_ns = s->now.now_ns;
 	call->mapping = mapping;
 	call->mapping_id = mapping->id;
+	call->no_timer_cap_s = p->SS_SIP_NO_TIMER_REINVITE_INTERVAL;
+	call->max_duration_s = p->RW_MAX_CALL_DURATION;
+	refresh_take_rules(s, call);
+	struct leg *caller = leg_at(s, call->caller_leg);
+	struct transaction *invite = transaction_at(s, call->invite);
+	session_timer_init(&caller->session, mapping->timer, &call->rules);
+	refresh_note_request(s, caller, invite, m, false);
 	call->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
 	call->setup_ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
 	setup_arm(s, call);
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
-	exchange_reply(s, transaction_at(s, call->invite), 100, BYTES_NONE);
+	exchange_reply(s, invite, 100, BYTES_NONE);
 	admit(s, call);
+}
+
+static bool has_too_many_routes(struct shard *s, const struct sip_message *m)
+{
+	struct builder routes;
+	build_begin(&routes, s->work, DATAGRAM_MAX);
+	dialog_build_routes(&routes, m, false);
+	return routes.overflow;
+}
+
+/* What is left is for the calls that are up, to be refreshed and ended with. */
+static bool is_full(const struct shard *s)
+{
+	return text_is_low(&s->texts) || pool_free(&s->transactions) <= 2 * s->transaction_reserve;
 }
 
 void setup_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
@@ -317,13 +357,21 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		reply(s, m, from, 482, BYTES_NONE, BYTES_NONE);
 		return;
 	}
+	if (callee.size > NUMBER_MAX - 1) {
+		reply(s, m, from, 484, BYTES_NONE, BYTES_NONE);
+		return;
+	}
+	if (has_too_many_routes(s, m)) {
+		reply(s, m, from, 400, BYTES("Too Many Record-Routes"), BYTES_NONE);
+		return;
+	}
 	if (m->max_forwards == 0) {
 		reply(s, m, from, 483, BYTES_NONE, BYTES_NONE);
 		return;
 	}
-	if (reply_unsupported(s, m, from))
+	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping))
 		return;
-	if (s->stopping || !s->edge.cdr_room(s->edge.context)) {
+	if (s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
 		refuse_overload(s, m, from);
 		return;
 	}
@@ -375,6 +423,10 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	stat_sub(&s->stats->calls_setup, 1);
 	stat_add(&s->stats->calls_active, 1);
 	stat_add(&s->stats->calls_answered, 1);
+	refresh_confirmed(s, callee, m, true, true);
+	refresh_answered(s, caller, invite);
+	refresh_begin_probes(s, callee);
+	refresh_begin_probes(s, caller);
 	arm_caps(s, call);
 
 	callee->ack_wanted = !call->offer_in_invite;
@@ -385,6 +437,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	exchange_response(s, invite, 200, BYTES_NONE, &b);
 	leg_build_contact(s, &b, caller);
 	build_text(&b, ALLOW_LINE);
+	refresh_build_answer(&b, caller, invite);
 	body_build_from(&b, m);
 	exchange_respond(s, invite, 200, &b, m->body.size > 0);
 }
@@ -417,8 +470,7 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct routi
 {
 	bool rang_out = failure->reason == CDR_END_timeout_ringing;
 	(void)routing;
-	if (failure->code)
-		note_first_reply(s, call);
+	call->last_silent = !failure->code;
 	call->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
 	call->last_reason = (uint8_t)failure->reason;
 	call->last_q850 = failure->q850;

@@ -13,6 +13,7 @@
 #include "core/call/exchange.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/refresh.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
@@ -22,6 +23,7 @@
 
 #define LEG_SPARE          16384u /* attempts under way and legs that wait for their transactions */
 #define TRANSACTION_SPARE  65536u
+#define TOMBSTONES_MIN     65536u
 #define TEXT_SPARE_BYTES   (UINT64_C(64) << 20)
 #define TEXT_CALL_BYTES    4096u /* both dialogs, numbers, two session bodies, kept messages */
 #define BACKLOG_CALL_BYTES 2048u
@@ -43,7 +45,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 	if (!s->body_heads || !s->lines || !s->backlog || !s->scratch || !s->work || !s->spare)
 		return -ENOMEM;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
-	if ((error = table_create(&s->table, &s->transactions, 4 * calls, k0, k1)))
+	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
 		return error;
 	return text_store_create(&s->texts, (uint64_t)calls * TEXT_CALL_BYTES + TEXT_SPARE_BYTES);
 }
@@ -81,6 +83,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	s->shard_count = settings->shard_count;
 	s->boot = settings->boot;
 	s->calls_max = settings->calls_max;
+	s->transaction_reserve = (2 * settings->calls_max + TRANSACTION_SPARE) / 16;
 	s->random = settings->seed;
 	s->now.now_ns = settings->now_ns;
 	s->over_transactions = s->over_legs = s->over_calls = POOL_NONE;
@@ -181,6 +184,15 @@ static enum transaction_event event_of(unsigned status)
 	return status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699;
 }
 
+/* The branch is ours; Call-ID and From must be, too. */
+static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct ident *id, const struct sip_message *m)
+{
+	char token[IDENT_SIZE];
+	struct bytes own = { token, IDENT_SIZE };
+	ident_write(&s->key, id, token);
+	return bytes_equal(leg->fork ? own : m->from.tag, own) && bytes_equal(leg_call_id(s, leg, token), m->call_id);
+}
+
 static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct ident id;
@@ -191,7 +203,11 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 	}
 	struct leg *leg = leg_find(s, &id);
 	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
-	if (!tx || tx->cseq != m->cseq) {
+	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, &id, m))) {
+		stat_add(&s->stats->datagrams_unmatched, 1);
+		return;
+	}
+	if (!tx) {
 		if (m->method == SIP_INVITE)
 			late_invite_response(s, leg, &id, m, from);
 		else
@@ -205,14 +221,45 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		late_ack_failure(s, leg, tx, m, from);
 	if (tx->cancel_wanted && !tx->over)
 		leg_cancel(s, leg, tx);
-	if (!(acts & ACT_TELL))
+	if (!(acts & ACT_TELL) || tx->role == ROLE_LOCAL)
 		return;
 	if (tx->role == ROLE_SETUP)
-		attempt_response(s, leg, m);
+		attempt_response(s, leg, tx, m);
 	else if (tx->role == ROLE_RELAY)
 		relay_response(s, leg, tx, m);
+	else
+		refresh_response(s, leg, tx, m);
 	if (m->method == SIP_INVITE && m->status >= 200 && m->status < 300)
 		late_remember(s, m);
+}
+
+/* ---- refusals ---- */
+
+static void count_bad(struct shard *s, enum sip_bad why)
+{
+	uint64_t *const counters[SIP_BAD_KINDS] = {
+		[SIP_BAD_NONE] = NULL,
+		[SIP_BAD_START_LINE] = &s->stats->bad_start_line,
+		[SIP_BAD_VERSION] = &s->stats->bad_version,
+		[SIP_BAD_HEADER] = &s->stats->bad_header,
+		[SIP_BAD_MISSING] = &s->stats->bad_missing,
+		[SIP_BAD_TWICE] = &s->stats->bad_twice,
+		[SIP_BAD_CSEQ] = &s->stats->bad_cseq,
+		[SIP_BAD_CONTENT_LENGTH] = &s->stats->bad_content_length,
+		[SIP_BAD_TOO_MANY] = &s->stats->bad_too_many,
+		[SIP_BAD_TOO_LARGE] = &s->stats->bad_too_large,
+	};
+	stat_add(&s->stats->datagrams_bad, 1);
+	if (counters[why])
+		stat_add(counters[why], 1);
+}
+
+static void refuse(struct shard *s, const struct sip_message *m, const struct flow *from,
+		   const struct sip_refusal *refusal)
+{
+	count_bad(s, refusal->why);
+	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
+		reply(s, m, from, refusal->status, bytes_of(refusal->reason), BYTES_NONE);
 }
 
 /* ---- requests inside a dialog ---- */
@@ -240,6 +287,20 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
 		send_waiting_bye(s, leg);
 }
 
+/* Before the final response; or so soon after our 200 that the two must have crossed.  A later one has no effect (9.2),
+ * else a caller that holds its ACK back could talk for nothing. */
+static bool may_cancel(const struct shard *s, const struct call *call)
+{
+	return !call->connect_ns ||
+	       s->now.now_ns - call->connect_ns <= 2 * milliseconds_ns(s->config->parameters.RW_SIP_T1);
+}
+
+/* RFC 3261 9.1: a CANCEL has the topmost Via of its INVITE. */
+static bool is_cancel_of(const struct shard *s, const struct sip_message *m, uint32_t branch_hash)
+{
+	return table_hash32(&s->table, m->via.branch) == branch_hash;
+}
+
 static void take_cancel(struct shard *s, struct transaction *invite, const struct sip_message *m,
 			const struct flow *from)
 {
@@ -248,7 +309,7 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 	leg_token(s, leg, token);
 	reply_tagged(s, m, from, 200, (struct bytes){ token, IDENT_SIZE });
 	struct call *call = call_at(s, leg->call);
-	if (invite->role == ROLE_SETUP && call) { /* also when it crossed our 200 */
+	if (invite->role == ROLE_SETUP && call && may_cancel(s, call)) {
 		setup_cancelled(s, call);
 		return;
 	}
@@ -258,14 +319,22 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 		relay_cancelled(s, invite);
 }
 
+/* 481; silence for strangers where they get none. */
+static void reply_nothing_known(struct shard *s, const struct sip_message *m, const struct flow *from)
+{
+	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
+		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+}
+
 /* The INVITE is over, or there never was one. */
 static void take_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.tombstone)
+	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.tombstone &&
+	    is_cancel_of(s, m, hit.tombstone->branch_hash))
 		reply_late_cancel(s, m, from, hit.tombstone);
 	else
-		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+		reply_nothing_known(s, m, from);
 }
 
 /* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit. */
@@ -305,7 +374,7 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 	}
 	if (m->method == SIP_CANCEL) {
 		struct transaction *invite = leg ? exchange_server(s, leg, m->cseq, SIP_INVITE) : NULL;
-		if (invite)
+		if (invite && is_cancel_of(s, m, invite->branch_hash))
 			take_cancel(s, invite, m, from);
 		else
 			take_late_cancel(s, m, from);
@@ -317,7 +386,7 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 	if (leg)
 		relay_request(s, leg, m, from);
 	else
-		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
+		reply_nothing_known(s, m, from);
 }
 
 /* ---- requests outside a dialog ---- */
@@ -340,7 +409,8 @@ static void take_invite(struct shard *s, const struct sip_message *m, const stru
 static void take_initial_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.transaction)
+	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.transaction &&
+	    is_cancel_of(s, m, hit.transaction->branch_hash))
 		take_cancel(s, hit.transaction, m, from);
 	else
 		take_late_cancel(s, m, from);
@@ -355,8 +425,8 @@ static void take_other(struct shard *s, const struct sip_message *m, const struc
 	}
 	switch (m->method) {
 	case SIP_OPTIONS:
-		if (!reply_unsupported(s, m, from))
-			reply(s, m, from, 200, BYTES_NONE, BYTES(ALLOW_LINE ACCEPT_LINE "Supported: \r\n"));
+		if (!reply_unsupported(s, m, from, true))
+			reply(s, m, from, 200, BYTES_NONE, BYTES(ALLOW_LINE ACCEPT_LINE SUPPORTED_LINE));
 		return;
 	case SIP_BYE:
 	case SIP_UPDATE:
@@ -370,8 +440,19 @@ static void take_other(struct shard *s, const struct sip_message *m, const struc
 	}
 }
 
+/* What is kept of a request and repeated in its answers is bounded, so that both always fit. */
+static bool is_too_long(const struct sip_message *m)
+{
+	return m->text.size - m->body.size > HEADERS_MAX;
+}
+
 static void take_request(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
+	if (is_too_long(m)) {
+		struct sip_refusal refusal = { .why = SIP_BAD_TOO_LARGE, .status = 513, .reason = "Message Too Large" };
+		refuse(s, m, from, &refusal);
+		return;
+	}
 	if (m->to.tag.size)
 		take_dialog_request(s, m, from);
 	else if (m->method == SIP_INVITE)
@@ -385,33 +466,6 @@ static void take_request(struct shard *s, const struct sip_message *m, const str
 }
 
 /* ---- datagrams ---- */
-
-static void count_bad(struct shard *s, enum sip_bad why)
-{
-	uint64_t *const counters[SIP_BAD_KINDS] = {
-		[SIP_BAD_NONE] = NULL,
-		[SIP_BAD_START_LINE] = &s->stats->bad_start_line,
-		[SIP_BAD_VERSION] = &s->stats->bad_version,
-		[SIP_BAD_HEADER] = &s->stats->bad_header,
-		[SIP_BAD_MISSING] = &s->stats->bad_missing,
-		[SIP_BAD_TWICE] = &s->stats->bad_twice,
-		[SIP_BAD_CSEQ] = &s->stats->bad_cseq,
-		[SIP_BAD_CONTENT_LENGTH] = &s->stats->bad_content_length,
-		[SIP_BAD_TOO_MANY] = &s->stats->bad_too_many,
-		[SIP_BAD_TOO_LARGE] = &s->stats->bad_too_large,
-	};
-	stat_add(&s->stats->datagrams_bad, 1);
-	if (counters[why])
-		stat_add(counters[why], 1);
-}
-
-static void refuse(struct shard *s, const struct sip_message *m, const struct flow *from,
-		   const struct sip_refusal *refusal)
-{
-	count_bad(s, refusal->why);
-	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
-		reply(s, m, from, refusal->status, bytes_of(refusal->reason), BYTES_NONE);
-}
 
 static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
 			  struct bytes datagram, bool handed_over)
@@ -467,6 +521,24 @@ void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, 
 	take_datagram(s, arrival, from, datagram, true);
 }
 
+void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
+{
+	struct sip_message *m = &s->message;
+	struct sip_refusal refusal;
+	struct ident id;
+	uint16_t sequence;
+	if (now_ns > s->now.now_ns)
+		s->now.now_ns = now_ns;
+	if (sip_message_read(datagram, s->scratch, m, &refusal) != SIP_READ_OK || !m->is_request ||
+	    m->method != SIP_INVITE || !ident_read_branch(&s->key, m->via.branch, &id, &sequence))
+		return; /* retransmission, or the deadline of whoever waits, takes care of the rest */
+	struct leg *leg = leg_find(s, &id);
+	struct transaction *tx = leg ? exchange_client(s, leg, sequence, SIP_INVITE) : NULL;
+	if (tx && tx->role == ROLE_SETUP && tx->state == TRANSACTION_CALLING)
+		attempt_undeliverable(s, leg, tx);
+	shard_settle(s);
+}
+
 /* ---- deadlines ---- */
 
 static void transaction_due(struct shard *s, struct transaction *tx)
@@ -486,6 +558,8 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 		attempt_timeout(s, leg);
 	} else if (tx->role == ROLE_RELAY) {
 		relay_timeout(s, leg, tx);
+	} else {
+		refresh_timeout(s, leg, tx);
 	}
 }
 
@@ -497,6 +571,9 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 		break;
 	case WHEEL_TRANSACTION:
 		transaction_due(s, (struct transaction *)(void *)((char *)entry - offsetof(struct transaction, timer)));
+		break;
+	case WHEEL_LEG:
+		refresh_due(s, (struct leg *)(void *)((char *)entry - offsetof(struct leg, timer)));
 		break;
 	case WHEEL_ATTEMPT:
 		attempt_due(s, (struct attempt *)(void *)((char *)entry - offsetof(struct attempt, timer)));

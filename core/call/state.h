@@ -27,9 +27,12 @@
 #include "sip/message.h"
 #include "timers/wheel.h"
 
-#define DATAGRAM_MAX (SIP_MESSAGE_BYTES_MAX + 4096) /* what we build: a relayed body and our own headers */
-#define LINES_MAX    65536                          /* gateways with a limit, by gateway id */
-#define NUMBER_MAX   128                            /* characters of a number; a longer one has no route */
+/* The header part of a request may be so long (513): then whatever is built of it and a relayed body fits DATAGRAM_MAX,
+ * and can be kept for retransmission. */
+#define HEADERS_MAX  8192
+#define DATAGRAM_MAX (SIP_MESSAGE_BYTES_MAX + HEADERS_MAX + 4096)
+#define LINES_MAX    (1u << 20) /* gateways, by gateway id */
+#define NUMBER_MAX   128        /* characters of a number; a longer one has no route */
 
 struct shard {
 	const struct config *config;
@@ -39,9 +42,11 @@ struct shard {
 	uint16_t shard, shard_count;
 	uint16_t boot;
 	uint32_t calls_max;
-	uint64_t random;    /* state of the shard's own generator */
-	struct arrival now; /* of the input under way */
-	uint32_t sequence;  /* calls so far: part of a cdr_id */
+	uint32_t transaction_reserve; /* kept free for BYE and CANCEL: calls that are up can always be ended */
+	uint32_t forks;               /* legs made to end forks */
+	uint64_t random;              /* state of the shard's own generator */
+	struct arrival now;           /* of the input under way */
+	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
 	struct pool calls, legs, attempts, transactions, bodies;
 	struct text_store texts;
