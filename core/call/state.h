@@ -1,11 +1,14 @@
 /* The state of a shard, shared by the modules of core/call and by nothing else.  Who does what:
  *
  *   shard.c      what comes in, to whom it goes
+ *   memory.c     all memory, reserved once; the helpers below
+ *   inspect.c    gauges, and the checker of all invariants
  *   reply.c      answers that need no state, refusals
  *   setup.c      a call from its INVITE to the caller's ACK
  *   attempt.c    one INVITE towards one routing gateway
  *   admission.c  lines of gateways, asked of their home shard
  *   relay.c      requests inside a dialog
+ *   refresh.c    session timers and probes
  *   ending.c     how a call ends, and its CDR
  *   late.c       responses whose transaction is over
  *   leg.c        a dialog: its texts, its requests

@@ -1,0 +1,167 @@
+/* A shard's memory, reserved once and given back piece by piece; and the few helpers of state.h that every module
+ * needs. */
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/call/exchange.h"
+#include "core/call/leg.h"
+#include "core/siphash.h"
+
+#define LEG_SPARE          16384u /* attempts under way and legs that wait for their transactions */
+#define TRANSACTION_SPARE  65536u
+#define TOMBSTONES_MIN     65536u
+#define TEXT_SPARE_BYTES   (UINT64_C(64) << 20)
+#define TEXT_CALL_BYTES    4096u /* both dialogs, numbers, two session bodies, kept messages */
+#define BACKLOG_CALL_BYTES 2048u
+
+static int create_tables(struct shard *s, uint32_t calls)
+{
+	uint32_t heads = 1024;
+	int error;
+	while (heads < calls && heads < 1u << 28)
+		heads <<= 1;
+	s->body_head_mask = heads - 1;
+	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
+	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
+	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
+	s->backlog = memory_reserve(s->backlog_size);
+	s->scratch = malloc(SIP_SCRATCH_BYTES);
+	s->work = malloc(DATAGRAM_MAX);
+	s->spare = malloc(DATAGRAM_MAX);
+	if (!s->body_heads || !s->lines || !s->backlog || !s->scratch || !s->work || !s->spare)
+		return -ENOMEM;
+	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
+	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
+		return error;
+	return text_store_create(&s->texts, (uint64_t)calls * TEXT_CALL_BYTES + TEXT_SPARE_BYTES);
+}
+
+static int create_pools(struct shard *s, uint32_t calls)
+{
+	const struct {
+		struct pool *pool;
+		uint32_t size, item;
+	} pools[] = {
+		{ &s->calls, calls, sizeof(struct call) },
+		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
+		{ &s->attempts, calls, sizeof(struct attempt) },
+		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
+		{ &s->bodies, 2 * calls + LEG_SPARE, sizeof(struct body) },
+	};
+	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
+		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
+		if (error)
+			return error;
+	}
+	return create_tables(s, calls);
+}
+
+int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
+{
+	struct shard *s = calloc(1, sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	assert(settings->calls_max > 0 && settings->calls_max <= CONFIG_CALLS_MAX_MAX);
+	s->config = settings->config;
+	s->edge = settings->edge;
+	s->stats = settings->stats;
+	s->shard = settings->shard;
+	s->shard_count = settings->shard_count;
+	s->boot = settings->boot;
+	s->calls_max = settings->calls_max;
+	s->transaction_reserve = (2 * settings->calls_max + TRANSACTION_SPARE) / 16;
+	s->random = settings->seed;
+	s->now.now_ns = settings->now_ns;
+	s->over_transactions = s->over_legs = s->over_calls = POOL_NONE;
+	ident_key_init(&s->key, settings->secret, settings->config->node);
+	wheel_init(&s->wheel, settings->now_ns);
+	int error = create_pools(s, settings->calls_max);
+	if (error) {
+		shard_destroy(s);
+		return error;
+	}
+	shard_publish_stats(s);
+	*ret_shard = s;
+	return 0;
+}
+
+void shard_destroy(struct shard *s)
+{
+	if (!s)
+		return;
+	pool_destroy(&s->calls);
+	pool_destroy(&s->legs);
+	pool_destroy(&s->attempts);
+	pool_destroy(&s->transactions);
+	pool_destroy(&s->bodies);
+	table_destroy(&s->table);
+	text_store_destroy(&s->texts);
+	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
+	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
+	memory_release(s->backlog, s->backlog_size);
+	free(s->scratch);
+	free(s->work);
+	free(s->spare);
+	free(s);
+}
+
+/* ---- helpers of state.h ---- */
+
+uint64_t shard_random(struct shard *s)
+{
+	uint64_t z = s->random += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+void shard_log(struct shard *s, int level, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	s->edge.log(s->edge.context, level, line);
+}
+
+void datagram_begin(struct shard *s, struct builder *b)
+{
+	char *room = s->edge.lend(s->edge.context, DATAGRAM_MAX);
+	build_begin(b, room ? room : s->spare, DATAGRAM_MAX);
+}
+
+bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
+{
+	if (b->start == s->spare)
+		; /* the edge has counted what it could not lend */
+	else if (b->overflow)
+		s->edge.unlend(s->edge.context, b->start);
+	else
+		s->edge.send(s->edge.context, to, b->start, build_size(b));
+	return !b->overflow;
+}
+
+void shard_settle(struct shard *s)
+{
+	while (s->over_transactions != POOL_NONE) {
+		struct transaction *tx = transaction_at(s, s->over_transactions);
+		s->over_transactions = tx->chain;
+		exchange_give(s, tx);
+	}
+	while (s->over_legs != POOL_NONE) {
+		struct leg *leg = leg_at(s, s->over_legs);
+		s->over_legs = leg->over_next;
+		leg_give(s, leg);
+	}
+	while (s->over_calls != POOL_NONE) {
+		struct call *call = call_at(s, s->over_calls);
+		s->over_calls = call->over_next;
+		text_give(&s->texts, call->texts);
+		text_give(&s->texts, call->attempt_log);
+		pool_give(&s->calls, call_index(s, call));
+	}
+}
