@@ -429,12 +429,12 @@ static void final(struct sim *sim, void *context)
 	struct later *what = context;
 	struct ua *ua = what->ua;
 	const struct answer *answer = ua->answer;
+	(void)sim;
 	if (!waits(what))
 		return;
 	unsigned code = answer->never ? 480 : answer->code;
 	if (code >= 300) {
 		ua->state = UA_ENDED;
-		sim->counts.failovers += ua->call && ua->call->callees != ua;
 		peer_respond(what->taken, code, answer->headers, BYTES_NONE);
 		return;
 	}

@@ -49,8 +49,9 @@ static void damage(struct sim *sim, struct packet *packet)
 	}
 	for (uint64_t n = 1 + sim_below(sim, SIM_NETWORK, 4); n && packet->size; n--) {
 		char *at = &packet->bytes[sim_below(sim, SIM_NETWORK, packet->size)];
-		*at = kind == 1 ? (char)sim_random(sim, SIM_NETWORK)
-				: (char)(*at ^ 1 << sim_below(sim, SIM_NETWORK, 8));
+		uint64_t bits =
+			kind == 1 ? sim_random(sim, SIM_NETWORK) : UINT64_C(1) << sim_below(sim, SIM_NETWORK, 8);
+		*at = (char)((unsigned char)*at ^ (unsigned char)bits);
 	}
 }
 

@@ -253,6 +253,7 @@ void node_advance(struct sim *sim)
 
 void node_command(struct sim *sim, struct command *command)
 {
+	sim->stopping |= command->kind == COMMAND_STOP;
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		command->cursor = 0;
 		while (!shard_command(sim->shards[i].shard, sim->now_ns, command))

@@ -40,14 +40,44 @@ struct ua;
 
 /* ---- what was met on the way: every run prints it ---- */
 
-#define SIM_COUNTS(X)                                                                                                  \
-	X(calls)                                                                                                       \
-	X(answered)                                                                                                    \
-	X(cancelled) X(failed) X(failovers) X(delayed_offers) X(early_media) X(reinvites) X(reinvites_cancelled)       \
-		X(updates) X(infos) X(glares) X(forks) X(crossed_cancels) X(crossed_byes) X(early_byes)                \
-			X(acks_withheld) X(silent_peers) X(capped) X(messages) X(lost) X(duplicated) X(damaged)        \
-				X(retransmissions) X(garbage) X(handed_over) X(notes) X(lends_refused) X(cdrs_refused) \
-					X(clock_steps) X(refused_full) X(cdrs) X(virtual_seconds)
+/* clang-format off */
+#define SIM_COUNTS(X) \
+	X(calls) \
+	X(answered) \
+	X(cancelled) \
+	X(failed) \
+	X(failovers) \
+	X(delayed_offers) \
+	X(early_media) \
+	X(reinvites) \
+	X(reinvites_cancelled) \
+	X(updates) \
+	X(infos) \
+	X(glares) \
+	X(forks) \
+	X(crossed_cancels) \
+	X(crossed_byes) \
+	X(early_byes) \
+	X(acks_withheld) \
+	X(silent_peers) \
+	X(capped) \
+	X(timed_out) \
+	X(full) \
+	X(messages) \
+	X(lost) \
+	X(duplicated) \
+	X(damaged) \
+	X(retransmissions) \
+	X(garbage) \
+	X(handed_over) \
+	X(notes) \
+	X(lends_refused) \
+	X(cdrs_refused) \
+	X(clock_steps) \
+	X(refused_full) \
+	X(cdrs) \
+	X(virtual_seconds)
+/* clang-format on */
 
 struct sim_counts {
 #define X(name) uint64_t name;
@@ -134,6 +164,8 @@ struct sim {
 	struct sim_cdr *cdrs; /* newest first */
 	unsigned cdr_count;
 	struct watch *watch;
+
+	bool stopping; /* the node was told to: it waits for nobody */
 
 	bool failed;
 	char failure[1024];

@@ -24,6 +24,13 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 33;
 }
 
+/* Fewer lines than calls, so that shards ask each other. */
+static const char small_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} capacity = 20 }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 capacity = 6 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 8 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
+
 void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 {
 	uint64_t dice = mix(seed + 1);
@@ -32,6 +39,7 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		.shards = 1 + (unsigned)(dice % 4),
 		.mailbox = dice >> 8 & 1,
 		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,
+		.gateways = (dice >> 14 & 1) ? small_gateways : NULL,
 		/* Short enough that a run meets them. */
 		.parameters =
 			(dice >> 13 & 1)
