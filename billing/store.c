@@ -122,6 +122,13 @@ void cdr_store_close(struct cdr_store *store)
 	free(store);
 }
 
+int cdr_store_sync_commits(struct cdr_store *store)
+{
+	const int code = sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : fail(store, code);
+}
+
 const char *cdr_store_error(const struct cdr_store *store)
 {
 	return store->error;

@@ -16,6 +16,8 @@ struct cdr_store;
  * *ret_error says why in a sentence (a static or store-owned text, valid until the next call). */
 int cdr_store_open(const char *path, struct cdr_store **ret_store, const char **ret_error);
 void cdr_store_close(struct cdr_store *store);
+/* From now on a commit returns only when its rows would outlast a power failure. */
+int cdr_store_sync_commits(struct cdr_store *store);
 
 /* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this
  * record holds values without a name (the caller counts and skips it; the batch goes on).  -ESTALE from begin: the file

@@ -21,10 +21,11 @@
 
 #include "billing/store.h"
 
-#define PAUSE_MS_MIN 10
-#define PAUSE_MS_MAX 1000
-#define REMIND_TRIES 60 /* a store that keeps failing is logged about once a minute */
-#define NS_PER_MS    UINT64_C(1000000)
+#define PAUSE_MS_MIN  10
+#define PAUSE_MS_MAX  1000
+#define STOP_PAUSE_MS 100                     /* the longest pause when time is short */
+#define TELL_NS       (60 * 1000 * NS_PER_MS) /* a store that fails, or comes and goes, is told so often */
+#define NS_PER_MS     UINT64_C(1000000)
 
 struct lane {
 	struct cdr_queue *queue;  /* borrowed */
@@ -41,7 +42,9 @@ struct billing_writer {
 	/* The thread's own. */
 	struct cdr_store *store; /* NULL: to be opened again */
 	unsigned first_lane;     /* which queue the next batch begins with: none waits behind the others for ever */
-	unsigned tries_failed;   /* in a row */
+	unsigned tries_failed;   /* since the last recovery that was told */
+	uint64_t told_ns;        /* when that was, 0: never */
+	bool told_failing;       /* what it said */
 	uint64_t batch_unreadable;
 
 	/* Shared with who asks for the status or the end. */
@@ -148,17 +151,24 @@ static void note_failure(struct billing_writer *w, const char *why)
 	w->status.failing = true;
 	snprintf(w->status.error, sizeof(w->status.error), "%s", why);
 	pthread_mutex_unlock(&w->lock);
-	if (w->tries_failed++ % REMIND_TRIES == 0)
-		say(w, LOG_ERR, "event=cdr_store_failed waiting=%" PRIu64 " reason=\"%s\"", records_waiting(w), why);
+	w->tries_failed++;
+	if (w->told_ns != 0 && now_ns() - w->told_ns < TELL_NS)
+		return;
+	say(w, LOG_ERR, "event=cdr_store_failed tries=%u waiting=%" PRIu64 " reason=\"%s\"", w->tries_failed,
+	    records_waiting(w), why);
+	w->told_ns = now_ns();
+	w->told_failing = true;
 }
 
 static void note_success(struct billing_writer *w)
 {
 	if (w->batch_unreadable != 0)
 		say(w, LOG_CRIT, "event=cdr_unreadable count=%" PRIu64, w->batch_unreadable);
-	if (w->tries_failed != 0)
+	if (w->told_failing) {
 		say(w, LOG_NOTICE, "event=cdr_store_recovered tries=%u", w->tries_failed);
-	w->tries_failed = 0;
+		w->told_failing = false;
+		w->tries_failed = 0;
+	}
 	pthread_mutex_lock(&w->lock);
 	w->status.unreadable += w->batch_unreadable;
 	w->status.failing = false;
@@ -243,6 +253,8 @@ static void *writer_thread(void *argument)
 			if (stopping && now >= stop_by_ns)
 				break;
 			const uint64_t left_ms = stopping ? (stop_by_ns - now + NS_PER_MS - 1) / NS_PER_MS : pause_ms;
+			if (stopping && pause_ms > STOP_PAUSE_MS)
+				pause_ms = STOP_PAUSE_MS;
 			sleep_ms(w, pause_ms < left_ms ? pause_ms : left_ms, stopping);
 			pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
 			continue;

@@ -26,18 +26,9 @@ void log_open(void)
 
 static const char *level_name(int level)
 {
-	switch (level) {
-	case LOG_ERROR:
-		return "error";
-	case LOG_WARNING:
-		return "warning";
-	case LOG_NOTICE:
-		return "notice";
-	case LOG_INFO:
-		return "info";
-	default:
-		return "debug";
-	}
+	static const char *const names[] = { "emergency", "alert",  "critical", "error",
+					     "warning",   "notice", "info",     "debug" };
+	return level >= 0 && level < LOG_DEBUG ? names[level] : names[LOG_DEBUG];
 }
 
 static size_t write_prefix(char *text, size_t size, int level)

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 };
+/* As syslog's; 0 and 1 are known too, though nothing here is an emergency. */
+enum log_level { LOG_CRITICAL = 2, LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 5, LOG_INFO = 6, LOG_DEBUG = 7 };
 
 #define LOG_LINE_MAX 2048 /* a longer line is cut */
 

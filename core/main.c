@@ -10,7 +10,7 @@
 #include "core/node_run.h"
 
 /* Exit status. */
-enum { STOPPED = 0, NOT_STARTED = 1, WRONG_USAGE = 2 };
+enum { STOPPED = 0, NOT_STARTED = 1, CDRS_MISSING = 1, WRONG_USAGE = 2 };
 
 static const char usage[] = "usage: ringwheel [-c FILE] [-t] [-V] [--help]\n";
 
@@ -102,5 +102,5 @@ int main(int argc, char **argv)
 	if (r < 0)
 		fprintf(stderr, "ringwheel: %s\n", error);
 	config_free(config);
-	return r < 0 ? NOT_STARTED : STOPPED;
+	return r < 0 ? NOT_STARTED : r > 0 ? CDRS_MISSING : STOPPED;
 }

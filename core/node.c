@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "billing/left.h"
 #include "billing/queue.h"
 #include "billing/writer.h"
 #include "core/control/control.h"
@@ -32,7 +33,7 @@
 #include "core/steer.h"
 
 #define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
-#define STOP_WRITE_MS       1000                 /* for a store that fails; one that works is waited for */
+#define STOP_WRITE_NS       UINT64_C(9500000000) /* the same for a store that fails; one that works is waited for */
 #define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
 #define CDR_QUEUE_BYTES_MAX (128u * 1024 * 1024)
 #define CDR_BYTES_PER_CALL  256 /* of a shard's limit: a quarter of its calls may end in one burst */
@@ -43,10 +44,11 @@ struct node {
 	unsigned workers;
 	bool bpf;
 	bool stopping;
-	uint64_t stop_by_ns;
+	bool cdrs_missing; /* not all of them are in the store at the end */
+	uint64_t stop_by_ns, write_by_ns;
 	uint64_t started_ns;
 	int64_t started_us;
-	char database[4096 + 8];
+	char database[4096 + 8], cdrs_left[4096 + 16];
 	struct shard_stats *stats; /* one a worker */
 	struct cdr_queue **cdr_queues;
 	size_t cdr_queue_bytes, cdr_memory_bytes;
@@ -137,6 +139,7 @@ void node_stop(struct node *n)
 		return;
 	n->stopping = true;
 	n->stop_by_ns = clock_read_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS;
+	n->write_by_ns = clock_read_ns(CLOCK_MONOTONIC) + STOP_WRITE_NS;
 	for (unsigned i = 0; i < n->workers; i++) {
 		n->stop_commands[i] = (struct command){ .kind = COMMAND_STOP, .owner = n };
 		node_submit(n, i, &n->stop_commands[i]);
@@ -257,6 +260,27 @@ static void raise_memlock(void)
 		  &unlimited); /* needed only by kernels that count ring memory; refused without rights */
 }
 
+/* What an earlier stop could not store.  A store that refuses it is no reason not to start: it stays where it is. */
+static void import_left(const struct node *n)
+{
+	struct cdr_left_report report;
+	char error[256];
+
+	if (cdr_left_import(n->cdrs_left, n->database, &report, error) < 0)
+		log_printf(LOG_ERROR, "event=cdrs_left_not_imported file=\"%s\" reason=\"%s\"", n->cdrs_left, error);
+	else if (report.damaged > 0)
+		log_printf(LOG_ERROR, "event=cdrs_left_damaged imported=%llu damaged=%llu file=\"%s\"",
+			   (unsigned long long)report.imported, (unsigned long long)report.damaged, report.kept);
+	else if (report.imported > 0)
+		log_printf(LOG_NOTICE, "event=cdrs_left_imported count=%llu", (unsigned long long)report.imported);
+}
+
+static int open_billing(struct node *n, char error[static 256])
+{
+	import_left(n);
+	return billing_writer_start(n->database, n->cdr_queues, n->workers, log_line, &n->writer, error);
+}
+
 static int start(struct node *n, char error[static 512])
 {
 	int r = data_dir_open(n->config->data_dir, &n->data, error);
@@ -264,6 +288,7 @@ static int start(struct node *n, char error[static 512])
 	if (r < 0)
 		return r;
 	snprintf(n->database, sizeof n->database, "%s/cdr.db", n->config->data_dir);
+	snprintf(n->cdrs_left, sizeof n->cdrs_left, "%s/cdr.left", n->config->data_dir);
 	raise_memlock();
 	r = open_signals(n);
 	if (r == 0)
@@ -276,7 +301,7 @@ static int start(struct node *n, char error[static 512])
 	if (r == 0)
 		r = open_steering(n, error);
 	if (r == 0)
-		r = billing_writer_start(n->database, n->cdr_queues, n->workers, log_line, &n->writer, error);
+		r = open_billing(n, error);
 	if (r == 0)
 		r = control_open(n, &n->control, error);
 	if (r == 0)
@@ -316,7 +341,7 @@ static void handle_signals(struct node *n)
 		case SIGTERM:
 		case SIGINT:
 			if (n->stopping)
-				n->stop_by_ns = 0; /* asked twice: no more patience */
+				n->stop_by_ns = 0; /* asked twice: no more patience with calls, but with their CDRs */
 			node_stop(n);
 			break;
 		case SIGHUP:
@@ -337,7 +362,7 @@ static void handle_completions(struct node *n)
 		control_command_done(n->control, command);
 }
 
-static bool stop_is_over(const struct node *n)
+static bool stop_is_over(struct node *n)
 {
 	if (!n->stopping)
 		return false;
@@ -346,6 +371,7 @@ static bool stop_is_over(const struct node *n)
 	if (clock_read_ns(CLOCK_MONOTONIC) < n->stop_by_ns)
 		return false;
 	log_line(LOG_WARNING, "event=stop_not_awaited reason=\"calls were still ending\"");
+	n->cdrs_missing = true;
 	return true;
 }
 
@@ -375,9 +401,19 @@ static void close_billing(struct node *n)
 {
 	if (!n->writer)
 		return;
-	uint64_t left = billing_writer_stop(n->writer, STOP_WRITE_MS);
-	if (left > 0)
-		log_printf(LOG_ERROR, "event=cdrs_not_written count=%llu", (unsigned long long)left);
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	uint64_t wait_ns = n->write_by_ns > now_ns ? n->write_by_ns - now_ns : 0;
+	uint64_t left = billing_writer_stop(n->writer, (unsigned)(wait_ns / 1000000)), saved;
+	if (left == 0)
+		return;
+	n->cdrs_missing = true;
+	int r = cdr_left_save(n->cdrs_left, n->cdr_queues, n->workers, &saved);
+	if (saved > 0)
+		log_printf(LOG_WARNING, "event=cdrs_left count=%llu file=\"%s\" next_start=imports_them",
+			   (unsigned long long)saved, n->cdrs_left);
+	if (r < 0)
+		log_printf(LOG_CRITICAL, "event=cdrs_lost count=%llu file=\"%s\" reason=\"%s\"",
+			   (unsigned long long)(left - saved), n->cdrs_left, strerror(-r));
 }
 
 static void close_all(struct node *n)
@@ -420,5 +456,5 @@ int node_run(const struct config *config, char error[static 512])
 	close_all(&n);
 	if (r == 0)
 		log_line(LOG_NOTICE, "event=stopped");
-	return r;
+	return r == 0 && n.cdrs_missing ? 1 : r;
 }
