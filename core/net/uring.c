@@ -16,18 +16,23 @@ enum {
 	BUFFER_GROUP = 0,
 	BUFFER_BYTES = 17 * 1024, /* 16 KiB, the largest message, and name, stamp and a bit: a larger one is seen cut */
 	SENDBUF_BYTES = 1024 * 1024,
+	REFUSED_BYTES = 256 * 1024, /* of one turn; what is more is only counted */
 	DATAGRAM_BYTES_MAX = 65507,
 	NAME_BYTES = 32,
 };
 
-/* Kinds of completions, the low byte of user_data; the socket above. */
+/* Kinds of completions, the low byte of user_data.  Above it the socket, or, of a send, where its bytes are: 16 bits of
+ * their place in the sendbuf (in units of 16), 16 of their size, 24 of the sendbuf's round. */
 enum { ON_DATAGRAM = 1, ON_SEND, ON_WAKE, ON_RUNG, ON_RING_SENT };
 
 #define CONTROL_BYTES     CMSG_SPACE(sizeof(struct timespec))
 #define BUFFER_RING_BYTES (BUFFERS * sizeof(struct io_uring_buf))
+#define MEMORY_BYTES      (BUFFER_RING_BYTES + BUFFERS * BUFFER_BYTES + SENDBUF_BYTES + REFUSED_BYTES)
+#define ROUND_MASK        0xffffffu
 
 static_assert((BUFFERS & (BUFFERS - 1)) == 0, "a ring");
 static_assert(NAME_BYTES % 16 == 0 && NAME_BYTES >= sizeof(struct sockaddr_in6), "room for a peer");
+static_assert(SENDBUF_BYTES / 16 <= 65536 && DATAGRAM_BYTES_MAX < 65536, "a send's bytes in its user_data");
 static_assert(COMPLETE_ENTRIES >= BUFFERS + SUBMIT_ENTRIES, "one turn's completions do not overflow");
 
 static const char *explain(int error)
@@ -118,8 +123,7 @@ static void show_buffers(struct uring *u)
 
 static int open_buffers(struct uring *u)
 {
-	u->memory = mmap(NULL, BUFFER_RING_BYTES + BUFFERS * BUFFER_BYTES + SENDBUF_BYTES, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	u->memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (u->memory == MAP_FAILED) {
 		u->memory = NULL;
 		return -ENOMEM;
@@ -127,6 +131,7 @@ static int open_buffers(struct uring *u)
 	u->buffer_ring = (struct io_uring_buf_ring *)u->memory;
 	u->buffers = u->memory + BUFFER_RING_BYTES;
 	sendbuf_init(&u->sendbuf, u->buffers + BUFFERS * BUFFER_BYTES, SENDBUF_BYTES);
+	u->refused = u->sendbuf.memory + SENDBUF_BYTES;
 	struct io_uring_buf_reg reg = {
 		.ring_addr = (uint64_t)(uintptr_t)u->buffer_ring,
 		.ring_entries = BUFFERS,
@@ -206,7 +211,7 @@ void uring_close(struct uring *u)
 	give_back_sockets(u);
 	io_uring_queue_exit(&u->ring);
 	if (u->memory)
-		munmap(u->memory, BUFFER_RING_BYTES + BUFFERS * BUFFER_BYTES + SENDBUF_BYTES);
+		munmap(u->memory, MEMORY_BYTES);
 	u->memory = NULL;
 }
 
@@ -275,20 +280,91 @@ static bool handle_one(struct uring *u, const struct io_uring_cqe *cqe, uring_da
 	}
 }
 
-unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, void *context)
+/* Whatever is tried again would fail again: nobody is told so by a router, it is known here. */
+static bool is_refusal(int error)
+{
+	switch (error) {
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case EADDRNOTAVAIL:
+	case EAFNOSUPPORT:
+	case EMSGSIZE:
+	case EPERM:
+	case EACCES:
+	case EINVAL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void keep_refused(struct uring *u, uint64_t user_data)
+{
+	const char *at = u->sendbuf.memory + (size_t)(user_data >> 8 & 0xffff) * 16;
+	uint32_t size = (uint32_t)(user_data >> 24 & 0xffff);
+
+	if ((user_data >> 40 & ROUND_MASK) != (u->round & ROUND_MASK) ||
+	    u->refused_used + sizeof size + size > REFUSED_BYTES)
+		return;
+	memcpy(u->refused + u->refused_used, &size, sizeof size);
+	memcpy(u->refused + u->refused_used + sizeof size, at, size);
+	u->refused_used += sizeof size + size;
+}
+
+/* Looks through what completed since the last look, and leaves it to uring_handle(): before the sendbuf is reset. */
+static void look_for_refused(struct uring *u)
+{
+	unsigned tail = io_uring_smp_load_acquire(u->ring.cq.ktail);
+
+	for (; u->looked != tail; u->looked++) {
+		const struct io_uring_cqe *cqe = &u->ring.cq.cqes[u->looked & u->ring.cq.ring_mask];
+
+		if ((cqe->user_data & 0xff) == ON_SEND && cqe->res < 0 && is_refusal(-cqe->res))
+			keep_refused(u, cqe->user_data);
+	}
+}
+
+/* What is sent meanwhile may be refused too, and is added behind. */
+static void tell_refused(struct uring *u, uring_refused_fn *refused, void *context)
+{
+	size_t at = 0;
+
+	while (at < u->refused_used) {
+		uint32_t size;
+
+		memcpy(&size, u->refused + at, sizeof size);
+		if (refused)
+			refused(context, (struct bytes){ u->refused + at + sizeof size, size });
+		at += sizeof size + size;
+	}
+	u->refused_used = 0;
+}
+
+unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, uring_refused_fn *refused, void *context)
 {
 	unsigned head, seen = 0, handled = 0;
 	struct io_uring_cqe *cqe;
 
+	tell_refused(u, refused, context);
 	io_uring_for_each_cqe(&u->ring, head, cqe)
 	{
 		seen++;
 		handled += handle_one(u, cqe, datagram, context);
 	}
+	look_for_refused(u); /* the entries are given back now */
 	io_uring_cq_advance(&u->ring, seen);
 	show_buffers(u);
 	arm_all(u);
 	return handled;
+}
+
+/* The kernel has taken or refused all that is in it. */
+static void empty_sendbuf(struct uring *u)
+{
+	look_for_refused(u);
+	sendbuf_reset(&u->sendbuf);
+	u->round++;
 }
 
 /* Empties the sendbuf by submitting; a partial submission leaves it as it is. */
@@ -297,7 +373,7 @@ static bool flush(struct uring *u)
 	io_uring_submit(&u->ring);
 	if (io_uring_sq_ready(&u->ring) > 0)
 		return false;
-	sendbuf_reset(&u->sendbuf);
+	empty_sendbuf(u);
 	return true;
 }
 
@@ -328,7 +404,8 @@ void uring_send(struct uring *u, unsigned listener, const struct address *to, ch
 	sqe->addr2 = (uint64_t)(uintptr_t)(at - NAME_BYTES);
 	sqe->addr_len = (uint16_t)sa_size;
 	sqe->flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = ON_SEND;
+	sqe->user_data = ON_SEND | (uint64_t)(at - u->sendbuf.memory) / 16 << 8 | (uint64_t)size << 24 |
+			 (uint64_t)(u->round & ROUND_MASK) << 40;
 	u->sent++;
 }
 
@@ -352,7 +429,7 @@ bool uring_submit(struct uring *u)
 {
 	io_uring_submit_and_get_events(&u->ring);
 	if (io_uring_sq_ready(&u->ring) == 0)
-		sendbuf_reset(&u->sendbuf);
+		empty_sendbuf(u);
 	return io_uring_cq_ready(&u->ring) > 0;
 }
 

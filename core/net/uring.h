@@ -4,7 +4,7 @@
  * In:  one multishot recvmsg a socket into a ring of provided buffers shared by all; a buffer goes back once its
  * datagram was handled.  Names and receive stamps stand before the payload. Out: a datagram is built in a sendbuf and
  * queued as one send each; all of them are submitted once a turn (earlier if the queue or the sendbuf is full).  A send
- * that the kernel cannot take at once is lost and counted.
+ * that the kernel cannot take at once is lost and counted; one it refuses for good (no route, not permitted) is told.
  *
  * Needs Linux 6.1: IORING_SETUP_DEFER_TASKRUN, multishot recvmsg, sends with an address. */
 #ifndef RW_CORE_NET_URING_H
@@ -35,6 +35,12 @@ struct uring {
 	bool wake_armed;
 	uint64_t wake_count; /* what the eventfd's read leaves */
 	uint64_t sent, lost; /* datagrams given to the kernel, and of these refused */
+
+	/* what was refused for good, copied before the sendbuf was used again: { u32 size, bytes } each */
+	char *refused;
+	size_t refused_used;
+	unsigned looked; /* completions up to this one were looked at for them */
+	uint32_t round;  /* of the sendbuf, counted at each reset: which sends' bytes are still there */
 };
 
 struct received {
@@ -52,8 +58,11 @@ typedef void uring_datagram_fn(void *context, const struct received *r);
 int uring_open(struct uring *u, const int *sockets, unsigned socket_count, int wake_fd, char error[static 256]);
 void uring_close(struct uring *u);
 
-/* Handles all that has completed; returns how many datagrams. */
-unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, void *context);
+/* What was to be sent; lent until the function returns. */
+typedef void uring_refused_fn(void *context, struct bytes datagram);
+
+/* Handles all that has completed; returns how many datagrams came.  `refused` may be NULL. */
+unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, uring_refused_fn *refused, void *context);
 
 /* As lend, send and unlend of struct edge.  lend is NULL only for a size no datagram can have or if the kernel takes
  * nothing any more. */

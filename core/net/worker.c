@@ -145,6 +145,13 @@ static void take_datagram(void *context, const struct received *r)
 	shard_datagram(w->shard, &arrival, &from, r->datagram, r->truncated);
 }
 
+static void take_refused(void *context, struct bytes datagram)
+{
+	struct worker *w = context;
+
+	shard_undeliverable(w->shard, clock_tell(&w->clock), datagram);
+}
+
 static bool take_mailbox(struct worker *w, struct mailbox *in)
 {
 	struct mailbox_item item;
@@ -294,7 +301,7 @@ static void turn(struct worker *w)
 	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
 
 	clock_turn(&w->clock, begin_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
-	unsigned received = uring_handle(&w->uring, take_datagram, w);
+	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
 	w->more = shard_advance(w->shard, clock_tell(&w->clock), DEADLINES_PER_TURN);

@@ -32,13 +32,14 @@ static void check(bool ok, const char *format, ...)
 }
 
 /* The shard: answers every datagram with its own bytes.  The first character says which shard it belongs to; 'n' makes
- * it send notes to the next shard, whose last one is answered to all. */
+ * it send notes to the next shard, whose last one is answered to all; 'u' is sent to where there is no way. */
 struct shard {
 	struct shard_settings settings;
 	uint64_t now_ns; /* of the latest input */
 	uint64_t deadline_ns;
 	uint64_t notes_seen;
 	bool stopped;
+	struct flow unreachable_from; /* who sent the latest 'u' */
 };
 
 static _Atomic uint64_t notes_in_order, deadlines, truncated_seen;
@@ -89,6 +90,17 @@ static void send_notes(struct shard *s)
 				      &(struct note){ .kind = 1, .from = s->settings.shard, .a = i });
 }
 
+/* From a loopback address there is no way to another host. */
+static void send_nowhere(struct shard *s, const struct flow *from, struct bytes datagram)
+{
+	struct flow nowhere = *from;
+
+	s->unreachable_from = *from;
+	check(address_read_host(bytes_of("192.0.2.1"), &nowhere.peer), "no address");
+	nowhere.peer.port = 9;
+	echo(s, &nowhere, datagram);
+}
+
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
 		    bool truncated)
 {
@@ -102,11 +114,20 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 	unsigned owner = (unsigned)(datagram.at[0] - '0');
 	if (datagram.at[0] == 'n')
 		send_notes(s);
+	else if (datagram.at[0] == 'u')
+		send_nowhere(s, from, datagram);
 	else if (owner < WORKERS && owner != s->settings.shard)
 		check(s->settings.edge.hand_over(s->settings.edge.context, owner, arrival, from, datagram),
 		      "mailbox full");
 	else
 		echo(s, from, datagram);
+}
+
+void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
+{
+	see_time(s, now_ns);
+	check(datagram.at[0] == 'u', "another datagram was refused");
+	echo(s, &s->unreachable_from, datagram);
 }
 
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
@@ -295,6 +316,31 @@ static void a_burst_larger_than_all_buffers_is_echoed(void)
 	close(fd);
 }
 
+/* A datagram without a way is lost and counted, and its shard is told with all its bytes. */
+static void what_has_no_way_comes_back_to_the_shard_whole(void)
+{
+	enum { BURST = 8 };
+	static char text[16000];
+	int fd = peer(0);
+	uint64_t lost = TOTAL(datagrams_lost);
+
+	for (unsigned i = 0; i < BURST; i++) {
+		memset(text, 'a' + (int)i, sizeof text);
+		text[0] = 'u';
+		check(send(fd, text, sizeof text, 0) == (ssize_t)sizeof text, "cannot send");
+	}
+	for (unsigned i = 0; i < BURST; i++) {
+		memset(text, 'a' + (int)i, sizeof text);
+		text[0] = 'u';
+		expect_echo(fd, text, sizeof text);
+	}
+	for (unsigned tries = 0; TOTAL(datagrams_lost) < lost + BURST; tries++) {
+		check(tries < 5000, "not counted");
+		usleep(1000);
+	}
+	close(fd);
+}
+
 static void sizes_from_nothing_to_the_largest(void)
 {
 	static char text[65000];
@@ -401,6 +447,7 @@ int main(void)
 	start();
 	every_datagram_is_echoed();
 	a_burst_larger_than_all_buffers_is_echoed();
+	what_has_no_way_comes_back_to_the_shard_whole();
 	sizes_from_nothing_to_the_largest();
 	notes_arrive_although_the_mailbox_is_full();
 	deadlines_fire_without_traffic();
