@@ -1,0 +1,102 @@
+/* The head of a request inside a dialog, route sets, and where they lead.  RFC 3261 12.1, 12.2.1.1, 16.12.1.1. */
+#include "reading.h"
+#include "sip/dialog.h"
+
+static char room[4096];
+
+static struct bytes request_of(const char *routes)
+{
+	struct dialog dialog = { .text = {
+					 [DIALOG_LOCAL] = BYTES("<sip:us@h>;tag=l"),
+					 [DIALOG_REMOTE] = BYTES("<sip:peer@h>;tag=r"),
+					 [DIALOG_TARGET] = BYTES("sip:peer@192.0.2.9:5070"),
+					 [DIALOG_ROUTES] = bytes_of(routes),
+				 } };
+	struct dialog_request request = { .method = BYTES("BYE"),
+					  .call_id = BYTES("c"),
+					  .transport = BYTES("UDP"),
+					  .sent_by = BYTES("192.0.2.1:5060"),
+					  .branch = BYTES("z9hG4bKb"),
+					  .cseq = 3,
+					  .max_forwards = 70 };
+	struct builder b;
+	build_begin(&b, room, sizeof room);
+	dialog_build_request(&b, &dialog, &request);
+	cr_assert_not(b.overflow);
+	return (struct bytes){ room, (uint32_t)build_size(&b) };
+}
+
+#define VIA_OURS "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKb;rport\r\nMax-Forwards: 70\r\n"
+#define REST     "From: <sip:us@h>;tag=l\r\nTo: <sip:peer@h>;tag=r\r\nCall-ID: c\r\nCSeq: 3 BYE\r\n"
+
+Test(rfc3261_12_2_1_1, without_routes_the_target_is_the_request_uri)
+{
+	assert_text(request_of(""), "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS REST);
+}
+
+Test(rfc3261_12_2_1_1, a_loose_router_leaves_the_target_in_the_request_uri)
+{
+	assert_text(request_of("<sip:p1;lr>, <sip:p2;lr>"),
+		    "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS "Route: <sip:p1;lr>, <sip:p2;lr>\r\n" REST);
+}
+
+/* A strict router takes the request-URI, and the target goes to the end of the Route. */
+Test(rfc3261_12_2_1_1, a_strict_router_takes_the_request_uri)
+{
+	assert_text(request_of("<sip:p1>, <sip:p2;lr>"),
+		    "BYE sip:p1 SIP/2.0\r\n" VIA_OURS "Route: <sip:p2;lr>, <sip:peer@192.0.2.9:5070>\r\n" REST);
+	assert_text(request_of("<sip:p1>"),
+		    "BYE sip:p1 SIP/2.0\r\n" VIA_OURS "Route: <sip:peer@192.0.2.9:5070>\r\n" REST);
+}
+
+Test(rfc3261_12_1, the_route_set_is_in_order_for_the_uas_and_reversed_for_the_uac)
+{
+	struct builder b;
+	cr_assert_eq(read_text(INVITE VIA FROM TO CALL_ID CSEQ
+			       "Record-Route: <sip:p1;lr>\r\nRecord-Route: <sip:p2;lr>, \"x, y\" <sip:p3;lr>\r\n" END),
+		     SIP_READ_OK);
+	build_begin(&b, room, sizeof room);
+	dialog_build_routes(&b, &message, false);
+	struct bytes built = { room, (uint32_t)build_size(&b) };
+	assert_text(built, "<sip:p1;lr>, <sip:p2;lr>, \"x, y\" <sip:p3;lr>");
+	build_begin(&b, room, sizeof room);
+	dialog_build_routes(&b, &message, true);
+	built.size = (uint32_t)build_size(&b);
+	assert_text(built, "\"x, y\" <sip:p3;lr>, <sip:p2;lr>, <sip:p1;lr>");
+	cr_assert_eq(read_text(INVITE VIA FROM TO CALL_ID CSEQ END), SIP_READ_OK);
+	build_begin(&b, room, sizeof room);
+	dialog_build_routes(&b, &message, true);
+	cr_assert_eq(build_size(&b), 0);
+}
+
+Test(rfc3261_12_2_1_1, the_next_hop_is_the_first_route_or_the_target)
+{
+	struct dialog dialog = { .text = { [DIALOG_TARGET] = BYTES("sip:peer@192.0.2.9") } };
+	assert_text(dialog_next_hop(&dialog), "sip:peer@192.0.2.9");
+	dialog.text[DIALOG_ROUTES] = BYTES("<sip:192.0.2.5:5070;lr>, <sip:p2;lr>");
+	assert_text(dialog_next_hop(&dialog), "sip:192.0.2.5:5070;lr");
+}
+
+static void assert_address(const char *uri, const char *expected)
+{
+	struct address address;
+	char text[ADDRESS_TEXT_MAX];
+	bool is_address = sip_uri_address(bytes_of(uri), &address);
+	cr_assert_eq(is_address, expected != NULL, "%s", uri);
+	if (!is_address)
+		return;
+	address_write(&address, text);
+	cr_assert_str_eq(text, expected);
+}
+
+/* A host name is nobody's address: no worker waits for DNS. */
+Test(rfc3261_19_1, where_a_uri_points)
+{
+	assert_address("sip:a@192.0.2.9", "192.0.2.9:5060");
+	assert_address("sip:192.0.2.9:5070;lr", "192.0.2.9:5070");
+	assert_address("sip:a@[2001:db8::1]:5062", "[2001:db8::1]:5062");
+	assert_address("sip:a@host.example;maddr=192.0.2.7", "192.0.2.7:5060");
+	assert_address("sip:a@host.example", NULL);
+	assert_address("tel:+4930", NULL);
+	assert_address("", NULL);
+}
