@@ -1,7 +1,12 @@
 /* The log: see the header. */
 #include "core/log.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +16,21 @@
 #include <unistd.h>
 
 static bool to_journal;
+static int log_fd = STDERR_FILENO;
+static _Atomic uint32_t dropped; /* lines since the last one that was written */
+
+static_assert(LOG_LINE_MAX + 96 <= PIPE_BUF, "a pipe takes a line whole or not at all");
+
+/* Others share stderr's open file, so it is not made non-blocking: a pipe or a terminal is opened a second time.  Where
+ * that is refused a look before each write has to do. */
+static void open_without_waiting(const struct stat *st)
+{
+	if (log_fd != STDERR_FILENO || (!S_ISFIFO(st->st_mode) && !S_ISCHR(st->st_mode)))
+		return;
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		log_fd = fd;
+}
 
 void log_open(void)
 {
@@ -20,8 +40,11 @@ void log_open(void)
 
 	/* The variable is inherited by children whose stderr may go elsewhere: believed only if it names this stream.
 	 */
-	to_journal = stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-		     st.st_dev == device && st.st_ino == inode;
+	if (fstat(STDERR_FILENO, &st) < 0)
+		return;
+	to_journal =
+		stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 && st.st_dev == device && st.st_ino == inode;
+	open_without_waiting(&st);
 }
 
 static const char *level_name(int level)
@@ -49,7 +72,18 @@ static size_t write_prefix(char *text, size_t size, int level)
 	return (size_t)n;
 }
 
-void log_line(int level, const char *line)
+/* false: it would have to wait.  A log that cannot be written at all is no reason to stop, and there is nobody to tell.
+ */
+static bool write_now(const char *text, size_t size)
+{
+	struct pollfd stream = { .fd = log_fd, .events = POLLOUT };
+
+	if (poll(&stream, 1, 0) == 0)
+		return false;
+	return write(log_fd, text, size) >= 0 || errno != EAGAIN;
+}
+
+static bool write_line(int level, const char *line)
 {
 	char text[LOG_LINE_MAX + 96];
 	size_t at = write_prefix(text, 96, level), size = strnlen(line, LOG_LINE_MAX - 1);
@@ -57,9 +91,27 @@ void log_line(int level, const char *line)
 	for (size_t i = 0; i < size; i++)
 		text[at++] = (unsigned char)line[i] < ' ' || line[i] == 0x7f ? '?' : line[i];
 	text[at++] = '\n';
-	/* A log that cannot be written is no reason to stop, and there is nobody to tell. */
-	ssize_t written = write(STDERR_FILENO, text, at);
-	(void)written;
+	return write_now(text, at);
+}
+
+static void tell_dropped(void)
+{
+	char line[64];
+	uint32_t lines = atomic_exchange_explicit(&dropped, 0, memory_order_relaxed);
+
+	if (lines == 0)
+		return;
+	snprintf(line, sizeof line, "event=log_lines_dropped lines=%" PRIu32, lines);
+	if (!write_line(LOG_WARNING, line))
+		atomic_fetch_add_explicit(&dropped, lines, memory_order_relaxed);
+}
+
+void log_line(int level, const char *line)
+{
+	if (atomic_load_explicit(&dropped, memory_order_relaxed) > 0)
+		tell_dropped();
+	if (!write_line(level, line))
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 }
 
 void log_printf(int level, const char *format, ...)

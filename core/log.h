@@ -1,5 +1,8 @@
 /* The log: one line an event, key=value, to stderr in a single write(2), so lines of several threads never mix.
  *
+ * It never waits: a line that stderr cannot take at once (a full pipe, a terminal that was stopped) is dropped, and the
+ * next one that can be written is preceded by one that says how many were.
+ *
  * Under systemd (JOURNAL_STREAM names our stderr) a line begins with the level as <N>; else with its time and level. */
 #ifndef RW_CORE_LOG_H
 #define RW_CORE_LOG_H
