@@ -1,8 +1,11 @@
 /* ringwheel: the switch.  Options, then core/node_run. */
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/config/config.h"
 #include "core/log.h"
@@ -37,6 +40,23 @@ static void print_help(void)
 	}
 }
 
+/* What somebody typed, or let a program type: a terminal must not obey it. */
+static void put_safely(const char *text)
+{
+	for (; *text; text++)
+		fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, stderr);
+}
+
+/* optopt is the letter; of a long option, nothing, and the text stands before optind. */
+static void tell_unknown_option(char **argv)
+{
+	char letter[] = { '-', (char)optopt, '\0' };
+
+	fputs("ringwheel: there is no option ", stderr);
+	put_safely(optopt ? letter : argv[optind - 1]);
+	fputs("; --help shows what there is\n", stderr);
+}
+
 struct options {
 	const char *config;
 	bool check;
@@ -49,7 +69,8 @@ static bool read_options(int argc, char **argv, struct options *ret_options, int
 	int c;
 
 	*ret_options = (struct options){ 0 };
-	while ((c = getopt_long(argc, argv, "c:tVh", long_options, NULL)) != -1) {
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:tVh", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			ret_options->config = optarg;
@@ -65,18 +86,65 @@ static bool read_options(int argc, char **argv, struct options *ret_options, int
 			print_help();
 			*ret_status = STOPPED;
 			return false;
-		default: /* getopt has said what is wrong */
-			fputs(usage, stderr);
+		case ':':
+			fprintf(stderr, "ringwheel: -%c needs a file; --help shows what there is\n", optopt);
+			*ret_status = WRONG_USAGE;
+			return false;
+		default:
+			tell_unknown_option(argv);
 			*ret_status = WRONG_USAGE;
 			return false;
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "ringwheel: unexpected argument \"%s\"\n%s", argv[optind], usage);
+		fputs("ringwheel: unexpected argument \"", stderr);
+		put_safely(argv[optind]);
+		fputs("\"; --help shows what there is\n", stderr);
 		*ret_status = WRONG_USAGE;
 		return false;
 	}
 	return true;
+}
+
+/* Whoever writes to a descriptor of these must not meet a database or a socket there. */
+static void open_standard_streams(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What the node answers waits until it does; a closed pipe and a limit of the file size are errors like others. */
+static void take_signals(bool wait)
+{
+	static const int waiting[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (unsigned i = 0; i < sizeof waiting / sizeof waiting[0]; i++)
+		sigaddset(&set, waiting[i]);
+	sigprocmask(wait ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+static bool was_asked_to_stop(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* The status, or another if what was printed did not arrive. */
+static int after_printing(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fputs("ringwheel: the output could not be written\n", stderr);
+	return NOT_STARTED;
 }
 
 int main(int argc, char **argv)
@@ -86,14 +154,22 @@ int main(int argc, char **argv)
 	char error[512] = "";
 	int status;
 
+	take_signals(true);
+	open_standard_streams();
 	if (!read_options(argc, argv, &options, &status))
-		return status;
+		return after_printing(status);
+	if (options.check)
+		take_signals(false); /* no node will answer them */
 	if (config_load(options.config, &config, error) < 0) {
 		fprintf(stderr, "%s\n", error);
 		return WRONG_USAGE;
 	}
 	if (options.check) {
 		printf("%s: the configuration is good\n", options.config ? options.config : "embedded defaults");
+		config_free(config);
+		return after_printing(STOPPED);
+	}
+	if (was_asked_to_stop()) {
 		config_free(config);
 		return STOPPED;
 	}

@@ -71,8 +71,8 @@ class Switch:
 
     def start(self, wait=True, **more):
         with open(self.log_path, "w") as log:
-            self.process = subprocess.Popen([RINGWHEEL, "-c", self.config], stdin=subprocess.DEVNULL,
-                                            **{"stdout": log, "stderr": log, **more})
+            self.process = subprocess.Popen([RINGWHEEL, "-c", self.config],
+                                            **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **more})
         if wait:
             wait_for(lambda: self.process.poll() is not None or self.answers(), "an answer")
             need(self.process.poll() is None, "it ended: " + self.log())
@@ -160,6 +160,85 @@ def what_a_stop_cannot_store_is_stored_by_the_next_start():
         need(switch.rows() == 5, "%d records" % switch.rows())
         need(switch.stop() == 0, "exit status: " + switch.log())
         need(switch.rows() == 5, "%d records" % switch.rows())
+
+
+@test
+def a_limit_of_the_file_size_is_told():
+    with Switch() as switch:
+        switch.start(wait=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+        need(switch.process.wait(15) == 1, "exit status %s: %s" % (switch.process.returncode, switch.log()))
+        need("ringwheel: " in switch.log(), "nothing was said: " + switch.log())
+
+
+@test
+def a_signal_at_any_moment_of_the_start_is_a_stop():
+    with Switch() as switch:
+        for pause in (0.002, 0.004, 0.008, 0.016, 0.032, 0.064):
+            switch.start(wait=False)
+            time.sleep(pause)
+            # Before the program's first instruction the system has its own answer.
+            if b"ringwheel" not in open("/proc/%d/comm" % switch.process.pid, "rb").read():
+                time.sleep(0.02)
+            wait_for(lambda: blocks_sigterm(switch.process.pid), "the first line of main")
+            status = switch.stop()
+            need(status == 0, "exit status %d after %g s: %s" % (status, pause, switch.log()))
+
+
+def blocks_sigterm(pid):
+    with open("/proc/%d/status" % pid) as status:
+        for line in status:
+            if line.startswith("SigBlk:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
+
+
+@test
+def closed_standard_streams_are_not_taken_by_files():
+    with Switch() as switch:
+        switch.start(stdin=None, stdout=None, stderr=None, preexec_fn=lambda: os.closerange(0, 3))
+        for fd in range(3):
+            target = os.readlink("/proc/%d/fd/%d" % (switch.process.pid, fd))
+            need(target == "/dev/null", "descriptor %d is %s" % (fd, target))
+        switch.call(1)
+        need(switch.stop() == 0, "exit status")
+        need(switch.rows() == 1, "%d records" % switch.rows())
+
+
+@test
+def a_stderr_that_nobody_reads_stops_nobody():
+    with Switch() as switch:
+        reader, writer = os.pipe()
+        switch.start(stderr=writer)
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            pass
+        os.set_blocking(writer, True)
+        for _ in range(50):  # each is logged
+            switch.process.send_signal(signal.SIGHUP)
+            switch.ask("node.info")
+        switch.call(1)
+        need(switch.stop() == 0, "exit status")
+        os.close(reader)
+        os.close(writer)
+
+
+@test
+def what_cannot_be_printed_is_no_success():
+    for arguments in (["-V"], ["--help"], ["-t"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([RINGWHEEL] + arguments, stdout=full, stderr=subprocess.PIPE, text=True)
+        need(done.returncode == 1, "%s: exit status %d" % (arguments, done.returncode))
+
+
+@test
+def wrong_usage_is_one_line_without_control_characters():
+    for arguments in (["-x"], ["--wrong\033[2J"], ["-c"], ["extra\033[2J"], ["-\033"]):
+        done = subprocess.run([RINGWHEEL] + arguments, stderr=subprocess.PIPE, text=True)
+        need(done.returncode == 2, "%s: exit status %d" % (arguments, done.returncode))
+        need(done.stderr.count("\n") == 1 and "\033" not in done.stderr, "%s: %r" % (arguments, done.stderr))
 
 
 def main():
