@@ -36,7 +36,8 @@
 #define STOP_WRITE_NS       UINT64_C(9500000000) /* the same for a store that fails; one that works is waited for */
 #define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
 #define CDR_QUEUE_BYTES_MAX (128u * 1024 * 1024)
-#define CDR_BYTES_PER_CALL  256 /* of a shard's limit: a quarter of its calls may end in one burst */
+#define CALL_BYTES          1536 /* about, of a shard's memory */
+#define CDR_BYTES_PER_CALL  256  /* of a shard's limit: a quarter of its calls may end in one burst */
 
 struct node {
 	const struct config *config;
@@ -111,6 +112,15 @@ void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *
 	for (size_t i = 0; i < sizeof *ret_stats / sizeof *to; i++)
 		to[i] = stat_get(&from[i]);
 	ret_stats->cdr_written = billing_writer_written(n->writer, shard);
+	ret_stats->cdr_waiting += cdr_queue_depth(n->cdr_queues[shard]);
+}
+
+void node_store(const struct node *n, struct node_store *ret_store)
+{
+	struct billing_status status;
+
+	billing_writer_status(n->writer, &status);
+	*ret_store = (struct node_store){ .failing = status.failing, .failures = status.failures };
 }
 
 void node_submit(struct node *n, unsigned shard, struct command *command)
@@ -175,7 +185,7 @@ static size_t power_of_two_from(size_t size)
 
 static uint32_t calls_max_of_shard(const struct node *n)
 {
-	return (n->config->calls_max + n->workers - 1) / n->workers;
+	return n->config->calls_max / n->workers + 1;
 }
 
 static int make_memory(struct node *n)
@@ -244,7 +254,7 @@ static int open_crew(struct node *n, char error[static 256])
 		.workers = n->workers,
 		.secret = n->data.secret,
 		.boot = n->data.boot,
-		.calls_max = calls_max_of_shard(n),
+		.calls_max = n->config->calls_max,
 		.stats = n->stats,
 		.cdr_queues = n->cdr_queues,
 		.cdr_queue_bytes = n->cdr_queue_bytes,
@@ -309,6 +319,17 @@ static int start(struct node *n, char error[static 512])
 	return r;
 }
 
+/* Memory is reserved, not taken, so the start does not fail for it; the calls would. */
+static void warn_of_memory(const struct config *config)
+{
+	uint64_t needed = (uint64_t)config->calls_max * CALL_BYTES;
+	uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (needed > machine)
+		log_printf(LOG_WARNING, "event=max_calls_exceed_memory max_calls=%u needed_mib=%llu machine_mib=%llu",
+			   config->calls_max, (unsigned long long)(needed >> 20), (unsigned long long)(machine >> 20));
+}
+
 static void tell_started(const struct node *n)
 {
 	const struct config *config = n->config;
@@ -317,6 +338,7 @@ static void tell_started(const struct node *n)
 		log_printf(LOG_WARNING,
 			   "event=laboratory_setting RW_SIP_MIN_SE=%u reason=\"RFC 4028 allows 90 or more\"",
 			   config->parameters.RW_SIP_MIN_SE);
+	warn_of_memory(config);
 	for (uint32_t i = 0; i < config->listen_count; i++) {
 		char address[ADDRESS_TEXT_MAX];
 

@@ -23,8 +23,16 @@ bool node_steering_by_bpf(const struct node *n);
 bool node_stopping(const struct node *n);
 const char *node_database_path(const struct node *n); /* cdr.db */
 
-/* A copy of one shard's statistics at this moment (relaxed reads), cdr_written included. */
+/* A copy of one shard's statistics at this moment (relaxed reads), with cdr_written and with cdr_waiting: what is not
+ * in the store yet, be it in the shard or in the queue. */
 void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats);
+
+/* The store of CDRs, as the billing thread finds it. */
+struct node_store {
+	bool failing;      /* the last try failed */
+	uint64_t failures; /* tries so far */
+};
+void node_store(const struct node *n, struct node_store *ret_store);
 
 /* Gives a command to a shard; it comes back through node_completed().  The command must stay where it is until then.
  * Never fails: what the mailbox cannot take now is kept. */

@@ -44,7 +44,7 @@
 	X(timers_fired, counter, "Timers that came due")                                                               \
 	X(cdr_queued, counter, "CDRs given to the billing thread")                                                     \
 	X(cdr_written, counter, "CDRs committed to the store")                                                         \
-	X(cdr_waiting, gauge, "Ended calls whose CDR waits for room in the queue")                                     \
+	X(cdr_waiting, gauge, "CDRs of ended calls that are not in the store yet")                                     \
 	X(pool_call_used, gauge, "Call slots in use")                                                                  \
 	X(pool_call_size, gauge, "Call slots")                                                                         \
 	X(pool_leg_used, gauge, "Leg slots in use")                                                                    \
@@ -59,7 +59,7 @@
 	X(pool_tombstone_size, gauge, "Tombstone slots")                                                               \
 	X(pool_text_used, gauge, "Bytes of texts and bodies in use")                                                   \
 	X(pool_text_size, gauge, "Bytes of texts and bodies")                                                          \
-	X(loop_busy_ratio, gauge, "Share of the last second spent working, in thousandths")
+	X(loop_busy_ratio, gauge, "Share of the last second spent working, 0 to 1")
 
 #define SHARD_HISTOGRAMS(X)                                                                                            \
 	X(timer_lateness_us, "How late timers fired")                                                                  \

@@ -55,6 +55,20 @@ static void add_figures(json_t *object, const struct shard_stats *s)
 	json_object_set_new(object, "loop_busy_ratio", json_real((double)s->loop_busy_ratio / BUSY_RATIO_ONE));
 }
 
+/* What belongs to the node and to no shard: gauge or counter, and what it counts. */
+#define STORE_STATS(X)                                                                                                 \
+	X(cdr_store_failing, failing, gauge, "1 while CDRs cannot be stored, else 0")                                  \
+	X(cdr_store_failures, failures, counter, "Tries to store CDRs that failed")
+
+static void add_store(json_t *object, const struct node *node)
+{
+	struct node_store store;
+	node_store(node, &store);
+#define X(name, field, type, text) json_object_set_new(object, #name, json_integer((json_int_t)store.field));
+	STORE_STATS(X)
+#undef X
+}
+
 void method_stats(struct request *r)
 {
 	unsigned count = node_shard_count(r->control->node);
@@ -63,6 +77,7 @@ void method_stats(struct request *r)
 	if (all != NULL) {
 		result = json_object();
 		add_figures(result, &all[count]);
+		add_store(result, r->control->node);
 		json_t *shards = json_array();
 		for (unsigned i = 0; i < count; i++) {
 			json_t *shard = json_pack("{s:i}", "shard", (int)i);
@@ -145,6 +160,19 @@ static void put_all(FILE *out, const char *node, const struct shard_stats *all, 
 #undef X
 }
 
+static void put_store(FILE *out, const struct node *node)
+{
+	struct node_store store;
+	node_store(node, &store);
+#define X(name, field, type, text)                                                                                     \
+	put_head(out, #name, #type, text);                                                                             \
+	fputs("ringwheel_" #name "{node=\"", out);                                                                     \
+	put_label(out, node_config(node)->node);                                                                       \
+	fprintf(out, "\"} %" PRIu64 "\n", (uint64_t)store.field);
+	STORE_STATS(X)
+#undef X
+}
+
 void method_stats_prometheus(struct request *r)
 {
 	const struct node *node = r->control->node;
@@ -155,6 +183,7 @@ void method_stats_prometheus(struct request *r)
 	FILE *out = all != NULL ? open_memstream(&text, &size) : NULL;
 	if (out != NULL) {
 		put_all(out, node_config(node)->node, all, node_shard_count(node));
+		put_store(out, node);
 		if (fclose(out) == 0)
 			result = json_pack("{s:o}", "text", json_text(text, size));
 	}

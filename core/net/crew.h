@@ -23,7 +23,7 @@ struct crew_settings { /* everything is borrowed until crew_stop() */
 	unsigned workers;
 	const uint8_t *secret; /* 32 bytes */
 	uint16_t boot;
-	uint32_t calls_max;                  /* of one shard */
+	uint32_t calls_max;                  /* of the node: each shard gets its share, at least 1 */
 	struct shard_stats *stats;           /* one a worker */
 	struct cdr_queue *const *cdr_queues; /* one a worker */
 	size_t cdr_queue_bytes;              /* what one holds */

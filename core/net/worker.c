@@ -109,7 +109,23 @@ static bool edge_cdr_room(void *context)
 	struct worker *w = context;
 	const struct cdr_queue *queue = w->settings->cdr_queues[w->index];
 
-	return cdr_queue_free(queue) >= w->settings->cdr_queue_bytes / 2;
+	if (cdr_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
+		return true;
+	if (!w->no_cdr_room)
+		log_printf(LOG_ERROR,
+			   "event=new_calls_refused shard=%u cdrs_waiting=%llu reason=\"CDRs cannot be stored\"",
+			   w->index, (unsigned long long)cdr_queue_depth(queue));
+	w->no_cdr_room = true;
+	return false;
+}
+
+/* Told with some room to spare, or a queue that stays half full would be told of over and over. */
+static void tell_cdr_room(struct worker *w)
+{
+	if (!w->no_cdr_room || cdr_queue_free(w->settings->cdr_queues[w->index]) < w->settings->cdr_queue_bytes / 4 * 3)
+		return;
+	w->no_cdr_room = false;
+	log_printf(LOG_NOTICE, "event=new_calls_taken_again shard=%u", w->index);
 }
 
 static void edge_relayed(void *context, uint64_t in_ns)
@@ -268,6 +284,7 @@ static void publish(struct worker *w, uint64_t now_ns)
 	}
 	stat_set(&w->stats->loop_busy_ratio, period_ns > 0 ? busy_ns * 1000 / period_ns : 0);
 	shard_publish_stats(w->shard);
+	tell_cdr_room(w);
 	uring_retry(&w->uring);
 }
 
@@ -337,6 +354,15 @@ static void pin(struct worker *w)
 	prctl(PR_SET_TIMERSLACK, 1UL); /* deadlines are met to the millisecond: no help from the kernel in being late */
 }
 
+/* The shards fill by hash, not evenly: one may be full, and refuse, while others still have room. */
+static uint32_t share_of_calls(const struct worker *w)
+{
+	uint32_t workers = w->settings->workers;
+	uint32_t share = w->settings->calls_max / workers + (w->index < w->settings->calls_max % workers);
+
+	return share > 0 ? share : 1;
+}
+
 static int make_shard(struct worker *w)
 {
 	struct shard_settings settings = {
@@ -358,7 +384,7 @@ static int make_shard(struct worker *w)
 		.shard = (uint16_t)w->index,
 		.shard_count = (uint16_t)w->settings->workers,
 		.boot = w->settings->boot,
-		.calls_max = w->settings->calls_max,
+		.calls_max = share_of_calls(w),
 		.seed = w->seed,
 		.now_ns = clock_tell(&w->clock),
 	};
@@ -381,7 +407,7 @@ static int begin(struct worker *w, char error[static 256])
 	r = make_shard(w);
 	if (r < 0) {
 		snprintf(error, 256, "cannot reserve the memory of shard %u for %u calls: %s", w->index,
-			 w->settings->calls_max, strerror(-r));
+			 share_of_calls(w), strerror(-r));
 		uring_close(&w->uring);
 	}
 	return r;

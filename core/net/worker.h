@@ -63,6 +63,7 @@ struct worker {
 	uint64_t busy_now_ns, period_from_ns;
 	unsigned busy_slot;
 	struct log_site log_site;
+	bool no_cdr_room; /* new calls are refused for want of it, and the log has told */
 	unsigned relayed_count;
 	uint64_t relayed_ns[WORKER_RELAYED_MAX]; /* when the INVITEs that go out in this turn came in */
 };

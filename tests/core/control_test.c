@@ -99,7 +99,10 @@ Test(control, stats_are_totals_and_one_object_a_shard)
 		for (unsigned k = 0; k < 100; k++)
 			histogram_add(&node->stats[i].relay_us, i == 2 ? 8 : 2);
 	}
+	node->store = (struct node_store){ .failing = true, .failures = 42 };
 	json_t *stats = result_of("stats", "{}");
+	cr_assert_eq(number(stats, "cdr_store_failing"), 1);
+	cr_assert_eq(number(stats, "cdr_store_failures"), 42);
 	cr_assert_eq(number(stats, "calls_active"), 33);
 	cr_assert_eq(number(stats, "cdr_written"), 300);
 	cr_assert_float_eq(json_real_value(json_object_get(stats, "loop_busy_ratio")), 0.2, 1e-9);
@@ -116,7 +119,8 @@ Test(control, stats_are_totals_and_one_object_a_shard)
 		const json_t *shard = json_array_get(shards, i);
 		cr_assert_eq(number(shard, "shard"), i);
 		cr_assert_eq(number(shard, "calls_active"), 10 + i);
-		cr_assert_eq(json_object_size(shard), json_object_size(stats), "the same names, and shard for shards");
+		cr_assert_eq(json_object_size(shard), json_object_size(stats) - 2,
+			     "the same names, shard for shards, no store");
 	}
 	json_decref(stats);
 }
@@ -125,6 +129,7 @@ Test(control, stats_prometheus_has_help_type_and_a_sample_a_shard)
 {
 	node->stats[1].calls_active = 12;
 	node->stats[1].loop_busy_ratio = 250;
+	node->store.failing = true;
 	histogram_add(&node->stats[0].loop_us, 5);
 	json_t *result = result_of("stats.prometheus", "{}");
 	const char *out = text(result, "text");
@@ -136,6 +141,7 @@ Test(control, stats_prometheus_has_help_type_and_a_sample_a_shard)
 		"\n# TYPE ringwheel_loop_us summary\n",
 		"\nringwheel_loop_us{node=\"node1\",shard=\"0\",quantile=\"0.99\"} 5\n",
 		"\nringwheel_loop_us_sum{node=\"node1\",shard=\"0\"} 5\n",
+		"\n# TYPE ringwheel_cdr_store_failing gauge\nringwheel_cdr_store_failing{node=\"node1\"} 1\n",
 		"\nringwheel_loop_us_count{node=\"node1\",shard=\"0\"} 1\n",
 	};
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)

@@ -85,6 +85,11 @@ void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *
 	*ret_stats = n->stats[shard];
 }
 
+void node_store(const struct node *n, struct node_store *ret_store)
+{
+	*ret_store = n->store;
+}
+
 int node_completion_fd(const struct node *n)
 {
 	return n->completion_fd;

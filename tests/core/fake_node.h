@@ -29,6 +29,7 @@ struct node {
 	struct command *held; /* given to a shard, not carried out yet */
 	struct command *done, *done_last;
 	unsigned submitted;
+	struct node_store store;
 	int completion_fd;
 	char directory[64]; /* of the socket and the database; removed in the end */
 	struct control *control;

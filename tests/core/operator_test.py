@@ -241,6 +241,57 @@ def wrong_usage_is_one_line_without_control_characters():
         need(done.stderr.count("\n") == 1 and "\033" not in done.stderr, "%s: %r" % (arguments, done.stderr))
 
 
+@test
+def stuck_records_are_seen_in_the_statistics():
+    with Switch().start() as switch:
+        store = hold(switch.path("data", "cdr.db"))
+        switch.call(3)
+        wait_for(lambda: switch.ask("stats")["cdr_store_failing"] == 1, "cdr_store_failing")
+        stats = switch.ask("stats")
+        need(stats["cdr_waiting"] == 3 and stats["cdr_queued"] == 3 and stats["cdr_written"] == 0, str(stats))
+        need(stats["cdr_store_failures"] > 0, "no failures")
+        shown = subprocess.run([RWCTL, "-s", switch.path("data", "ringwheel.sock"), "stats"], stdout=subprocess.PIPE,
+                               text=True).stdout
+        need("cdr_store_failing" in shown, shown)
+        store.rollback()
+        store.close()
+        wait_for(lambda: switch.ask("stats")["cdr_waiting"] == 0, "cdr_waiting")
+        need(switch.ask("stats")["cdr_store_failing"] == 0, "it is failing still")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
+def new_calls_are_refused_while_records_cannot_be_stored():
+    with Switch().start() as switch:
+        store = hold(switch.path("data", "cdr.db"))
+        while "event=new_calls_refused" not in switch.log():
+            need(switch.ask("stats")["cdr_queued"] < 60000, "none was refused")
+            switch.call(2000)
+        switch.call(100)
+        need(switch.log().count("event=new_calls_refused") == 1, switch.log())
+        need(switch.ask("stats")["invites_rejected_overload"] >= 100, "not refused")
+        store.rollback()
+        store.close()
+        wait_for(lambda: "event=new_calls_taken_again shard=0" in switch.log(), "the end of it")
+        need(switch.stop() == 0, "exit status")
+
+
+@test
+def max_calls_are_held_exactly_and_compared_with_the_memory():
+    with Switch(workers=3, max_calls=1001).start() as switch:
+        need(switch.ask("stats")["pool_call_size"] == 1001, str(switch.ask("stats")["pool_call_size"]))
+        need("max_calls_exceed_memory" not in switch.log(), switch.log())
+        switch.stop()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    calls = memory // 1536 + 1000000
+    if calls <= 100000000:
+        with Switch(max_calls=calls) as switch:
+            switch.start(wait=False)
+            wait_for(lambda: switch.process.poll() is not None or "event=started" in switch.log(), "the start")
+            need(switch.process.poll() is not None or "event=max_calls_exceed_memory max_calls=%d" % calls in
+                 switch.log(), switch.log())
+
+
 def main():
     failed = 0
     for function in TESTS:

@@ -16,7 +16,7 @@
 #include "core/net/crew.h"
 #include "core/shard.h"
 
-enum { SKIPPED = 77, WORKERS = 3, PEERS = 16, ROUNDS = 50, NOTES = 20000, LARGEST = 17200 };
+enum { SKIPPED = 77, WORKERS = 3, PEERS = 16, ROUNDS = 50, NOTES = 20000, LARGEST = 17200, CALLS_MAX = 3 * 100 + 2 };
 
 static void check(bool ok, const char *format, ...)
 {
@@ -42,7 +42,7 @@ struct shard {
 	struct flow unreachable_from; /* who sent the latest 'u' */
 };
 
-static _Atomic uint64_t notes_in_order, deadlines, truncated_seen;
+static _Atomic uint64_t calls_max_shared, notes_in_order, deadlines, truncated_seen;
 
 int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
 {
@@ -51,6 +51,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	if (!s)
 		return -ENOMEM;
 	s->settings = *settings;
+	atomic_fetch_add(&calls_max_shared, settings->calls_max);
 	s->now_ns = settings->now_ns;
 	s->deadline_ns = settings->now_ns + 1000000;
 	*ret_shard = s;
@@ -218,7 +219,7 @@ static void start(void)
 		.workers = WORKERS,
 		.secret = secret,
 		.boot = 1,
-		.calls_max = 1,
+		.calls_max = CALLS_MAX,
 		.stats = stats,
 		.cdr_queues = queues,
 		.cdr_queue_bytes = size,
@@ -445,6 +446,7 @@ int main(void)
 	log_open();
 	open_listeners();
 	start();
+	check(calls_max_shared == CALLS_MAX, "the shards may have %lu calls", (unsigned long)calls_max_shared);
 	every_datagram_is_echoed();
 	a_burst_larger_than_all_buffers_is_echoed();
 	what_has_no_way_comes_back_to_the_shard_whole();
