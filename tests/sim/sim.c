@@ -135,7 +135,8 @@ void sim_finish(struct sim *sim)
 {
 	uint64_t begun_ns = sim->now_ns, quiet_ns = sim->now_ns;
 	while (sim->now_ns < quiet_ns + SETTLE_NS && sim->now_ns < begun_ns + ENOUGH_NS) {
-		sim_run(sim, SIM_S);
+		for (uint64_t until_ns = sim->now_ns + SIM_S; sim_step(sim, until_ns);)
+			;
 		if (node_stat(sim, calls_active) || node_stat(sim, calls_setup) || !peer_all_quiet(sim))
 			quiet_ns = sim->now_ns;
 	}

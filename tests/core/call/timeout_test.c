@@ -34,27 +34,41 @@ static void check_wait(const struct wait *wait, unsigned row)
 	finish(sim);
 }
 
+#define TRYING                                                                                                         \
+	{                                                                                                              \
+		.never = true                                                                                          \
+	}
+#define RINGING                                                                                                        \
+	{                                                                                                              \
+		.ring_ns = SIM_S, .never = true                                                                        \
+	}
+#define PROGRESS                                                                                                       \
+	{                                                                                                              \
+		.progress_ns = SIM_S, .progress_bare = true, .never = true                                             \
+	}
+#define MEDIA                                                                                                          \
+	{                                                                                                              \
+		.progress_ns = SIM_S, .never = true                                                                    \
+	}
+
 Test(spec_6, each_state_of_an_attempt_has_its_time)
 {
-	static const struct answer trying = { .never = true }, ringing = { .ring_ns = SIM_S, .never = true },
-				   progress = { .progress_ns = SIM_S, .progress_bare = true, .never = true },
-				   media = { .progress_ns = SIM_S, .never = true };
 	static const struct wait rows[] = {
 		{ "", "", { .silent = true }, 10 * SIM_S, 408, CDR_END_timeout_invite },
 		{ "SS_SIP_TIMEOUT_INVITE = 3", "", { .silent = true }, 3 * SIM_S, 408, CDR_END_timeout_invite },
 		{ "", "timeout_invite = 4", { .silent = true }, 4 * SIM_S, 408, CDR_END_timeout_invite },
-		{ "", "", trying, 20 * SIM_S, 408, CDR_END_timeout_trying },
-		{ "SS_SIP_TIMEOUT_TRYING = 5", "", trying, 5 * SIM_S, 408, CDR_END_timeout_trying },
-		{ "", "timeout_trying = 6", trying, 6 * SIM_S, 408, CDR_END_timeout_trying },
-		{ "", "", progress, 21 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "SS_SIP_TIMEOUT_SESSION_PROGRESS = 7", "", progress, 8 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "", "timeout_session_progress = 8", progress, 9 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "", "", media, 121 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP = 9", "", media, 10 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "", "timeout_session_progress_sdp = 10", media, 11 * SIM_S, 408, CDR_END_timeout_progress },
-		{ "", "", ringing, 121 * SIM_S, 480, CDR_END_timeout_ringing },
-		{ "SS_SIP_TIMEOUT_RINGING = 11", "", ringing, 12 * SIM_S, 480, CDR_END_timeout_ringing },
-		{ "", "timeout_ringing = 12", ringing, 13 * SIM_S, 480, CDR_END_timeout_ringing },
+		{ "", "", TRYING, 20 * SIM_S, 408, CDR_END_timeout_trying },
+		{ "SS_SIP_TIMEOUT_TRYING = 5", "", TRYING, 5 * SIM_S, 408, CDR_END_timeout_trying },
+		{ "", "timeout_trying = 6", TRYING, 6 * SIM_S, 408, CDR_END_timeout_trying },
+		{ "", "", PROGRESS, 21 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "SS_SIP_TIMEOUT_SESSION_PROGRESS = 7", "", PROGRESS, 8 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "", "timeout_session_progress = 8", PROGRESS, 9 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "", "", MEDIA, 121 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP = 9", "", MEDIA, 10 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "", "timeout_session_progress_sdp = 10", MEDIA, 11 * SIM_S, 408, CDR_END_timeout_progress },
+		{ "", "", RINGING, 121 * SIM_S, 480, CDR_END_timeout_ringing },
+		{ "SS_SIP_TIMEOUT_RINGING = 11", "", RINGING, 12 * SIM_S, 480, CDR_END_timeout_ringing },
+		{ "", "timeout_ringing = 12", RINGING, 13 * SIM_S, 480, CDR_END_timeout_ringing },
 	};
 	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
 		check_wait(&rows[i], i);
