@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define OPEN_BUSY_MS    1000       /* another process may be reading, or making a backup */
@@ -248,13 +249,37 @@ int database_is_moved(sqlite3 *db)
 	return moved;
 }
 
+static bool stat_log(const char *path, struct stat *ret_status)
+{
+	char log[4096 + 16];
+
+	return snprintf(log, sizeof(log), "%s-wal", path) < (int)sizeof(log) && stat(log, ret_status) == 0;
+}
+
+void database_log_note(const char *path, struct database_log *ret_log)
+{
+	struct stat status;
+
+	*ret_log = (struct database_log){ 0 };
+	if (stat_log(path, &status))
+		*ret_log = (struct database_log){ .device = status.st_dev, .inode = status.st_ino };
+}
+
+bool database_log_is_gone(const char *path, const struct database_log *log)
+{
+	struct stat status;
+
+	return log->inode != 0 &&
+	       (!stat_log(path, &status) || status.st_dev != log->device || status.st_ino != log->inode);
+}
+
 void database_close(sqlite3 *db)
 {
 	if (db == NULL)
 		return;
-	/* SQLite itself leaves the log of a moved file alone, and whoever makes a new file in its place deletes it. */
-	if (database_is_moved(db))
-		sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	/* SQLite itself leaves the log of a moved file alone, and that of a file which others have open; whoever makes
+	 * a new one in its place deletes it. */
+	sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	const int code = sqlite3_close(db);
 	assert(code == SQLITE_OK);
 	(void)code;

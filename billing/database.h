@@ -4,6 +4,8 @@
 #define RW_BILLING_DATABASE_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 #define DATABASE_ERROR_BYTES 256
 
@@ -23,8 +25,17 @@ int database_open(const char *path, const struct database_schema *schema, sqlite
 int database_open_read(const char *path, const struct database_schema *schema, sqlite3 **ret_db,
 		       char error[static DATABASE_ERROR_BYTES]);
 
-/* Closes, and leaves nothing behind in the log of a file that was moved away. */
+/* Closes, and leaves nothing behind in the log of a file that was moved away, or in a log that was itself. */
 void database_close(sqlite3 *db);
+
+/* The write-ahead log as a connection has it open.  Whoever deletes it while it is in use takes every row since the
+ * last checkpoint with it, unless this process, which still has it, writes them to the database in time. */
+struct database_log {
+	dev_t device;
+	ino_t inode; /* 0: there was none */
+};
+void database_log_note(const char *path, struct database_log *ret_log);
+bool database_log_is_gone(const char *path, const struct database_log *log);
 
 /* Was the file moved or deleted since it was opened?  Then what is written now would not be found again. */
 int database_is_moved(sqlite3 *db);

@@ -53,6 +53,7 @@ struct cdr_store {
 	sqlite3 *db;
 	sqlite3_stmt *insert, *begin, *commit, *rollback;
 	char *path;
+	struct database_log log;
 	char error[DATABASE_ERROR_BYTES]; /* of the last call that failed */
 };
 
@@ -81,6 +82,7 @@ static int prepare(struct cdr_store *store)
 					  NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_busy_timeout(store->db, BATCH_BUSY_MS);
+	database_log_note(store->path, &store->log); /* the probe has opened it */
 	return code == SQLITE_OK ? 0 : fail(store, code);
 }
 
@@ -145,11 +147,17 @@ static int run(struct cdr_store *store, sqlite3_stmt *statement)
 	return result;
 }
 
+bool cdr_store_is_stale(struct cdr_store *store)
+{
+	return database_is_moved(store->db) || database_log_is_gone(store->path, &store->log);
+}
+
 int cdr_store_begin(struct cdr_store *store)
 {
 	assert(sqlite3_get_autocommit(store->db));
-	if (database_is_moved(store->db)) {
-		snprintf(store->error, sizeof(store->error), "%s: was moved or deleted while in use", store->path);
+	if (cdr_store_is_stale(store)) {
+		snprintf(store->error, sizeof(store->error), "%s: it or its log was moved or deleted while in use",
+			 store->path);
 		return -ESTALE;
 	}
 	return run(store, store->begin);

@@ -19,9 +19,13 @@ void cdr_store_close(struct cdr_store *store);
 /* From now on a commit returns only when its rows would outlast a power failure. */
 int cdr_store_sync_commits(struct cdr_store *store);
 
+/* The file or its log was moved or deleted: nobody else sees what is written to it.  Close it, which saves what can be
+ * saved, and open a new one. */
+bool cdr_store_is_stale(struct cdr_store *store);
+
 /* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this
- * record holds values without a name (the caller counts and skips it; the batch goes on).  -ESTALE from begin: the file
- * was moved or deleted, open a new one.  Texts are cut to CDR_TEXT_MAX; NUL and bytes that are no UTF-8 are stored as
+ * record holds values without a name (the caller counts and skips it; the batch goes on).  -ESTALE from begin: it is
+ * stale.  Texts are cut to CDR_TEXT_MAX; NUL and bytes that are no UTF-8 are stored as
  * '?'. */
 int cdr_store_begin(struct cdr_store *store);
 int cdr_store_add(struct cdr_store *store, const struct cdr *cdr);

@@ -23,6 +23,7 @@
 
 #define PAUSE_MS_MIN  10
 #define PAUSE_MS_MAX  1000
+#define IDLE_LOOKS    20                      /* one in so many of an idle thread is at the store itself */
 #define STOP_PAUSE_MS 100                     /* the longest pause when time is short */
 #define TELL_NS       (60 * 1000 * NS_PER_MS) /* a store that fails, or comes and goes, is told so often */
 #define NS_PER_MS     UINT64_C(1000000)
@@ -46,6 +47,7 @@ struct billing_writer {
 	uint64_t told_ns;        /* when that was, 0: never */
 	bool told_failing;       /* what it said */
 	uint64_t batch_unreadable;
+	unsigned idle_looks; /* in a row with nothing to write */
 
 	/* Shared with who asks for the status or the end. */
 	pthread_mutex_t lock;
@@ -176,6 +178,16 @@ static void note_success(struct billing_writer *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* What was written before the log was deleted is saved while this process lives, also when no call ends for hours. */
+static void look_after_store(struct billing_writer *w)
+{
+	if (w->store == NULL || ++w->idle_looks % IDLE_LOOKS != 0 || !cdr_store_is_stale(w->store))
+		return;
+	say(w, LOG_ERR, "event=cdr_store_stale reason=\"the database or its log was moved or deleted while in use\"");
+	cdr_store_close(w->store);
+	w->store = NULL;
+}
+
 /* 0 and how many records left their queues, or a negative errno and none did. */
 static int write_batch(struct billing_writer *w, unsigned *ret_count)
 {
@@ -184,8 +196,11 @@ static int write_batch(struct billing_writer *w, unsigned *ret_count)
 	int result = 0;
 
 	*ret_count = 0;
-	if (records_waiting(w) == 0)
+	if (records_waiting(w) == 0) {
+		look_after_store(w);
 		return 0;
+	}
+	w->idle_looks = 0;
 	for (unsigned i = 0; i < w->lane_count; i++) {
 		w->lanes[i].position = cdr_queue_begin(w->lanes[i].queue);
 		w->lanes[i].taken = 0;

@@ -172,6 +172,26 @@ Test(writer, spec_11_a_locked_database_only_delays)
 	cr_assert_eq(notices_logged, 1);
 }
 
+/* A disk near its limit fails every other batch: two lines a minute say so, not two a second. */
+Test(writer, a_store_that_comes_and_goes_is_told_once_a_minute)
+{
+	struct cdr_queue *q = new_queue(CAPACITY);
+	struct billing_writer *w = start(&q, 1);
+
+	for (uint64_t round = 1; round <= 4; round++) {
+		sqlite3 *other = lock_database();
+		const uint64_t failures = status_of(w).failures;
+
+		push(q, 10 * (round - 1), 10);
+		WAIT_FOR(status_of(w).failures > failures);
+		sqlite3_close(other);
+		WAIT_FOR(billing_writer_written(w, 0) == 10 * round);
+	}
+	cr_assert_eq(billing_writer_stop(w, 0), 0);
+	cr_assert_eq(errors_logged, 1);
+	cr_assert_eq(notices_logged, 1);
+}
+
 Test(writer, stop_tells_what_could_not_be_written_and_the_next_writer_writes_it)
 {
 	struct cdr_queue *queues[] = { new_queue(CAPACITY), new_queue(CAPACITY) };
@@ -274,6 +294,28 @@ Test(writer, a_database_moved_away_is_made_anew_and_no_record_is_missing)
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
 	cr_assert_eq(query(moved, "SELECT count(*) FROM cdr"), 10);
 	cr_assert_eq(query(PATH, "SELECT count(*) FROM cdr"), 20);
+}
+
+/* Seen by another connection while the writer still runs: not only a proper end saves the rows. */
+Test(writer, a_log_deleted_while_it_is_in_use_costs_no_record)
+{
+	const char *log = sample_path("cdr.db-wal"), *index = sample_path("cdr.db-shm");
+	struct cdr_queue *q = new_queue(CAPACITY);
+	struct billing_writer *w = start(&q, 1);
+
+	push(q, 0, 10);
+	WAIT_FOR(billing_writer_written(w, 0) == 10);
+	cr_assert_eq(unlink(log), 0);
+	push(q, 10, 20);
+	WAIT_FOR(billing_writer_written(w, 0) == 30);
+	expect_stored(30);
+	cr_assert_eq(unlink(log), 0);
+	WAIT_FOR(access(index, F_OK) < 0); /* idle: closed */
+	expect_stored(30);
+	push(q, 30, 10);
+	WAIT_FOR(billing_writer_written(w, 0) == 40);
+	cr_assert_eq(billing_writer_stop(w, 0), 0);
+	expect_stored(40);
 }
 
 Test(writer, a_record_that_cannot_be_read_is_counted_and_the_others_are_written)
