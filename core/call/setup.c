@@ -423,7 +423,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	stat_sub(&s->stats->calls_setup, 1);
 	stat_add(&s->stats->calls_active, 1);
 	stat_add(&s->stats->calls_answered, 1);
-	refresh_confirmed(s, callee, m, true, true);
+	refresh_confirmed(s, callee, m, true, false);
 	refresh_answered(s, caller, invite);
 	refresh_begin_probes(s, callee);
 	refresh_begin_probes(s, caller);

@@ -172,8 +172,8 @@ class Test:
         first.agent.expect("200 BYE")
 
     def cdr(self, **fields):
-        """Says that the scenario leaves a CDR, and what is in it; in the order of the INVITEs.  A field may be a set of
-        allowed values."""
+        """Says that the scenario leaves a CDR, and what is in it; in the order of the INVITEs.  A field may be a set
+        or range of allowed values."""
         self.expected.append(fields)
 
     def cdr_answered(self, side="caller", **fields):
@@ -228,8 +228,9 @@ def check_row(row, fields, gateway, started_us):
     fields.setdefault("node", "interop")
     for key, wanted in fields.items():
         need(key in row, "no column %s", key)
-        allowed = wanted if isinstance(wanted, set) else {wanted}
-        need(row[key] in allowed, "%s is %r, not %s", key, row[key], " or ".join(map(repr, sorted(allowed, key=str))))
+        allowed = wanted if isinstance(wanted, (set, range)) else {wanted}
+        need(row[key] in allowed, "%s is %r, not %s", key, row[key],
+             wanted if isinstance(wanted, range) else " or ".join(map(repr, sorted(allowed, key=str))))
     for key, value in row.items():
         need(value is not None, "%s is NULL", key)
     now_us = time.time() * 1e6

@@ -6,4 +6,15 @@ PROFILES = {
     # 64*T1 in 1.3 s, and strangers get no answer.
     "quick": dict(parameters={"RW_SIP_T1": 20, "SS_REPLY_UNAUTHORIZED": "off",
                               "SS_SIP_RESEND_INTERVAL": '"0.05,0.1,0.2,0.4"'}, drained_s=12),
+    # Session timers in seconds instead of minutes.
+    "timers": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4,
+                               "SS_SIP_NO_TIMER_REINVITE_INTERVAL": 5}, drained_s=30),
+    # A last refresh at the end of the window, 2 s for its answer, and windows of four parts.
+    "timers_grace": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4,
+                                     "SS_SIP_SESSION_UPDATE_SEGMENT": 4,
+                                     "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP": 2}, drained_s=30),
+    # OPTIONS on legs without timers, and no call beyond 6 s.
+    "timers_probe": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4,
+                                     "RW_NO_TIMER_PROBE_INTERVAL": 1, "RW_MAX_CALL_DURATION": 6,
+                                     "SS_SIP_NO_TIMER_REINVITE_INTERVAL": 0}, drained_s=30),
 }

@@ -20,6 +20,7 @@ import flows_dialog  # noqa: F401
 import flows_ending  # noqa: F401
 import flows_refusal  # noqa: F401
 import flows_timeout  # noqa: F401
+import flows_timers  # noqa: F401
 import flows_node  # noqa: F401
 import flows_malformed  # noqa: F401
 from harness import Network, SCENARIOS, Test, gateways_text

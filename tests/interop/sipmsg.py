@@ -17,13 +17,14 @@ class Malformed(Exception):
 
 
 class Message:
-    """One message: start line, headers in order, body.  `source` is set on reception."""
+    """One message: start line, headers in order, body.  `source` and `received_s` (wall time, by the kernel) are set on reception."""
 
     def __init__(self, start, headers=(), body=b""):
         self.start = start
         self.headers = list(headers)
         self.body = body if isinstance(body, bytes) else body.encode()
         self.source = None
+        self.received_s = None
         self.raw = b""
 
     @staticmethod

@@ -12,10 +12,12 @@ import collections
 import itertools
 import os
 import socket
+import struct
 import time
 
 from sipmsg import Message, host_port
 
+SO_TIMESTAMPNS = 35  # <asm-generic/socket.h>; the socket module lacks it
 _serial = itertools.count(1)
 
 
@@ -53,6 +55,7 @@ class Agent:
         self.name = name
         self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.sock.bind((host, port))
         self.host, self.port = self.sock.getsockname()[:2]
         self.inbox = collections.deque()
@@ -96,13 +99,16 @@ class Agent:
             return False
         self.sock.settimeout(remaining)
         try:
-            raw, source = self.sock.recvfrom(65536)
+            raw, extra, _, source = self.sock.recvmsg(65536, 64)
         except (socket.timeout, BlockingIOError):
             return False
         except ConnectionRefusedError:  # an ICMP error from an earlier send
             return True
         self._note("<-", raw, source)
         message = Message.parse(raw, source[:2])
+        message.received_s = next((struct.unpack("=qq", data[:16]) for _, kind, data in extra
+                                   if kind == SO_TIMESTAMPNS), None)
+        message.received_s = message.received_s[0] + message.received_s[1] / 1e9 if message.received_s else time.time()
         if message.key in self.seen:
             self.repeats[message.key] += 1
         else:
@@ -310,7 +316,7 @@ class Dialog:
 
 
 REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 202: "Accepted", 404: "Not Found",
-           408: "Request Timeout",
+           405: "Method Not Allowed", 408: "Request Timeout", 422: "Session Interval Too Small",
            480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist", 486: "Busy Here",
            487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
-           500: "Server Internal Error", 503: "Service Unavailable", 603: "Decline"}
+           500: "Server Internal Error", 501: "Not Implemented", 503: "Service Unavailable", 603: "Decline"}
