@@ -79,10 +79,11 @@ static bool send_request(struct client *c, const char *method, json_t *params, c
 	char *line = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
 	json_decref(request);
 	bool sent = line != NULL && send_all(c, line, strlen(line)) && send_all(c, "\n", 1);
+	int failure = sent ? 0 : line != NULL ? errno : EINVAL;
 	if (!sent)
-		snprintf(error, CLIENT_ERROR_SIZE, "the request cannot be sent: %s",
-			 strerror(line != NULL ? errno : EINVAL));
+		snprintf(error, CLIENT_ERROR_SIZE, "the request cannot be sent: %s", strerror(failure));
 	free(line);
+	errno = failure;
 	return sent;
 }
 
@@ -140,9 +141,12 @@ static json_t *receive(struct client *c, char error[static CLIENT_ERROR_SIZE])
 
 json_t *client_call(struct client *c, const char *method, json_t *params, char error[static CLIENT_ERROR_SIZE])
 {
-	if (!send_request(c, method, params, error))
+	char unheard[CLIENT_ERROR_SIZE];
+	bool sent = send_request(c, method, params, error);
+	if (!sent && errno != EPIPE && errno != ECONNRESET)
 		return NULL;
-	json_t *answer = receive(c, error);
+	/* Whoever turns a request away may say why before it closes. */
+	json_t *answer = receive(c, sent ? error : unheard);
 	if (answer == NULL)
 		return NULL;
 	const char *message = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));

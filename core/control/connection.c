@@ -30,7 +30,7 @@ static void let_go(struct connection *n)
 static void watch(struct connection *n)
 {
 	uint32_t events = 0;
-	if (!n->input_ended && !n->refused && buffer_size(&n->input) <= CONNECTION_LINE_MAX)
+	if (!n->input_ended && (n->refused || buffer_size(&n->input) <= CONNECTION_LINE_MAX))
 		events |= EPOLLIN;
 	if (buffer_size(&n->output) > 0)
 		events |= EPOLLOUT;
@@ -52,6 +52,7 @@ int connection_open(struct control *c, int fd)
 	n->control = c;
 	n->fd = fd;
 	n->events = EPOLLIN;
+	n->active = ++c->activity;
 	struct epoll_event event = { .events = n->events, .data.ptr = n };
 	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
 		int result = -errno;
@@ -89,10 +90,32 @@ void connection_destroy(struct connection *n)
 	free(n);
 }
 
+/* Whoever is still sending would fail at that if the socket were closed, and not look for the reason. */
+static void read_away(struct connection *n)
+{
+	char away[READ_SIZE];
+	for (int i = 0; i < READS_A_TURN && !n->input_ended && !n->gone; i++) {
+		ssize_t size = recv(n->fd, away, sizeof away, 0);
+		if (size > 0)
+			n->drained += (size_t)size;
+		if (size == 0 || n->drained > CONNECTION_DRAIN_MAX)
+			n->input_ended = true;
+		else if (size < 0 && errno == EAGAIN)
+			return;
+		else if (size < 0 && errno != EINTR)
+			let_go(n);
+	}
+}
+
 static void receive(struct connection *n)
 {
+	n->active = ++n->control->activity;
+	if (n->refused) {
+		read_away(n);
+		return;
+	}
 	for (int i = 0; i < READS_A_TURN; i++) {
-		if (n->input_ended || n->refused || buffer_size(&n->input) > CONNECTION_LINE_MAX)
+		if (n->input_ended || buffer_size(&n->input) > CONNECTION_LINE_MAX)
 			return;
 		char *at = buffer_reserve(&n->input, READ_SIZE);
 		if (at == NULL) {
@@ -242,16 +265,24 @@ static bool step(struct connection *n)
 	return true;
 }
 
+bool connection_is_idle(const struct connection *n)
+{
+	return !n->ready && n->request == NULL && n->batch == NULL && buffer_size(&n->output) == 0;
+}
+
 void connection_run(struct connection *n)
 {
 	int left = REQUESTS_A_TURN;
 	while (left > 0 && step(n))
 		left--;
 	transmit(n);
+	if (n->refused && !n->said_last && !n->gone && buffer_size(&n->output) == 0) {
+		n->said_last = true;
+		shutdown(n->fd, SHUT_WR);
+	}
 	if (left == 0) {
 		control_make_ready(n->control, n);
-	} else if (n->request == NULL &&
-		   (n->gone || ((n->input_ended || n->refused) && buffer_size(&n->output) == 0))) {
+	} else if (n->request == NULL && (n->gone || (n->input_ended && buffer_size(&n->output) == 0))) {
 		connection_destroy(n);
 		return;
 	}

@@ -2,8 +2,9 @@
  *
  * Requests are carried out in order, one at a time; what follows waits in the input, and no more is read than a line
  * may be long.  Replies wait in the output; a reader that lets more than CONNECTION_OUTPUT_MAX pile up is closed.  All
- * I/O is non-blocking.  A connection is freed by connection_run() or control_close() and nowhere else, so everything
- * else may go on using it after an error: it only marks the connection `gone`. */
+ * I/O is non-blocking.  A connection is freed by connection_run(), by control_close(), or, idle and the longest so, for
+ * a new one, and nowhere else, so everything else may go on using it after an error: it only marks the connection
+ * `gone`. */
 #ifndef RW_CORE_CONTROL_CONNECTION_H
 #define RW_CORE_CONTROL_CONNECTION_H
 
@@ -15,6 +16,7 @@
 #include "core/control/buffer.h"
 
 #define CONNECTION_LINE_MAX   (1u << 20)          /* bytes of one request line */
+#define CONNECTION_DRAIN_MAX  (4u << 20)          /* bytes read away behind one that was too long */
 #define CONNECTION_OUTPUT_MAX (64u << 20)         /* bytes of replies not yet read, one connection */
 #define CONTROL_OUTPUT_MAX    ((size_t)512 << 20) /* the same, all connections */
 
@@ -26,7 +28,10 @@ struct connection {
 	int fd;           /* -1 once gone */
 	uint32_t events;  /* what epoll was told */
 	bool input_ended; /* the peer sends no more */
-	bool refused;     /* the input broke a rule: the output is still sent, then it is closed */
+	bool refused;     /* the input broke a rule: the output is still sent, the rest read away, then it is closed */
+	bool said_last;   /* refused, and the peer was told that nothing follows */
+	size_t drained;   /* bytes read away since */
+	uint64_t active;  /* control's count when it last sent something */
 	bool gone;        /* nobody reads any more; what was asked before is still carried out */
 	bool ready;       /* on control's list of connections to run */
 	struct buffer input;
@@ -51,6 +56,9 @@ void connection_run(struct connection *n);
 
 /* Sends one reply: alone on a line, or as the next element of the batch's array. */
 void connection_reply(struct connection *n, const json_t *reply);
+
+/* Whether it waits for its peer to ask something: nothing is under way, nothing left to send. */
+bool connection_is_idle(const struct connection *n);
 
 /* Frees it at once, with the request under way (whose commands nobody works on any more). */
 void connection_destroy(struct connection *n);

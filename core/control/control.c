@@ -218,13 +218,27 @@ static void pause_accepting(struct control *c)
 
 static void turn_away(int fd)
 {
-	json_t *reply = rpc_error_reply(NULL, RPC_BUSY, "The control socket has its limit of 1000 connections.");
+	json_t *reply = rpc_error_reply(NULL, RPC_BUSY,
+					"The control socket has its limit of 1000 connections, none of them idle.");
 	char *line = json_dumps(reply, JSON_COMPACT);
 	if (line != NULL && send(fd, line, strlen(line), MSG_NOSIGNAL) > 0)
 		send(fd, "\n", 1, MSG_NOSIGNAL);
 	free(line);
 	json_decref(reply);
 	close(fd);
+}
+
+/* Whoever left a thousand connections open does not lock the others out.  false: none of them is idle. */
+static bool make_room(struct control *c)
+{
+	struct connection *longest = NULL;
+	for (struct connection *n = c->connections; n != NULL; n = n->next)
+		if (connection_is_idle(n) && (longest == NULL || n->active < longest->active))
+			longest = n;
+	if (longest == NULL)
+		return false;
+	connection_destroy(longest);
+	return true;
 }
 
 static void accept_some(struct control *c)
@@ -238,7 +252,7 @@ static void accept_some(struct control *c)
 				pause_accepting(c);
 			return;
 		}
-		if (c->connection_count >= CONTROL_CONNECTIONS_MAX) {
+		if (c->connection_count >= CONTROL_CONNECTIONS_MAX && !make_room(c)) {
 			turn_away(fd);
 		} else if (connection_open(c, fd) < 0) {
 			pause_accepting(c);
@@ -259,10 +273,11 @@ void control_handle(struct control *c)
 {
 	struct epoll_event events[EVENTS_A_TURN];
 	int count = epoll_wait(c->epoll_fd, events, EVENTS_A_TURN, 0);
+	bool knocked = false;
 	for (int i = 0; i < count; i++) {
 		void *tag = events[i].data.ptr;
 		if (tag == &c->listen_fd) {
-			accept_some(c);
+			knocked = true;
 		} else if (tag == &c->wake_fd) {
 			drain(c->wake_fd);
 		} else if (tag == &c->pause_fd) {
@@ -272,6 +287,8 @@ void control_handle(struct control *c)
 			connection_event(tag, events[i].events);
 		}
 	}
+	if (knocked)
+		accept_some(c); /* may free a connection, so only after their events */
 	run_ready(c);
 	if (c->ready_first != NULL)
 		wake(c);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "core/control/connection.h"
@@ -24,6 +25,7 @@ struct control {
 	dev_t device; /* of the socket in the file system: what control_close() may remove */
 	ino_t inode;
 	struct connection *connections;
+	uint64_t activity; /* counted on: orders connections by when they last sent something */
 	unsigned connection_count;
 	struct connection *ready_first, *ready_last; /* to run in this turn or the next */
 	struct calls_job *jobs;                      /* under way at the shards */

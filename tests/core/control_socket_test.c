@@ -201,9 +201,28 @@ Test(control_socket, a_line_longer_than_1_mib_is_refused)
 	cr_assert_not_null(strstr(reply, "-32600"));
 	cr_assert_not_null(strstr(reply, "1 MiB"));
 	cr_assert(fake_closed(node, fd));
-	cr_assert_eq(node->control->connection_count, 0);
 	free(reply);
 	free(line);
+	close(fd);
+	fake_pump(node);
+	cr_assert_eq(node->control->connection_count, 0);
+}
+
+/* The peer that sends on does not fail at it and finds the reason; one that never ends is cut off. */
+Test(control_socket, what_follows_a_line_too_long_is_read_away_within_a_bound)
+{
+	static char bytes[CONNECTION_LINE_MAX * 2];
+	memset(bytes, 'x', sizeof bytes);
+	int fd = fake_connect(node);
+	cr_assert(fake_send(node, fd, bytes, sizeof bytes));
+	char *reply = fake_line(node, fd);
+	cr_assert_not_null(strstr(reply, "1 MiB"));
+	free(reply);
+	bool cut = false;
+	for (int i = 0; i < 8 && !cut; i++)
+		cut = !fake_send(node, fd, bytes, sizeof bytes);
+	cr_assert(cut);
+	cr_assert_eq(node->control->connection_count, 0);
 	close(fd);
 }
 
@@ -298,19 +317,40 @@ static void allow_descriptors(rlim_t count)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Test(control_socket, connection_1001_is_turned_away_with_a_reason)
+Test(control_socket, connection_1001_takes_the_place_of_the_one_idle_longest)
 {
 	static int fds[CONTROL_CONNECTIONS_MAX + 1];
 	allow_descriptors(2100);
-	for (int i = 0; i <= CONTROL_CONNECTIONS_MAX; i++)
+	for (int i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
 		cr_assert_geq(fds[i] = fake_connect(node), 0);
+	send_request(fds[0], PLAIN, 1); /* so the second one is idle longest */
+	cr_assert_eq(next_id(fds[0]), 1);
+	fds[CONTROL_CONNECTIONS_MAX] = fake_connect(node);
+	send_request(fds[CONTROL_CONNECTIONS_MAX], PLAIN, 2);
+	cr_assert_eq(next_id(fds[CONTROL_CONNECTIONS_MAX]), 2);
+	cr_assert(fake_closed(node, fds[1]));
+	send_request(fds[0], PLAIN, 3);
+	cr_assert_eq(next_id(fds[0]), 3);
+	cr_assert_eq(node->control->connection_count, CONTROL_CONNECTIONS_MAX);
+}
+
+/* Whoever is in the middle of a batch is not idle. */
+Test(control_socket, connection_1001_is_turned_away_with_a_reason_while_all_are_busy)
+{
+	static int fds[CONTROL_CONNECTIONS_MAX + 1];
+	allow_descriptors(2100);
+	for (int i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
+		cr_assert_geq(fds[i] = fake_connect(node), 0);
+	for (struct connection *n = node->control->connections; n != NULL; n = n->next) {
+		n->batch = json_array();
+		json_array_append_new(n->batch, json_null());
+	}
+	fds[CONTROL_CONNECTIONS_MAX] = fake_connect(node);
 	char *line = fake_line(node, fds[CONTROL_CONNECTIONS_MAX]);
 	cr_assert_not_null(line);
 	cr_assert_not_null(strstr(line, "1000 connections"));
 	free(line);
 	cr_assert(fake_closed(node, fds[CONTROL_CONNECTIONS_MAX]));
-	send_request(fds[0], PLAIN, 1);
-	cr_assert_eq(next_id(fds[0]), 1);
 	close(fds[1]);
 	fake_pump(node);
 	int again = fake_connect(node);
