@@ -77,13 +77,13 @@ static void deliver(struct sim *sim, void *context)
 static void post_mail(struct sim_shard *from, unsigned to, struct mail *mail)
 {
 	struct sim *sim = from->sim;
-	uint64_t at_ns = sim->now_ns + MAIL_NS + sim_below(sim, SIM_NETWORK, MAIL_JITTER);
+	uint64_t jitter_ns = mail->is_note && sim->settings.note_jitter_ns ? sim->settings.note_jitter_ns : MAIL_JITTER;
+	uint64_t at_ns = sim->now_ns + MAIL_NS + sim_below(sim, SIM_NETWORK, jitter_ns);
+	uint64_t *last_ns = mail->is_note ? &from->note_ns[to] : &from->mail_ns[to];
 	assert(to < sim->shard_count && to != from->index);
 	mail->to = to;
-	if (at_ns < from->mail_ns[to])
-		at_ns = from->mail_ns[to];
-	from->mail_ns[to] = at_ns;
-	sim_at(sim, at_ns, deliver, mail);
+	*last_ns = at_ns > *last_ns ? at_ns : *last_ns;
+	sim_at(sim, *last_ns, deliver, mail);
 }
 
 static bool hand_over(void *context, unsigned to, const struct arrival *arrival, const struct flow *from,

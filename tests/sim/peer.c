@@ -235,6 +235,7 @@ struct sent *peer_request(struct ua *ua, const char *method, struct bytes body, 
 	page_end(&page, target ? "application/sdp" : "text/plain", body);
 	struct sent *sent = begin_sent(ua, method, ua->cseq_out, branch, &page);
 	sent->offered = body.size > 0;
+	sent->contact = target ? ua->contact : 0;
 	sent->step = step;
 	if (strcmp(method, "INVITE") == 0)
 		ua->invite = sent;
@@ -287,6 +288,10 @@ static void take_response(struct sim *sim, struct host *host, const struct wire 
 				sent->over = true;
 			if (!repeated)
 				sent->status = w->status;
+			if (w->status >= 200 && w->status < 300 && sent->contact > ua->agreed) {
+				ua->agreed = sent->contact;
+				ua->agreed_ns = sim->now_ns;
+			}
 			dialog_response(ua, sent, w, repeated);
 			return;
 		}
@@ -400,7 +405,9 @@ static void check_dialog(struct ua *ua, const struct wire *w)
 {
 	char contact[80];
 	bool known = false;
-	for (unsigned version = 0; version <= ua->contact && !known; version++) {
+	/* A request may still be on its way to where the target was before. */
+	unsigned oldest = ua->sim->now_ns > ua->agreed_ns + SIM_64T1 ? ua->agreed : 0;
+	for (unsigned version = oldest; version <= ua->contact && !known; version++) {
 		snprintf(contact, sizeof contact, "sip:%s-%u@%s", ua->local_tag, version, ua->host->name);
 		known = wire_is(w->uri, contact);
 	}

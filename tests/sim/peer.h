@@ -109,7 +109,8 @@ struct sent {
 	struct bytes text;
 	struct bytes ack; /* INVITE: what its final response got */
 	uint64_t wait_ns, started_ns;
-	unsigned status; /* latest, 0: none */
+	unsigned status;  /* latest, 0: none */
+	unsigned contact; /* version it carried */
 	bool resending, over, cancelled, offered, retried;
 	enum step_kind step;
 };
@@ -143,6 +144,8 @@ struct ua {
 	uint32_t cseq_out, cseq_in;
 	bool has_cseq_in;
 	unsigned session, contact; /* versions */
+	unsigned agreed;           /* version of the Contact that a 2xx made the node's target */
+	uint64_t agreed_ns;
 	bool cancel_wanted, bye_sent, bye_answered, bye_taken, steps_begun;
 	struct sent *sent, *invite;
 	struct taken *taken;

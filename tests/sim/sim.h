@@ -106,12 +106,13 @@ struct host {
 
 struct sim_settings {
 	uint64_t seed;
-	unsigned shards;        /* 0: 1 */
-	bool mailbox;           /* datagrams arrive at any shard, not at the one that BPF would choose */
-	uint32_t calls_max;     /* of each shard; 0: 512 */
-	const char *parameters; /* lines of the configuration's parameters section */
-	const char *gateways;   /* gateways instead of the usual ones */
-	struct link link;       /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
+	unsigned shards;         /* 0: 1 */
+	bool mailbox;            /* datagrams arrive at any shard, not at the one that BPF would choose */
+	uint32_t calls_max;      /* of each shard; 0: 512 */
+	const char *parameters;  /* lines of the configuration's parameters section */
+	const char *gateways;    /* gateways instead of the usual ones */
+	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
+	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
 };
 
 struct sim_cdr {
@@ -128,8 +129,9 @@ struct sim_shard {
 	struct shard_stats stats;
 	struct sim *sim;
 	unsigned index;
-	char *lent;                       /* NULL: nothing */
-	uint64_t mail_ns[SIM_SHARDS_MAX]; /* arrival of the last thing posted to each other shard: in order */
+	char *lent; /* NULL: nothing */
+	/* Arrival of the last datagram, and of the last note, on their way to each other shard: both in order. */
+	uint64_t mail_ns[SIM_SHARDS_MAX], note_ns[SIM_SHARDS_MAX];
 	uint64_t advanced_ns;
 	unsigned advances; /* at advanced_ns */
 };

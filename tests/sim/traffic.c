@@ -40,6 +40,7 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		.mailbox = dice >> 8 & 1,
 		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,
 		.gateways = (dice >> 14 & 1) ? small_gateways : NULL,
+		.note_jitter_ns = (dice >> 15 & 1) ? 400 * SIM_MS : 0,
 		/* Short enough that a run meets them. */
 		.parameters =
 			(dice >> 13 & 1)

@@ -24,7 +24,8 @@ struct watched {
 	uint64_t invite_in_ns, ok_in_ns, ok_out_ns, ack_in_ns, bye_in_ns, cancel_in_ns, final_in_ns;
 	int64_t invite_in_us, ok_in_us;
 	uint32_t invite_cseq;
-	unsigned final_out; /* to the caller's INVITE */
+	const struct seen *invite_out; /* latest */
+	unsigned final_out;            /* to the caller's INVITE */
 	bool trying_out, gone_in;
 	struct watched_dialog dialogs[DIALOGS];
 	uint64_t recorded_ns; /* its CDR came */
@@ -38,6 +39,8 @@ struct seen {
 	unsigned status; /* final answer given to it, 0: none yet */
 	char to_tag[80];
 	bool provisional, final_in;
+	uint64_t at_ns;
+	bool glare; /* an INVITE that came while one of ours was open */
 };
 
 struct watch {
@@ -167,6 +170,9 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 		if (!d->callee_side || (dialog && !dialog->bye)) /* not the loser of a fork, on its way out */
 			d->bye_in_ns = sim->now_ns;
 	}
+	const struct seen *ours = d->invite_out;
+	if (!seen->text.size && wire_method_is(w, "INVITE") && ours && !ours->final_in && !sim->settings.mailbox)
+		seen->glare = sim->now_ns < ours->at_ns + SIM_64T1 - SIM_S;
 	note(sim, d, w, false, seen->text.size > 0);
 	if (!seen->text.size)
 		seen->text = keep(sim, w->text);
@@ -315,6 +321,9 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 		return;
 	}
 	seen->text = keep(sim, w->text);
+	seen->at_ns = sim->now_ns;
+	if (wire_method_is(w, "INVITE"))
+		d->invite_out = seen;
 	if (d->call && !d->call->damaged)
 		check_request(sim, d, w);
 }
@@ -378,6 +387,8 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 		return;
 	}
 	check_response(sim, to, d, w, seen);
+	if (seen->glare && w->status < 300 && w->status > 100)
+		sim_fail(sim, d->call, "rfc3261-14.2", "%u to an INVITE while one of ours was open", w->status);
 	if (w->status >= 200) {
 		seen->status = w->status;
 		snprintf(seen->to_tag, sizeof seen->to_tag, "%.*s", TEXT(w->to_tag));
@@ -439,7 +450,8 @@ static void check_answered(struct sim *sim, const struct sim_cdr *record, const 
 	    cdr->end_us - cdr->connect_us > cdr->hold_ms * 1000 + 999)
 		sim_fail(sim, record->call, "cdr-hold", "hold_ms %lld, but end_us - connect_us is %lld",
 			 (long long)cdr->hold_ms, (long long)(cdr->end_us - cdr->connect_us));
-	if (cdr->end_reason == CDR_END_normal) {
+	/* With a BYE of the node that found no send room, that of a fork looks like the winner's. */
+	if (cdr->end_reason == CDR_END_normal && !sim->counts.lends_refused) {
 		bool by_caller = bye_ns == a->bye_in_ns;
 		if (!bye_ns || (!sim->settings.mailbox && cdr->hold_ms != (int64_t)((bye_ns - b->ok_in_ns) / SIM_MS)) ||
 		    !agrees(sim, cdr->end_us - cdr->connect_us, (int64_t)(bye_ns - b->ok_in_ns) / 1000))
