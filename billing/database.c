@@ -50,6 +50,8 @@ int database_explain(sqlite3 *db, const char *path, int code, char error[static 
 	assert(result < 0);
 	if (result == -EBADMSG)
 		advice = ": the file is damaged or not a database of this program, move it away or restore it";
+	else if ((code & 0xff) == SQLITE_ERROR)
+		advice = ": its tables are not those of this program, move it away or restore it";
 	else if (result == -EBUSY)
 		advice = ": another process holds it";
 	else if (result == -EROFS || result == -EACCES)
@@ -98,9 +100,11 @@ static int check_version(const char *path, int version, const struct database_sc
 {
 	if (version >= 0 && version <= schema->version)
 		return 0;
-	snprintf(error, DATABASE_ERROR_BYTES,
-		 "%s: has schema version %d, this program knows up to %d: it was written by a newer ringwheel", path,
-		 version, schema->version);
+	snprintf(
+		error, DATABASE_ERROR_BYTES,
+		"%s: has schema version %d, this program knows up to %d: it was written by a newer ringwheel; run that "
+		"one, or move the file away",
+		path, version, schema->version);
 	return -EPROTONOSUPPORT;
 }
 
@@ -195,11 +199,16 @@ static int set_up(sqlite3 *db, const char *path, char error[static DATABASE_ERRO
 int database_open(const char *path, const struct database_schema *schema, sqlite3 **ret_db,
 		  char error[static DATABASE_ERROR_BYTES])
 {
+	struct stat status;
 	sqlite3 *db;
 	int result = make_file(path);
 
 	if (result < 0)
 		return explain_errno(path, result, error);
+	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+		snprintf(error, DATABASE_ERROR_BYTES, "%s: is not a regular file, move it away", path);
+		return -EINVAL;
+	}
 	result = connect_to(path, SQLITE_OPEN_READWRITE, &db, error);
 	if (result < 0)
 		return result;

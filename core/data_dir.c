@@ -110,7 +110,10 @@ static int count_boot(struct data_dir *d, const char *path, char error[static 51
 
 		last = strtoul(text, &end, 10);
 		if (text[0] < '0' || text[0] > '9' || strcmp(end, "\n") != 0 || last == 0 || last > UINT16_MAX)
-			return fail(path, "boot", -EINVAL, "is not a number from 1 to 65535 and a newline", error);
+			return fail(path, "boot", -EINVAL,
+				    "is not a number from 1 to 65535 and a newline; write the last start's number "
+				    "(boot= in its log) into it, or a number not used lately",
+				    error);
 	}
 	d->boot = last == UINT16_MAX ? 1 : (uint16_t)(last + 1);
 	int size = snprintf(text, sizeof text, "%u\n", d->boot);

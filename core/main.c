@@ -28,10 +28,11 @@ static void print_help(void)
 	       usage);
 	for (unsigned i = 0; i < parameter_count; i++) {
 		const struct parameter_info *p = &parameter_infos[i];
+		char min[16];
 
 		printf("  %s = %s", p->name, p->default_text);
 		if (p->kind == PARAMETER_U32)
-			printf("  (%u..%u %s)", p->min, p->max, p->unit);
+			printf("  (%s..%u %s)", parameter_min_text(p, min), p->max, p->unit);
 		else if (p->kind == PARAMETER_BOOL)
 			printf("  (on, off)");
 		else

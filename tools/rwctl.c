@@ -8,14 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tools/rwctl_client.h"
 #include "tools/rwctl_show.h"
+#include "tools/rwctl_table.h"
 #include "tools/rwctl_top.h"
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define ROWS_DEFAULT 100 /* of a list for which no limit was given: the switch's own default */
 
 /* Options that belong to some commands only: bits. */
 enum {
@@ -121,7 +125,9 @@ static void help(FILE *out)
 
 static int usage_error(const char *what, const char *which)
 {
-	fprintf(stderr, "rwctl: %s%s; rwctl --help shows what there is\n", what, which);
+	fprintf(stderr, "rwctl: %s", what);
+	print_safely(which, stderr);
+	fputs("; rwctl --help shows what there is\n", stderr);
 	return EXIT_USAGE;
 }
 
@@ -225,7 +231,8 @@ struct order {
 static int read_options(struct order *o, int argc, char **argv)
 {
 	int option;
-	while ((option = getopt_long(argc, argv, "s:h", options, NULL)) != -1) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":s:h", options, NULL)) != -1) {
 		if (option == 's') {
 			o->socket = optarg;
 		} else if (option == OPTION_JSON) {
@@ -233,8 +240,10 @@ static int read_options(struct order *o, int argc, char **argv)
 		} else if (option == 'h') {
 			help(stdout);
 			return EXIT_SUCCESS;
+		} else if (option == ':') {
+			return usage_error("a value is missing after ", argv[optind - 1]);
 		} else if (option == '?') {
-			return usage_error("wrong usage", "");
+			return usage_error("cannot understand the option ", argv[optind > 1 ? optind - 1 : 1]);
 		} else {
 			const char *name = "";
 			unsigned bit = (unsigned)(option - OPTION_BITS);
@@ -282,17 +291,42 @@ static int read_command(struct order *o, int argc, char **argv)
 	return -1;
 }
 
+/* One row more than by default is asked for, so that it shows whether there are any. */
+static bool ask_for_one_more(const struct order *o)
+{
+	if (o->verb->method == NULL || !(o->verb->options & LIMIT) || (o->options & LIMIT))
+		return false;
+	json_object_set_new(o->params, "limit", json_integer(ROWS_DEFAULT + 1));
+	return true;
+}
+
+static void cut_at_default(json_t *rows)
+{
+	if (json_array_size(rows) <= ROWS_DEFAULT)
+		return;
+	json_array_remove(rows, ROWS_DEFAULT);
+	fflush(stdout);
+	fprintf(stderr, "rwctl: first %d shown; --limit for more\n", ROWS_DEFAULT);
+}
+
 static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE])
 {
 	struct client *c;
+	if (o->method == NULL && !o->json && !isatty(STDOUT_FILENO)) {
+		snprintf(error, CLIENT_ERROR_SIZE, "top draws on a terminal; --json gives a line a second to others");
+		return false;
+	}
 	if (client_open(o->socket, &c, error) < 0)
 		return false;
 	bool good;
 	if (o->method == NULL) {
 		good = top_run(c, o->json, error);
 	} else {
+		bool one_more = ask_for_one_more(o);
 		json_t *result = client_call(c, o->method, json_incref(o->params), error);
 		good = result != NULL;
+		if (good && one_more)
+			cut_at_default(result);
 		if (good && o->json) {
 			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 			putchar('\n');
@@ -319,7 +353,9 @@ int main(int argc, char **argv)
 	if (status < 0) {
 		status = EXIT_SUCCESS;
 		if (!carry_out(&order, error)) {
-			fprintf(stderr, "rwctl: %s\n", error);
+			fputs("rwctl: ", stderr);
+			print_safely(error, stderr);
+			fputc('\n', stderr);
 			status = EXIT_FAILED;
 		}
 	}

@@ -25,6 +25,10 @@ struct client {
 int client_open(const char *path, struct client **ret_client, char error[static CLIENT_ERROR_SIZE])
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (path[0] == '\0') {
+		snprintf(error, CLIENT_ERROR_SIZE, "the path of the control socket is empty");
+		return -EINVAL;
+	}
 	if (strlen(path) >= sizeof address.sun_path) {
 		snprintf(error, CLIENT_ERROR_SIZE, "the path of a socket may have %zu bytes",
 			 sizeof address.sun_path - 1);

@@ -54,6 +54,14 @@ int parameter_find(const char *name)
 	return -1;
 }
 
+const char *parameter_min_text(const struct parameter_info *info, char text[static 16])
+{
+	if (strcmp(info->name, "SS_SIP_SESSION_TTL") == 0)
+		return "RW_SIP_MIN_SE"; /* parameters_check() */
+	snprintf(text, 16, "%u", info->min);
+	return text;
+}
+
 static bool is_hexadecimal(const struct parameter_info *info)
 {
 	return strncmp(info->default_text, "0x", 2) == 0;
@@ -66,6 +74,8 @@ static const char *unit_gap(const struct parameter_info *info)
 
 static int refuse_range(const struct parameter_info *info, const char *value, char error[static 256])
 {
+	char min[16];
+
 	if (info->kind == PARAMETER_WAITS)
 		snprintf(error, 256, "%s: '%.60s' is not allowed: each wait is %g..%g s", info->name, value,
 			 info->min / 1000.0, info->max / 1000.0);
@@ -73,8 +83,8 @@ static int refuse_range(const struct parameter_info *info, const char *value, ch
 		snprintf(error, 256, "%s: '%.60s' is not allowed: 0x%x..0x%x%s%s", info->name, value, info->min,
 			 info->max, unit_gap(info), info->unit);
 	else
-		snprintf(error, 256, "%s: '%.60s' is not allowed: %u..%u%s%s", info->name, value, info->min, info->max,
-			 unit_gap(info), info->unit);
+		snprintf(error, 256, "%s: '%.60s' is not allowed: %s..%u%s%s", info->name, value,
+			 parameter_min_text(info, min), info->max, unit_gap(info), info->unit);
 	return -ERANGE;
 }
 

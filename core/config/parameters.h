@@ -77,6 +77,9 @@ struct parameter_info {
 	const char *text;
 };
 
+/* The least value as ranges show it: a number, or the name of the parameter it must not be below. */
+const char *parameter_min_text(const struct parameter_info *info, char text[static 16]);
+
 extern const struct parameter_info parameter_infos[];
 extern const unsigned parameter_count;
 

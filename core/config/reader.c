@@ -5,11 +5,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/config/config.h"
 
@@ -130,16 +132,28 @@ static int refuse_file(const char *file, int error_number, char error[static REA
 /* The whole file, terminated.  libconfuse would end the process where reading fails half way. */
 static int read_file(const char *file, char **ret_text, char error[static READER_ERROR_MAX])
 {
-	FILE *stream = fopen(file, "re");
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer is not waited for */
 	struct stat status;
 
-	if (!stream)
+	if (fd < 0)
 		return refuse_file(file, errno, error);
-	int result = fstat(fileno(stream), &status) < 0 ? errno : 0;
+	int result = fstat(fd, &status) < 0 ? errno : 0;
+	if (!result && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+		close(fd);
+		snprintf(error, READER_ERROR_MAX, "%.300s: is not a regular file", file);
+		return -EINVAL;
+	}
 	if (!result && S_ISDIR(status.st_mode))
 		result = EISDIR;
-	else if (!result && (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX))
-		result = S_ISREG(status.st_mode) ? EFBIG : EINVAL;
+	else if (!result && status.st_size > FILE_SIZE_MAX)
+		result = EFBIG;
+	FILE *stream = result ? NULL : fdopen(fd, "r");
+	if (!stream) {
+		int failure = result ? result : errno;
+
+		close(fd);
+		return refuse_file(file, failure, error);
+	}
 	size_t size = result ? 0 : (size_t)status.st_size;
 	char *text = malloc(size + 1);
 	if (!result && !text)

@@ -90,9 +90,10 @@ static json_t *parameter_value(const struct parameters *p, int index)
 
 static void parameter_range(const struct parameter_info *info, char *text, size_t size)
 {
+	char min[16];
 	switch (info->kind) {
 	case PARAMETER_U32:
-		snprintf(text, size, "%u..%u", info->min, info->max);
+		snprintf(text, size, "%s..%u", parameter_min_text(info, min), info->max);
 		break;
 	case PARAMETER_BOOL:
 		snprintf(text, size, "on/off");

@@ -1,5 +1,7 @@
 /* Spec 2: the configuration file, the embedded defaults, and what is said about files that are wrong.  */
 #include "core/config/config.h"
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <errno.h>
 
@@ -299,7 +301,14 @@ Test(spec_2_config, unreadable_files)
 	snprintf(expected, sizeof expected, "%s: cannot open: No such file or directory", scratch_path("absent.conf"));
 	cr_assert_str_eq(error, expected);
 	cr_assert_eq(config_load(scratch, &c, error), -EISDIR);
-	cr_assert_eq(config_load("/dev/zero", &c, error), -EINVAL);
+	static const char *const special[] = { "/dev/zero", "/dev/null" };
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert_eq(config_load(special[i], &c, error), -EINVAL);
+		cr_assert_not_null(strstr(error, ": is not a regular file"), "%s", error);
+	}
+	cr_assert_eq(mkfifo(scratch_path("fifo"), 0600), 0);
+	cr_assert_eq(config_load(scratch_path("fifo"), &c, error), -EINVAL); /* at once, though nobody writes */
+	unlink(scratch_path("fifo"));
 	cr_assert_eq(config_load("", &c, error), -ENOENT);
 	char path[5000];
 	memset(path, 'a', sizeof path - 1);

@@ -298,7 +298,7 @@ Test(control, parameters_get_one_and_all)
 	json_t *row = result_of("parameters.get", "{\"name\":\"SS_SIP_SESSION_TTL\"}");
 	cr_assert_eq(number(row, "value"), 1800);
 	cr_assert_eq(number(row, "default"), 600);
-	cr_assert_str_eq(text(row, "range"), "1..86400");
+	cr_assert_str_eq(text(row, "range"), "RW_SIP_MIN_SE..86400");
 	cr_assert_str_eq(text(row, "unit"), "s");
 	cr_assert_gt(strlen(text(row, "text")), 10);
 	json_decref(row);

@@ -153,6 +153,7 @@ Test(data_dir, a_damaged_boot_number_is_refused)
 		write_file("boot", wrong[i], 0600);
 		cr_assert_eq(data_dir_open(path, &d, error), -EINVAL, "\"%s\" was taken", wrong[i]);
 		cr_assert_not_null(strstr(error, "boot"));
+		cr_assert_not_null(strstr(error, "write the last start's number"));
 	}
 }
 

@@ -207,6 +207,15 @@ Test(spec_8, unknown_name_is_told)
 	cr_assert_eq(parameter_find("ss_sip_session_ttl"), -1);
 }
 
+Test(ss_sip_session_ttl, its_range_names_rw_sip_min_se)
+{
+	char text[16];
+
+	cr_assert_str_eq(parameter_min_text(&parameter_infos[parameter_find("SS_SIP_SESSION_TTL")], text),
+			 "RW_SIP_MIN_SE");
+	cr_assert_str_eq(parameter_min_text(&parameter_infos[parameter_find("RW_SIP_T1")], text), "20");
+}
+
 Test(ss_sip_session_ttl, is_not_below_rw_sip_min_se)
 {
 	struct parameters p;

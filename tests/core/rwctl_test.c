@@ -32,10 +32,24 @@ static void teardown(void)
 
 TestSuite(rwctl, .init = setup, .fini = teardown, .timeout = 30);
 
+static bool on_terminal; /* the next one's output */
+
+static void open_terminal(int ends[2])
+{
+	ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	cr_assert(ends[0] >= 0 && grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
+	ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	cr_assert_geq(ends[1], 0);
+}
+
 static pid_t start(char *const *arguments, int ret_fds[2])
 {
 	int out[2], err[2];
-	cr_assert(pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0);
+	cr_assert_eq(pipe2(err, O_CLOEXEC), 0);
+	if (on_terminal)
+		open_terminal(out);
+	else
+		cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -241,11 +255,54 @@ Test(rwctl, no_switch_is_1_with_the_reason)
 	cr_assert_not_null(strstr(errors, "'limit' must be an integer from 1 to 10000"));
 }
 
+Test(rwctl, top_is_for_a_terminal)
+{
+	cr_assert_eq(RWCTL("top"), 1);
+	cr_assert_not_null(strstr(errors, "terminal"));
+	cr_assert_str_empty(output);
+}
+
+Test(rwctl, a_list_cut_at_its_default_says_so)
+{
+	for (unsigned i = 0; i < 100; i++)
+		fake_call_add(node, i % FAKE_SHARDS, i);
+	cr_assert_eq(RWCTL("calls"), 0);
+	cr_assert_str_empty(errors);
+	fake_call_add(node, 0, 100);
+	cr_assert_eq(RWCTL("calls"), 0);
+	cr_assert_str_eq(errors, "rwctl: first 100 shown; --limit for more\n");
+	expect("00000000000000000000000000000099");
+	cr_assert_null(strstr(output, "00000000000000000000000000000100"));
+	cr_assert_eq(RWCTL("calls", "--limit", "100"), 0);
+	cr_assert_str_empty(errors, "asked for");
+	cr_assert_eq(RWCTL("--json", "calls"), 0);
+	json_t *rows = json_loads(output, 0, NULL);
+	cr_assert_eq(json_array_size(rows), 100);
+	json_decref(rows);
+}
+
+Test(rwctl, what_was_typed_is_echoed_without_control_characters)
+{
+	cr_assert_eq(RWCTL("non\033[2Jsense"), 2);
+	cr_assert_not_null(strstr(errors, "non?[2Jsense"));
+	cr_assert_eq(RWCTL("--non\033[2Jsense"), 2);
+	cr_assert_not_null(strstr(errors, "--non?[2Jsense"));
+	cr_assert_eq(RWCTL("calls", "--limit", "\033"), 2);
+	cr_assert_null(strchr(errors, '\033'));
+	cr_assert_eq(RWCTL("calls", "--limit"), 2);
+	cr_assert_not_null(strstr(errors, "missing after --limit"));
+	cr_assert_eq(RWCTL("call", "\033[2J"), 1);
+	cr_assert_null(strchr(errors, '\033'), "not in what the switch says either");
+	cr_assert_eq(run((char *const[]){ (char *)"rwctl", (char *)"-s", (char *)"", (char *)"info", NULL }), 1);
+	cr_assert_not_null(strstr(errors, "the path of the control socket is empty"));
+}
+
 /* Two frames, then Ctrl-C. */
 Test(rwctl, top_refreshes_until_it_is_interrupted)
 {
 	int fds[2];
 	node->stats[0].calls_active = 4321;
+	on_terminal = true;
 	pid_t pid =
 		start((char *const[]){ (char *)"rwctl", (char *)"-s", node->config.control, (char *)"top", NULL }, fds);
 	size_t used = 0;
