@@ -25,8 +25,8 @@ struct note {
 struct edge {
 	void *context;
 
-	/* Lends room to build one datagram of up to `size` bytes; NULL: no room now (the edge counts it as lost; the shard goes on, and SIP
-	 * retransmits).  Each lend is followed by send() or by unlend() before the next lend. */
+	/* Lends room to build one datagram of up to `size` bytes; NULL: no room now (the edge counts it as lost; the
+	 * shard goes on, and SIP retransmits).  Each lend is followed by send() or by unlend() before the next lend. */
 	char *(*lend)(void *context, size_t size);
 	void (*send)(void *context, const struct flow *to, char *at, size_t size);
 	void (*unlend)(void *context, char *at);

@@ -41,8 +41,8 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
 				struct bytes datagram);
 
-/* A datagram that the edge had taken could not be sent at all (no route, not permitted): an INVITE to a gateway fails at
- * once instead of by its deadline. */
+/* A datagram that the edge had taken could not be sent at all (no route, not permitted): an INVITE to a gateway fails
+ * at once instead of by its deadline. */
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram);
 
 /* Deadlines that came due, at most `limit` of them; true: more are due, call again soon. */
