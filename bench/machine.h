@@ -1,0 +1,31 @@
+/* The machine a figure was measured on: without it the figure says nothing. */
+#ifndef RW_BENCH_MACHINE_H
+#define RW_BENCH_MACHINE_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct machine {
+	char cpu[96];    /* model name */
+	char kernel[96]; /* name and release */
+	char build[32];  /* compiler of this program, and whether it was optimized */
+	unsigned cores;  /* on line */
+	uint64_t memory_bytes;
+	double load[3]; /* runnable threads, average over 1, 5 and 15 minutes; what cannot be read is 0 */
+};
+
+/* As it is now: call it before the measurement, or the load is one's own. */
+void machine_read(struct machine *m);
+
+/* One line. */
+void machine_print(const struct machine *m, FILE *out);
+
+/* Time the hypervisor has given to others while a core had work, all cores, since boot; counted in steps of 10 ms.  0
+ * on bare metal, and where it cannot be read. */
+uint64_t machine_stolen_ns(void);
+
+/* A new object. */
+json_t *machine_json(const struct machine *m);
+
+#endif
