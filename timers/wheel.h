@@ -28,7 +28,7 @@
 #define WHEEL_DEADLINE_NONE UINT64_MAX
 #define WHEEL_AHEAD_MAX     UINT64_C(2592000000) /* ticks: 30 days; later deadlines are brought forward to this */
 #define WHEEL_MOVES_AHEAD   256                  /* entries an advance moves down ahead of time, when it is on time */
-#define WHEEL_MOVES_MAX     1024                 /* entries an advance ever moves down, when it has fallen behind */
+#define WHEEL_MOVES_MAX     512                  /* entries an advance ever moves down, when it has fallen behind */
 
 struct wheel_link {
 	struct wheel_link *next; /* in an entry: NULL when not armed */
