@@ -14,6 +14,7 @@ from ua import Dialog, need
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 ALLOW_WITHOUT_UPDATE = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
+TTL, MIN, CAP = 4, 2, 5  # of the profile "timers"
 ALLOWED_LATE_S = 0.05
 TICK_S = 0.05
 SILENCE = 0  # in a plan: no answer
@@ -37,8 +38,9 @@ def agrees(interval, refresher="uac"):
 class Peer:
     """One side of an answered call."""
 
-    def __init__(self, dialog, body, timed):
+    def __init__(self, dialog, body, agreed, timed):
         self.dialog = dialog
+        self.agreed = agreed      # the message with the Session-Expires that its leg began with
         self.agent = dialog.agent
         self.body = body          # its last SDP
         self.allow = ALLOW
@@ -52,6 +54,7 @@ class Peer:
         self.method = "UPDATE"    # its method
         self.next_s = None        # monotonic
         self.requests = []        # UPDATEs and re-INVITEs that came
+        self.accepted = []        # those of them that it answered with 200
         self.probes = []          # OPTIONS that came
         self.acks = []
         self.responses = []       # to its refreshes
@@ -106,6 +109,7 @@ class Peer:
         self.dialog.answer(request, code, body, headers)
         if code == 200 and request.method != "OPTIONS":
             self.confirmed.append((before, time.time()))
+            self.accepted.append(request)
 
     def _session_of(self, request):
         interval, _, named = (request.get("Session-Expires") or "4;refresher=uac").partition(";refresher=")
@@ -119,8 +123,14 @@ class Peer:
         if message.method == "INVITE" and message.code == 200:
             self.dialog.ack(message)
 
-    def refresh_times(self):
-        return [m.received_s for m in self.requests]
+    def is_quiet(self):
+        """Whether neither side's next refresh is near, so that a BYE would not cross one."""
+        if self.next_s is not None and self.next_s - time.monotonic() < 0.2:
+            return False
+        latest = self.requests[-1] if self.requests else self.agreed
+        interval = int((latest.get("Session-Expires") or "0").partition(";")[0])
+        age = time.time() - self.confirmed[-1][1]
+        return not any(0.85 * part <= age <= 1.1 * part for part in (interval / 2, interval / 4))
 
 
 def run(peers, seconds, until=None):
@@ -165,14 +175,17 @@ def answer(dialog, far, caller, callee, callee_allow=ALLOW):
     dialog.confirm(near_ok)
     dialog.ack()
     far.agent.expect("ACK")
-    peers = (Peer(dialog, sdp(), any(n == "Supported" for n, _ in caller)),
-             Peer(far, sdp(port=50000), any(n == "Session-Expires" for n, _ in callee)))
+    peers = (Peer(dialog, sdp(), near_ok, any(n == "Supported" for n, _ in caller)),
+             Peer(far, sdp(port=50000), far.invite, any(n == "Session-Expires" for n, _ in callee)))
     for peer in peers:
         peer.confirmed.append((before, near_ok.received_s))
     return peers
 
 
 # Judgement
+
+EXPIRED = dict(end_reason="session_timeout", end_side="switch", sip_code=200, answered=True)
+
 
 def need_within(peer, what, at, earliest, latest):
     """A deadline: never early (but for what two clocks differ by), and late only as allowed."""
@@ -213,6 +226,29 @@ def need_expired(peers, reason='SIP;cause=408;text="session timer expired"'):
         need(peer.bye.get("Reason") == reason, "%s: Reason: %s", peer.agent.name, peer.bye.get("Reason"))
 
 
+def counted(*peers):
+    """What the CDR must say of the refreshes that came to these peers.  A 200 that crossed the end may be missing."""
+    accepted = sum(len(p.accepted) for p in peers)
+    crossed = sum(p.bye is not None and r.received_s > p.bye.received_s - 0.1 for p in peers for r in p.accepted)
+    return dict(refreshes_sent=sum(len(p.requests) for p in peers),
+                refreshes_confirmed=range(accepted - crossed, accepted + 1))
+
+
 def hang_up(first, second):
+    run((first, second), 5, lambda: first.is_quiet() and second.is_quiet())
     first.dialog.send("BYE")
     run((first, second), 5, lambda: second.bye and any(r.method == "BYE" for r in first.responses))
+
+
+def around(milliseconds):
+    """The hold time of a call that ended at a deadline: a CDR has the deadline, however late it fired."""
+    return range(milliseconds - 3, milliseconds + 25)
+
+
+def need_last_confirmed(t, peers):
+    """The CDR's last proof of life is the latest that a peer gave."""
+    row = t.rows(1)[0]
+    earliest, latest = max(c for p in peers for c in p.confirmed)
+    at = row["last_confirmed_us"] / 1e6
+    need(earliest - 0.05 <= at <= latest + 0.05 + peers[0].machine_late_s, "last_confirmed_us is %.3f s off",
+         at - earliest)
