@@ -327,7 +327,7 @@ struct duel *script_call(const struct plan *plan)
 	struct sim *sim = sim_new(.seed = plan->seed ? plan->seed : SEED, .parameters = plan->parameters,
 				  .gateways = plan->gateways ? plan->gateways : ONE_GATEWAY);
 	struct duel *d = script_call_in(sim, plan);
-	run(d, d->rings_ns + 500 * SIM_MS);
+	run(d, d->rings_ns + 100 * SIM_MS);
 	return d;
 }
 
