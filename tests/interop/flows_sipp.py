@@ -7,7 +7,8 @@ CALLS = 3
 NORMAL = dict(end_reason="normal", end_side="caller", sip_code=200, answered=True, q850=16)
 
 
-def flow(name, what, cdr, scenario=None, values=None, callee=True, rg=(), number=None, direct=True):
+def flow(name, what, cdr, scenario=None, values=None, callee=True, rg=(), number=None, direct=True,
+         profile="main", seconds=1):
     def function(test):
         if number:
             test.number = number
@@ -15,7 +16,7 @@ def flow(name, what, cdr, scenario=None, values=None, callee=True, rg=(), number
         for _ in range(CALLS if cdr else 0):
             test.cdr(**cdr)
     function.__doc__ = what
-    add(function, "sipp_" + name, rg=rg, direct=direct)
+    add(function, "sipp_" + name, profile, rg=rg, direct=direct, seconds=seconds)
 
 
 flow("basic", "100, 180, 200, ACK, BYE by the caller", NORMAL)
@@ -40,3 +41,34 @@ flow("message_refer_notify", "MESSAGE, REFER and NOTIFY inside the dialog", NORM
 flow("options", "OPTIONS outside a dialog", None, callee=False, direct=False)
 flow("no_route", "404: no gateway serves the number", dict(end_reason="no_route", end_side="switch", sip_code=404),
      callee=False, rg=None, number="9995551234", direct=False)
+
+
+# Session timers, with the parameters of the profile "timers": windows of 4 s, and 5 s for callers without timers.
+
+def timer_flow(name, what, reason="normal", side="switch", seconds=6, callee=True, **fields):
+    cdr = dict(dict(end_reason=reason, end_side=side, sip_code=200, answered=True), **fields) if fields else None
+    flow("timer_" + name, what, cdr, callee=callee, direct=False, profile="timers", seconds=seconds)
+
+
+def lasted(seconds):
+    return range(1000 * seconds - 5, 1000 * seconds + 50)
+
+
+timer_flow("both", "both have timers and are refreshed", side="caller", seconds=7, session_timer="a+b",
+           refreshes_sent=6, refreshes_confirmed=6)
+timer_flow("caller_only", "only the caller has timers", side="caller", seconds=7, session_timer="a",
+           refreshes_sent=3, refreshes_confirmed=3)
+timer_flow("callee_only", "only the callee has timers: the cap ends it", "no_timer_cap", session_timer="b",
+           hold_ms=lasted(5), refreshes_sent=2, refreshes_confirmed=2)
+timer_flow("none", "nobody has timers: the cap ends it, unrefreshed", "no_timer_cap", session_timer="none",
+           hold_ms=lasted(5), refreshes_sent=0)
+timer_flow("caller_dies", "the caller is gone after its ACK", "session_timeout", session_timer="a+b",
+           hold_ms=lasted(4), refreshes_sent=3, refreshes_confirmed=2)
+timer_flow("callee_dies", "the callee is gone after the ACK", "session_timeout", session_timer="a+b",
+           hold_ms=lasted(4), refreshes_sent=3, refreshes_confirmed=2)
+timer_flow("refresher_uac", "the caller refreshes, the switch does not", side="caller", seconds=7, session_timer="a",
+           refreshes_sent=0)
+timer_flow("update_refused", "405 to UPDATE: re-INVITE with the unchanged SDP", side="callee", session_timer="b",
+           refreshes_sent=3, refreshes_confirmed=2)
+timer_flow("422_by_callee", "422 to the INVITE: again with its Min-SE", side="caller", seconds=1, session_timer="none")
+timer_flow("422_to_caller", "422 to a Session-Expires below RW_SIP_MIN_SE", callee=False, seconds=1)
