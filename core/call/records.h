@@ -208,6 +208,7 @@ struct transaction {
 	uint8_t method;           /* enum sip_method */
 	uint8_t role;             /* enum transaction_role */
 	uint8_t resends;
+	uint8_t tries_422; /* ROLE_RELAY: sent again so often with a larger interval */
 	bool in_table : 1;
 	bool over : 1;           /* in shard.over_transactions, chained by `chain` */
 	bool claim : 1;          /* ROLE_REFRESH: names us the refresher */

@@ -13,6 +13,7 @@
 /* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6).
  */
 #define REINVITE_MAX_S 180
+#define RETRY_422_MAX  3 /* of one request */
 
 struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
 {
@@ -87,6 +88,20 @@ static bool makes_target(enum sip_method method)
 	return method == SIP_INVITE || method == SIP_UPDATE; /* RFC 3261 12.2, RFC 3311 5.1: target refresh requests */
 }
 
+/* The sender of what is no INVITE hears of a silent peer before its own Timer F (RFC 4320 4.2 has no 408). */
+static void bound_wait(struct shard *s, struct transaction *out)
+{
+	if (out->kind == CLIENT)
+		exchange_end_at(s, out, s->now.now_ns + exchange_64t1_ns(s) / 64 * 60);
+}
+
+static void build_offer(struct shard *s, struct builder *b, const struct leg *leg)
+{
+	leg_build_contact(s, b, leg);
+	build_text(b, ALLOW_LINE);
+	refresh_build_request(s, b, leg, false);
+}
+
 static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
@@ -100,17 +115,13 @@ static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, co
 	}
 	exchange_pair(s, tx, out);
 	if (makes_target(m->method)) {
-		leg_build_contact(s, &b, other);
-		build_text(&b, ALLOW_LINE);
-		refresh_build_request(s, &b, other, false);
+		build_offer(s, &b, other);
 		tx->offer = body_keep(s, m);
 	}
 	build_passed_headers(&b, m);
 	body_build_from(&b, m);
 	exchange_send(s, out, &b);
-	if (out->kind ==
-	    CLIENT) /* its sender hears of a silent peer before its own Timer F (RFC 4320 4.2 has no 408) */
-		exchange_end_at(s, out, s->now.now_ns + exchange_64t1_ns(s) / 64 * 60);
+	bound_wait(s, out);
 }
 
 /* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
@@ -325,8 +336,8 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 {
 	struct builder b;
 	uint16_t status = m->status;
-	if (status >= 300 && (status < 400 || status == 401 || status == 407))
-		status = 488; /* redirections and challenges are between us and that peer */
+	if (status >= 300 && (status < 400 || status == 401 || status == 407 || status == 422))
+		status = 488; /* redirections, challenges and intervals are between us and that peer */
 	exchange_response(s, asked, status, BYTES_NONE, &b);
 	if (status < 300 && makes_target((enum sip_method)asked->method)) {
 		leg_build_contact(s, &b, asker);
@@ -341,6 +352,30 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 		build_header(&b, "Retry-After: ", retry);
 	body_build_from(&b, m);
 	exchange_respond(s, asked, status, &b, m->body.size > 0);
+}
+
+/* RFC 4028 7.3: the same offer with the Min-SE that the 422 names, which grows each time. */
+static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, struct transaction *asked,
+		      const struct sip_message *m)
+{
+	struct session_timer_headers headers;
+	struct builder b;
+	session_timer_read(m, &headers);
+	if (!makes_target((enum sip_method)tx->method) || tx->cancelled || tx->cancel_wanted ||
+	    tx->tries_422 >= RETRY_422_MAX || !pool_free(&s->transactions) ||
+	    !session_timer_too_small(&leg->session, &headers))
+		return false;
+	struct transaction *out = leg_request(s, leg, (enum sip_method)tx->method, ROLE_RELAY, 69, &b);
+	if (!out)
+		return false;
+	tx->peer = POOL_NONE;
+	exchange_pair(s, asked, out);
+	out->tries_422 = (uint8_t)(tx->tries_422 + 1);
+	build_offer(s, &b, leg);
+	body_build(s, &b, asked->offer);
+	exchange_send(s, out, &b);
+	bound_wait(s, out);
+	return true;
 }
 
 void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
@@ -358,6 +393,8 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 			leg_ack(s, leg, tx->cseq, POOL_NONE);
 		return;
 	}
+	if (m->status == 422 && ask_again(s, leg, tx, asked, m))
+		return;
 	struct leg *asker = leg_at(s, asked->leg);
 	bool lost = m->status == 481 || m->status == 408;
 	if (lost && leg->side == LEG_CALLER && call_at(s, leg->call)->state == CALL_ANSWERED) {

@@ -207,13 +207,14 @@ static void take_response(struct party *party, struct heard *response)
 		if (!wire_is(w->branch, said->branch) || !wire_is(w->method, said->method))
 			continue;
 		said->last = response;
-		if (w->status < 200 || strcmp(said->method, "INVITE") != 0)
+		if (w->status == 100 || strcmp(said->method, "INVITE") != 0)
 			return;
-		if (w->status < 300) {
+		if (w->status < 300 && w->contact.size) {
 			snprintf(ua->remote, sizeof ua->remote, "%.*s", TEXT(w->to));
 			snprintf(ua->target, sizeof ua->target, "%.*s", TEXT(w->contact));
 		}
-		acknowledge(party, said, w);
+		if (w->status >= 200)
+			acknowledge(party, said, w);
 		return;
 	}
 }
