@@ -8,6 +8,7 @@
 #include "core/call/leg.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
+#include "core/call/setup.h"
 
 #define RETRY_422_MAX    3
 #define COLLISION_NS     UINT64_C(500000000) /* another INVITE or UPDATE is open on the leg: look again then */
@@ -67,13 +68,28 @@ static void note_life(struct shard *s, struct call *call)
 	call->last_confirmed_ns = s->now.now_ns;
 }
 
+/* A timer was agreed upon or given up in mid call: probes take turns with it, and so does the cap of the caller. */
+static void note_change(struct shard *s, struct leg *leg, bool was_timed)
+{
+	bool timed = leg->session.interval_s != 0;
+	if (timed == was_timed)
+		return;
+	leg->probe_due_ns = 0;
+	leg->probe_open = false;
+	refresh_begin_probes(s, leg);
+	if (leg->side == LEG_CALLER)
+		setup_arm_caps(s, call_at(s, leg->call));
+}
+
 void refresh_answered(struct shard *s, struct leg *leg, const struct transaction *tx)
 {
 	struct call *call = call_at(s, leg->call);
+	bool was_timed = leg->session.interval_s != 0;
 	if (!call->connect_ns)
 		return; /* an UPDATE in the early dialog: the timer starts with the 2xx of the INVITE */
 	session_timer_answered(&leg->session, &call->rules, &tx->session, s->now.now_ns, shard_random(s));
 	note_life(s, call);
+	note_change(s, leg, was_timed);
 	refresh_arm(s, leg);
 }
 
@@ -87,10 +103,12 @@ void refresh_confirmed(struct shard *s, struct leg *leg, const struct sip_messag
 {
 	struct call *call = call_at(s, leg->call);
 	struct session_timer_headers headers;
+	bool was_timed = leg->session.interval_s != 0;
 	session_timer_read(m, &headers);
 	session_timer_confirmed(&leg->session, &call->rules, &headers, initial, claimed, s->now.now_ns,
 				shard_random(s));
 	note_life(s, call);
+	note_change(s, leg, was_timed);
 	refresh_note_allow(leg, m);
 	refresh_arm(s, leg);
 }
@@ -216,7 +234,7 @@ static uint64_t probe_interval_ns(const struct call *call)
 void refresh_begin_probes(struct shard *s, struct leg *leg)
 {
 	const struct call *call = call_at(s, leg->call);
-	if (call->probe_interval_s && !leg->session.interval_s)
+	if (call->probe_interval_s && !leg->session.interval_s && leg->probes_silent < PROBE_SILENT_MAX)
 		leg->probe_due_ns = s->now.now_ns + probe_interval_ns(call);
 	refresh_arm(s, leg);
 }
@@ -231,7 +249,8 @@ static void send_probe(struct shard *s, struct leg *leg)
 	leg_build_contact(s, &b, leg);
 	body_build(s, &b, POOL_NONE);
 	exchange_send(s, tx, &b);
-	exchange_end_at(s, tx, leg->probe_due_ns);
+	if (leg->probe_due_ns < tx->ends_at_ns)
+		exchange_end_at(s, tx, leg->probe_due_ns);
 }
 
 static void probe_due(struct shard *s, struct leg *leg)
@@ -239,8 +258,6 @@ static void probe_due(struct shard *s, struct leg *leg)
 	struct call *call = call_at(s, leg->call);
 	uint64_t due_ns = leg->probe_due_ns;
 	leg->probe_due_ns = 0;
-	if (leg->session.interval_s)
-		return; /* a timer was agreed since */
 	if (leg->probe_open && ++leg->probes_silent >= PROBE_SILENT_MAX) {
 		if (leg->probe_answered) {
 			struct ending ending = { .reason = CDR_END_dialog_lost,

@@ -342,8 +342,10 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 	if (status < 300 && makes_target((enum sip_method)asked->method)) {
 		leg_build_contact(s, &b, asker);
 		build_text(&b, ALLOW_LINE);
-		refresh_build_answer(&b, asker, asked);
-		refresh_answered(s, asker, asked);
+		if (status >= 200) { /* a provisional response proves and agrees to nothing (RFC 4028 9) */
+			refresh_build_answer(&b, asker, asked);
+			refresh_answered(s, asker, asked);
+		}
 	}
 	if (status == 405)
 		build_text(&b, ALLOW_LINE);

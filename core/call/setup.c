@@ -75,7 +75,7 @@ static void fail(struct shard *s, struct call *call, enum cdr_end_reason reason,
 }
 
 /* The smallest cap ends the call (spec 5). */
-static void arm_caps(struct shard *s, struct call *call)
+void setup_arm_caps(struct shard *s, struct call *call)
 {
 	bool timed = leg_at(s, call->caller_leg)->session.interval_s != 0;
 	const struct {
@@ -96,16 +96,15 @@ static void arm_caps(struct shard *s, struct call *call)
 	}
 	call->setup_ends_ns = 0;
 	call->ends_ns = least ? call->connect_ns + seconds_ns(least) : 0;
+	if (call->ends_ns && call->ends_ns < s->now.now_ns)
+		call->ends_ns = s->now.now_ns; /* the caller's timer went when its cap was already over */
 	setup_arm(s, call);
 }
 
 void setup_due(struct shard *s, struct call *call)
 {
 	uint64_t now_ns = s->now.now_ns;
-	if (call->ends_ns && now_ns >= call->ends_ns && call->ends_reason == CDR_END_no_timer_cap &&
-	    leg_at(s, call->caller_leg)->session.interval_s) {
-		arm_caps(s, call); /* the caller has agreed on a timer since */
-	} else if (call->ends_ns && now_ns >= call->ends_ns) {
+	if (call->ends_ns && now_ns >= call->ends_ns) {
 		struct ending ending = { .reason = call->ends_reason,
 					 .side = CDR_SIDE_SWITCH,
 					 .at_ns = call->ends_ns,
@@ -427,7 +426,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	refresh_answered(s, caller, invite);
 	refresh_begin_probes(s, callee);
 	refresh_begin_probes(s, caller);
-	arm_caps(s, call);
+	setup_arm_caps(s, call);
 
 	callee->ack_wanted = !call->offer_in_invite;
 	if (call->offer_in_invite)

@@ -12,6 +12,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 void setup_line_answered(struct shard *s, struct call *call, bool granted);
 
 /* Arms the call's timer for the earliest of its deadlines; its entry came due. */
+/* The smallest cap of an answered call: again when the caller's timer comes or goes. */
+void setup_arm_caps(struct shard *s, struct call *call);
 void setup_arm(struct shard *s, struct call *call);
 void setup_due(struct shard *s, struct call *call);
 
