@@ -8,6 +8,7 @@
 #define POSTPONE_NS  (700 * SIM_MS) /* a step that must wait until an offer is answered */
 #define RING_BACK_NS (20 * SIM_MS)  /* an INVITE inside a dialog that rings does so after this */
 
+#define FLOOD        12            /* requests at once */
 #define NEVER_NS     (500 * SIM_S) /* when one that does not answer gives up by itself, in case no CANCEL comes */
 #define NO_ANSWER_NS SIM_64T1      /* when the BYE must have come to a dialog whose offer was not answered */
 
@@ -25,6 +26,16 @@ static void later(struct ua *ua, uint64_t after_ns, void (*fn)(struct sim *sim, 
 	*kept = what;
 	kept->ua = ua;
 	sim_at(ua->sim, ua->sim->now_ns + after_ns, fn, kept);
+}
+
+/* The node's session description: a re-INVITE with the same is a refresh. */
+static void keep_offered(struct ua *ua, const struct wire *w)
+{
+	if (!w->body.size || bytes_equal(w->body, ua->offered))
+		return;
+	char *copy = sim_alloc(ua->sim, w->body.size);
+	memcpy(copy, w->body.at, w->body.size);
+	ua->offered = (struct bytes){ copy, w->body.size };
 }
 
 static bool is(const struct taken *taken, const char *method)
@@ -59,6 +70,11 @@ static void hang_up(struct ua *ua)
 	peer_request(ua, "BYE", BYTES_NONE, NULL, STEP_NONE);
 }
 
+void dialog_hang_up(struct ua *ua)
+{
+	hang_up(ua);
+}
+
 static void hang_up_later(struct sim *sim, void *context)
 {
 	(void)sim;
@@ -83,11 +99,39 @@ static void offer(struct ua *ua, const char *method, enum step_kind step, bool r
 	sent->retried = retried;
 }
 
+static void wake(struct sim *sim, void *context)
+{
+	struct ua *ua = ((struct later *)context)->ua;
+	(void)sim;
+	ua->dead |= ua->call->cdr != NULL; /* the call went on without it */
+}
+
+void dialog_sleep(struct ua *ua, uint64_t for_ns)
+{
+	ua->slept = true;
+	ua->asleep_until_ns = ua->sim->now_ns + for_ns;
+	ua->sim->counts.sleeping_peers++;
+	later(ua, for_ns, wake, (struct later){ 0 });
+}
+
+static void flood(struct ua *ua)
+{
+	for (unsigned i = 0; i < FLOOD; i++)
+		peer_request(ua, "UPDATE", BYTES_NONE, NULL, STEP_NONE);
+	ua->sim->counts.floods++;
+}
+
+void dialog_step(struct ua *ua, enum step_kind step)
+{
+	struct later what = { .ua = ua, .step = step };
+	run_step(ua->sim, &what);
+}
+
 static void run_step(struct sim *sim, void *context)
 {
 	struct later *what = context;
 	struct ua *ua = what->ua;
-	if (ua->dead || ua->state != UA_UP || ua->bye_sent)
+	if (ua->dead || ua->rebooted || ua->state != UA_UP || ua->bye_sent)
 		return;
 	switch (what->step) {
 	case STEP_REINVITE:
@@ -118,6 +162,24 @@ static void run_step(struct sim *sim, void *context)
 	case STEP_DIE:
 		ua->dead = true;
 		sim->counts.silent_peers++;
+		break;
+	case STEP_DEAF:
+		ua->deaf = true;
+		sim->counts.deaf_peers++;
+		break;
+	case STEP_MUTE:
+		ua->mute = true;
+		sim->counts.deaf_peers++;
+		break;
+	case STEP_SLEEP:
+		dialog_sleep(ua, ua->call->script.sleep_ns);
+		break;
+	case STEP_REBOOT:
+		ua->rebooted = true;
+		sim->counts.reboots++;
+		break;
+	case STEP_FLOOD:
+		flood(ua);
 		break;
 	case STEP_NONE:
 		break;
@@ -194,6 +256,8 @@ static void answered(struct ua *ua, struct sent *invite, const struct wire *w)
 		ua->sim->counts.acks_withheld++;
 		return;
 	}
+	keep_offered(ua, w);
+	timer_confirmed(ua, invite, w);
 	later(ua, script->ack_delay_ns, acknowledge, (struct later){ .sent = invite });
 	if (invite->cancelled) {
 		ua->sim->counts.crossed_cancels++;
@@ -231,12 +295,15 @@ static void try_again(struct sim *sim, void *context)
 	run_step(sim, context);
 }
 
-static void refused(struct ua *ua, struct sent *sent, unsigned status)
+static void refused(struct ua *ua, struct sent *sent, const struct wire *w)
 {
+	unsigned status = w->status;
 	if (status == 491)
 		ua->sim->counts.glares++;
 	if (status == 481 || status == 408) {
 		hang_up(ua);
+	} else if (status == 422 && timer_raised(ua, w)) {
+		later(ua, SIM_MS, try_again, (struct later){ .step = sent->step, .retried = true });
 	} else if ((status == 491 || status == 500) && !sent->retried) { /* 14.1 */
 		uint64_t wait_ns = ua->is_caller ? 2100 * SIM_MS + sim_below(ua->sim, SIM_TRAFFIC, 1900) * SIM_MS
 						 : sim_below(ua->sim, SIM_TRAFFIC, 2000) * SIM_MS;
@@ -256,8 +323,12 @@ static void reinvite_response(struct ua *ua, struct sent *sent, const struct wir
 	if (w->status < 300 && w->contact.size)
 		snprintf(ua->target, sizeof ua->target, "%.*s", TEXT(w->contact));
 	peer_ack(sent, w->status < 300 && !sent->offered ? session_of(ua) : BYTES_NONE);
-	if (w->status >= 300)
-		refused(ua, sent, w->status);
+	if (w->status >= 300) {
+		refused(ua, sent, w);
+	} else {
+		keep_offered(ua, w);
+		timer_confirmed(ua, sent, w);
+	}
 }
 
 void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, bool repeated)
@@ -284,7 +355,12 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 		if (ua->state == UA_UP)
 			ua->state = UA_ENDED; /* else its INVITE still gets a 487 */
 	} else if (strcmp(sent->method, "CANCEL") != 0 && w->status >= 300) {
-		refused(ua, sent, w->status);
+		refused(ua, sent, w);
+	} else if (strcmp(sent->method, "UPDATE") == 0 && w->status >= 200) {
+		if (w->contact.size)
+			snprintf(ua->target, sizeof ua->target, "%.*s", TEXT(w->contact));
+		keep_offered(ua, w);
+		timer_confirmed(ua, sent, w);
 	}
 }
 
@@ -359,8 +435,11 @@ void dialog_request(struct ua *ua, struct taken *taken, const struct wire *w)
 		take_bye(ua, taken);
 	} else if (ua->state != UA_UP || ua->bye_sent || !ua->call) {
 		peer_respond(taken, 481, NULL, BYTES_NONE);
+	} else if (timer_refuses(ua, taken, w)) {
+		return;
 	} else if (is(taken, "INVITE")) {
 		take_reinvite(ua, taken);
+		keep_offered(ua, w);
 	} else if (is(taken, "UPDATE") && w->body.size) {
 		if (offer_of_ours(ua))
 			peer_respond(taken, 491, NULL, BYTES_NONE);
@@ -449,11 +528,17 @@ void dialog_begin_callee(struct ua *ua, struct taken *invite)
 {
 	const struct answer *answer = ua->answer;
 	struct later what = { .taken = invite };
+	struct wire w;
+	bool read = wire_read(invite->request, &w);
+	assert(read);
 	if (answer->silent) {
 		ua->dead = true;
 		ua->sim->counts.silent_peers++;
 		return;
 	}
+	if (timer_refuses_invite(ua, invite, &w))
+		return;
+	keep_offered(ua, &w);
 	if (!answer->no_trying)
 		peer_respond(invite, 100, NULL, BYTES_NONE);
 	if (answer->ring_ns)
@@ -490,6 +575,7 @@ void dialog_acked(struct ua *ua, struct taken *invite, const struct wire *w)
 		return;
 	if (!request.body.size && !w->body.size)
 		later(ua, NO_ANSWER_NS, no_answer, (struct later){ 0 });
+	keep_offered(ua, w);
 	if (!ua->is_caller)
 		begin_steps(ua);
 }

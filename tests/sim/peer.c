@@ -39,7 +39,7 @@ void peer_send_raw(struct sim *sim, struct host *host, struct bytes datagram)
 
 static void send(struct ua *ua, struct bytes text)
 {
-	if (!ua->dead)
+	if (!ua->dead && !ua->mute && !ua->rebooted && ua->sim->now_ns >= ua->asleep_until_ns)
 		network_to_node(ua->sim, ua->host, text);
 }
 
@@ -116,10 +116,16 @@ struct ua *peer_ua(struct sim *sim, struct host *host, struct sim_call *call, st
 	return ua;
 }
 
+static bool hears(const struct ua *ua)
+{
+	return !ua->dead && !ua->deaf && ua->sim->now_ns >= ua->asleep_until_ns;
+}
+
 static struct ua *find_ua(const struct host *host, struct bytes call_id, struct bytes local_tag)
 {
 	for (struct ua *ua = host->uas; ua; ua = ua->next)
-		if (wire_is(call_id, ua->call_id) && (local_tag.size ? wire_is(local_tag, ua->local_tag) : !ua->fork))
+		if (!ua->rebooted && wire_is(call_id, ua->call_id) &&
+		    (local_tag.size ? wire_is(local_tag, ua->local_tag) : !ua->fork))
 			return ua;
 	return NULL;
 }
@@ -169,7 +175,7 @@ static void resend_request(struct sim *sim, void *context)
 {
 	struct sent *sent = context;
 	bool invite = strcmp(sent->method, "INVITE") == 0;
-	if (!sent->resending || sent->ua->dead)
+	if (!sent->resending || sent->ua->dead || sent->ua->rebooted)
 		return;
 	if (sim->now_ns >= sent->started_ns + SIM_64T1) {
 		sent->resending = false;
@@ -229,8 +235,10 @@ struct sent *peer_request(struct ua *ua, const char *method, struct bytes body, 
 	page_add(&page, "%s %s SIP/2.0\r\n", method, ua->target);
 	add_via(&page, ua, branch);
 	add_dialog(&page, ua, ++ua->cseq_out, method);
-	if (target)
+	if (target) {
 		add_contact(&page, ua);
+		timer_add_request(ua, &page, method, ua->is_caller && ua->state == UA_EARLY);
+	}
 	page_add(&page, "%s", headers ? headers : "");
 	page_end(&page, target ? "application/sdp" : "text/plain", body);
 	struct sent *sent = begin_sent(ua, method, ua->cseq_out, branch, &page);
@@ -272,7 +280,7 @@ void peer_ack(struct sent *invite, struct bytes body)
 static void take_response(struct sim *sim, struct host *host, const struct wire *w)
 {
 	for (struct ua *ua = host->uas; ua; ua = ua->next) {
-		if (ua->dead || !wire_is(w->call_id, ua->call_id))
+		if (!hears(ua) || ua->rebooted || !wire_is(w->call_id, ua->call_id))
 			continue;
 		for (struct sent *sent = ua->sent; sent; sent = sent->next) {
 			if (!wire_is(w->branch, sent->branch) || !wire_method_is(w, sent->method))
@@ -303,7 +311,7 @@ static void take_response(struct sim *sim, struct host *host, const struct wire 
 static void resend_response(struct sim *sim, void *context)
 {
 	struct taken *taken = context;
-	if (!taken->resending || taken->acked || taken->ua->dead)
+	if (!taken->resending || taken->acked || taken->ua->dead || taken->ua->rebooted)
 		return;
 	if (sim->now_ns >= taken->started_ns + SIM_64T1) {
 		taken->resending = false;
@@ -331,6 +339,8 @@ void peer_respond(struct taken *taken, unsigned status, const char *headers, str
 	page_add(&page, "\r\nCall-ID: %.*s\r\nCSeq: %.*s\r\n", TEXT(w.call_id), TEXT(w.cseq_line));
 	if (status > 100 && status < 300 && (invite || strcmp(taken->method, "UPDATE") == 0))
 		add_contact(&page, ua);
+	if (status >= 200 && status < 300 && (invite || strcmp(taken->method, "UPDATE") == 0))
+		timer_add_answer(ua, taken, &w, &page);
 	page_add(&page, "%s", headers ? headers : "");
 	page_end(&page, "application/sdp", body);
 	taken->status = status;
@@ -371,7 +381,7 @@ static void take_invite(struct sim *sim, struct host *host, const struct wire *w
 	struct ua *ua = peer_ua(sim, host, call, w->call_id);
 	static const struct answer refusal = { .code = 404 };
 	if (call) {
-		sim->counts.failovers += call->callees != NULL;
+		sim->counts.failovers += call->callees && call->callees->host != host;
 		ua->next_of_call = call->callees;
 		call->callees = ua;
 		snprintf(want, sizeof want, "sip:%s@%s", call->number, host->name);
@@ -460,9 +470,23 @@ static void take_cancel(struct ua *ua, struct taken *cancel)
 	peer_respond(cancel, 481, NULL, BYTES_NONE);
 }
 
+/* A retransmission finds the dialog that its first copy made, although a newer one has the same Call-ID. */
+static struct ua *find_ua_of_request(const struct host *host, const struct wire *w)
+{
+	for (struct ua *ua = host->uas; ua; ua = ua->next)
+		for (const struct taken *taken = ua->taken; taken; taken = taken->next)
+			if (wire_is(w->branch, taken->branch) && wire_is(w->call_id, ua->call_id))
+				return ua;
+	return NULL;
+}
+
 static void take_request(struct sim *sim, struct host *host, const struct wire *w)
 {
-	struct ua *ua = find_ua(host, w->call_id, w->to_tag);
+	struct ua *ua = w->to_tag.size ? NULL : find_ua_of_request(host, w);
+	if (!ua)
+		ua = find_ua(host, w->call_id, w->to_tag);
+	if (ua && ua->too_small && wire_method_is(w, "INVITE") && w->cseq > ua->cseq_in)
+		ua = NULL; /* again, with a larger interval (RFC 4028 7.3) */
 	if (!ua && wire_method_is(w, "INVITE") && !w->to_tag.size && !host->is_caller) {
 		take_invite(sim, host, w);
 		return;
@@ -471,7 +495,7 @@ static void take_request(struct sim *sim, struct host *host, const struct wire *
 		refuse_unknown(sim, host, w);
 		return;
 	}
-	if (ua->dead)
+	if (!hears(ua))
 		return;
 	if (!session_is_good(ua, wire_is(w->content_type, "application/sdp") ? w->body : BYTES_NONE))
 		sim_fail(sim, ua->call, "session-of-the-other-side", "%.*s brings \"%.*s\"", TEXT(w->method),
@@ -521,7 +545,7 @@ void peer_receive(struct sim *sim, struct host *host, struct bytes datagram, boo
 
 static bool is_open(const struct ua *ua)
 {
-	if (ua->dead)
+	if (peer_is_broken(ua))
 		return false;
 	for (const struct sent *sent = ua->sent; sent; sent = sent->next)
 		if (sent->resending)
@@ -543,9 +567,9 @@ bool peer_all_quiet(const struct sim *sim)
 
 bool peer_somebody_died(const struct sim_call *call)
 {
-	bool dead = call->caller->dead;
+	bool dead = peer_is_broken(call->caller);
 	for (const struct ua *ua = call->callees; ua; ua = ua->next_of_call)
-		dead |= ua->dead;
+		dead |= peer_is_broken(ua);
 	return dead;
 }
 
@@ -571,6 +595,6 @@ void peer_check_end(struct sim *sim)
 {
 	for (unsigned i = 0; i < sim->host_count; i++)
 		for (const struct ua *ua = sim->hosts[i].uas; ua; ua = ua->next)
-			if (ua->call && !ua->dead && !ua->call->excused)
+			if (ua->call && !peer_is_broken(ua) && !ua->call->excused)
 				check_ua(sim, ua);
 }

@@ -23,6 +23,36 @@ struct answer {
 	const char *headers; /* lines of the final response */
 };
 
+/* What a 2xx of a peer says of the interval that does not go by RFC 4028. */
+enum odd_answer { ODD_NONE, ODD_NOTHING, ODD_LOW, ODD_ZERO, ODD_TEXT, ODD_HIGH, ODD_NO_REFRESHER };
+
+/* What a peer makes of session timers (RFC 4028); all zeroes: nothing. */
+struct timer_script {
+	bool on;      /* lists the tag, and keeps a timer once one is agreed */
+	bool bare;    /* names an interval without listing the tag */
+	bool updates; /* its Allow has UPDATE, and its own refreshes are UPDATEs */
+	uint32_t
+		interval_s; /* its INVITE asks for it, 0: names none; its 2xx agrees to no more, 0: to what was asked */
+	uint32_t min_se_s;  /* named in its INVITE, 0: none; a callee answers less with 422 */
+	uint32_t raised_s;  /* its least for refreshes: less gets 422; 0: none */
+	uint32_t small_s;   /* its own refreshes ask for this at first; 0: what was agreed */
+	char refresher;     /* 'c' uac, 's' uas, 0 none: in its INVITE; in its 2xx where the request names none */
+	bool stubborn;      /* in its 2xx whatever the request names */
+	enum odd_answer odd;   /* 2xx to the INVITE */
+	enum odd_answer later; /* and to refreshes */
+	bool idle;             /* is to refresh, and does not */
+	bool guards;           /* hangs up itself before the end of the interval (10) */
+	bool swaps;            /* its refreshes hand the role over, or take it */
+	bool yes;              /* 200 to everything, and nothing in it */
+	bool moves;            /* a new Contact and session in its 2xx to a refresh */
+	bool no_options;       /* silent to OPTIONS */
+	unsigned update_code;  /* refuses UPDATE so; 0: takes it */
+	unsigned failure;      /* final response to a refresh, so often: */
+	unsigned failure_percent;
+	unsigned bye_at_refresh;   /* hangs up when the n-th comes, before its answer */
+	unsigned sleep_at_refresh; /* answers the n-th, and then sleeps until the node's grace has begun */
+};
+
 enum step_kind {
 	STEP_NONE,
 	STEP_REINVITE,        /* with a new session */
@@ -35,7 +65,12 @@ enum step_kind {
 	STEP_MESSAGE,
 	STEP_OPTIONS,
 	STEP_BYE,
-	STEP_DIE, /* the host of this dialog falls silent for ever */
+	STEP_DIE,    /* the host of this dialog falls silent for ever */
+	STEP_DEAF,   /* hears nothing any more, but goes on talking */
+	STEP_MUTE,   /* hears, but is not heard */
+	STEP_SLEEP,  /* neither, for `sleep_ns` of the script */
+	STEP_REBOOT, /* knows nothing of the dialog any more: 481 */
+	STEP_FLOOD,  /* UPDATEs in one burst */
 };
 
 /* Counted from its ACK (sent by the caller, received by the callee). */
@@ -56,6 +91,8 @@ struct script {
 	uint64_t ack_delay_ns;
 	uint64_t reinvite_ns;   /* how long an INVITE inside the dialog waits for its final response, after a 180 */
 	unsigned reinvite_code; /* and what that is; 0: 200 */
+	struct timer_script timers[2]; /* of the caller, of the callees */
+	uint64_t sleep_ns;
 	struct answer answers[SIM_CALLEES];
 	struct step steps[SCRIPT_STEPS];
 };
@@ -67,6 +104,9 @@ struct message_note {
 	unsigned status; /* 0: request */
 	char method[12];
 	uint32_t cseq;
+	uint32_t interval_s; /* Session-Expires; 0: none */
+	uint32_t min_se_s;
+	char refresher;
 };
 
 struct sim_call {
@@ -81,6 +121,7 @@ struct sim_call {
 	unsigned cdr_count;
 	bool excused; /* something of it was damaged or silenced: only what must hold even so is checked */
 	bool damaged;
+	struct session_truth *truth; /* session.h; NULL: not answered */
 	struct message_note log[SIM_LOG_MAX];
 	unsigned log_count;
 };
@@ -127,6 +168,17 @@ struct taken {
 	struct bytes response;
 	uint64_t wait_ns, started_ns;
 	bool acked, resending;
+	bool refresh; /* an INVITE or UPDATE that changes nothing */
+};
+
+/* The session timer of a dialog, as its peer sees it. */
+struct ua_timer {
+	uint32_t interval_s; /* 0: none */
+	uint32_t min_se_s;   /* largest that a 422 named */
+	bool we_refresh, small_tried;
+	unsigned generation; /* of the window */
+	unsigned refreshes;  /* that came */
+	uint64_t confirmed_ns;
 };
 
 struct ua {
@@ -135,6 +187,11 @@ struct ua {
 	struct host *host;
 	struct sim_call *call; /* NULL: nobody's */
 	bool is_caller, dead, fork;
+	bool deaf, mute, rebooted, slept;
+	uint64_t asleep_until_ns;
+	bool too_small; /* refused its INVITE with 422: it may come again */
+	struct ua_timer timer;
+	struct bytes offered; /* session of the node's latest INVITE or 2xx */
 	enum ua_state state;
 	const struct answer *answer;
 	char call_id[80], local_tag[24], remote_tag[80];
@@ -155,6 +212,11 @@ void peer_create_hosts(struct sim *sim);
 void peer_receive(struct sim *sim, struct host *host, struct bytes datagram, bool damaged);
 bool peer_all_quiet(const struct sim *sim);
 void peer_check_end(struct sim *sim);
+/* It does not hear, or is not heard, or forgot: it may not be held to anything. */
+static inline bool peer_is_broken(const struct ua *ua)
+{
+	return ua->dead || ua->deaf || ua->mute || ua->rebooted || ua->slept;
+}
 bool peer_somebody_died(const struct sim_call *call);
 /* The call that a dialled number names, NULL: none. */
 struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user);
@@ -172,7 +234,19 @@ struct ua *peer_ua(struct sim *sim, struct host *host, struct sim_call *call, st
 struct bytes session_of(struct ua *ua);
 bool session_is_good(const struct ua *ua, struct bytes body);
 
+/* timer.c: RFC 4028.  Lines for a request of ours, for a 2xx of ours; what a 2xx of the node says, or a 422. */
+void timer_add_request(struct ua *ua, struct page *p, const char *method, bool initial);
+void timer_add_answer(struct ua *ua, const struct taken *taken, const struct wire *w, struct page *p);
+void timer_confirmed(struct ua *ua, const struct sent *sent, const struct wire *w);
+bool timer_raised(struct ua *ua, const struct wire *w);
+/* Whether a request was dealt with: refused, or left alone. */
+bool timer_refuses_invite(struct ua *ua, struct taken *taken, const struct wire *w);
+bool timer_refuses(struct ua *ua, struct taken *taken, const struct wire *w);
+
 /* dialog.c: what the script says. */
+void dialog_step(struct ua *ua, enum step_kind step);
+void dialog_hang_up(struct ua *ua);
+void dialog_sleep(struct ua *ua, uint64_t for_ns);
 void dialog_begin_caller(struct ua *ua);
 void dialog_begin_callee(struct ua *ua, struct taken *invite);
 void dialog_request(struct ua *ua, struct taken *taken, const struct wire *w);

@@ -137,7 +137,7 @@ void sim_finish(struct sim *sim)
 	while (sim->now_ns < quiet_ns + SETTLE_NS && sim->now_ns < begun_ns + ENOUGH_NS) {
 		for (uint64_t until_ns = sim->now_ns + SIM_S; sim_step(sim, until_ns);)
 			;
-		if (node_stat(sim, calls_active) || node_stat(sim, calls_setup) || !peer_all_quiet(sim))
+		if (sim->planned || node_stat(sim, calls_active) || node_stat(sim, calls_setup) || !peer_all_quiet(sim))
 			quiet_ns = sim->now_ns;
 	}
 	node_check(sim);
@@ -159,6 +159,7 @@ void sim_fail(struct sim *sim, struct sim_call *call, const char *check, const c
 	if (sim->failed)
 		return;
 	sim->failed = true;
+	sim->failure_ns = sim->now_ns;
 	sim->failure_call = call;
 	snprintf(sim->failure_check, sizeof sim->failure_check, "%s", check);
 	va_start(arguments, format);

@@ -5,9 +5,11 @@
  *   sim.c      time, events, memory, failures
  *   network.c  links that lose, repeat, delay, damage
  *   node.c     the shards and their edge
+ *   session.c  session timers as spec 5 has them, held against what the watch sees
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
+ *   timer.c    its session timers
  *   traffic.c  random scripts for sim_run                                                                         */
 #ifndef RW_TESTS_SIM_SIM_H
 #define RW_TESTS_SIM_SIM_H
@@ -60,6 +62,30 @@ struct ua;
 	X(early_byes) \
 	X(acks_withheld) \
 	X(silent_peers) \
+	X(refreshes_sent) \
+	X(refreshes_by_peers) \
+	X(retries) \
+	X(refused_491) \
+	X(small_callers) \
+	X(small_attempts) \
+	X(small_refreshes) \
+	X(probes) \
+	X(grace_rescues) \
+	X(caps) \
+	X(max_durations) \
+	X(session_timeouts) \
+	X(reboots) \
+	X(crossings) \
+	X(role_swaps) \
+	X(update_fallbacks) \
+	X(refresh_session_changes) \
+	X(options_probes) \
+	X(guards) \
+	X(byes_at_refresh) \
+	X(floods) \
+	X(deaf_peers) \
+	X(sleeping_peers) \
+	X(chained) \
 	X(capped) \
 	X(timed_out) \
 	X(full) \
@@ -163,6 +189,7 @@ struct sim {
 	struct sim_call *calls; /* newest first */
 	struct sim_call **by_serial;
 	unsigned call_count, call_room;
+	unsigned planned;     /* calls that traffic has yet to place */
 	struct sim_cdr *cdrs; /* newest first */
 	unsigned cdr_count;
 	struct watch *watch;
@@ -172,6 +199,7 @@ struct sim {
 	bool failed;
 	char failure[1024];
 	char failure_check[64];
+	uint64_t failure_ns;
 	struct sim_call *failure_call;
 };
 

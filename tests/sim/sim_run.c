@@ -1,16 +1,57 @@
-/* Random mixed traffic under simulation:  sim_run [--seeds N] [--from S] [--calls K] [--trace]
+/* Random mixed traffic under simulation:
  *
- * Prints what the runs met.  The first failing seed ends it, with the check that failed, the messages of the call
- * concerned and the command that replays it: exit status 1. */
+ *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--trace]
+ *
+ * Prints what the runs met; with --least, fails if any of the kinds that matter was met less often.  The first failing
+ * seed of a worker ends it, with the check that failed, the messages of the call concerned and the command that replays
+ * it: exit status 1. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/sim/peer.h"
 #include "tests/sim/traffic.h"
+
+#define WORKERS_MAX 64
+
+/* What hours of idle calls would not show: each must have been met so often. */
+#define REQUIRED(X)                                                                                                    \
+	X(refreshes_sent)                                                                                              \
+	X(refreshes_by_peers)                                                                                          \
+	X(retries)                                                                                                     \
+	X(lost)                                                                                                        \
+	X(refused_491)                                                                                                 \
+	X(small_callers)                                                                                               \
+	X(small_attempts)                                                                                              \
+	X(small_refreshes)                                                                                             \
+	X(probes)                                                                                                      \
+	X(grace_rescues)                                                                                               \
+	X(caps)                                                                                                        \
+	X(max_durations)                                                                                               \
+	X(session_timeouts)                                                                                            \
+	X(reboots)                                                                                                     \
+	X(crossings)                                                                                                   \
+	X(role_swaps)                                                                                                  \
+	X(update_fallbacks)                                                                                            \
+	X(refresh_session_changes)                                                                                     \
+	X(options_probes)
+
+struct plan {
+	unsigned long long seeds, from;
+	unsigned calls, workers;
+	bool trace;
+};
+
+/* What a worker hands back. */
+struct outcome {
+	struct sim_counts counts;
+	bool failed;
+};
 
 static char replay[160];
 
@@ -33,19 +74,32 @@ static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
 static void print_counts(const struct sim_counts *counts)
 {
 	unsigned n = 0;
-#define X(name) printf("%-20s%12llu%s", #name, (unsigned long long)counts->name, ++n % 3 ? "   " : "\n");
+#define X(name) printf("%-24s%12llu%s", #name, (unsigned long long)counts->name, ++n % 3 ? "   " : "\n");
 	SIM_COUNTS(X)
 #undef X
 	if (n % 3)
 		printf("\n");
 }
 
-static bool run_seed(uint64_t seed, unsigned calls, bool trace, struct sim_counts *sum)
+static bool all_met(const struct sim_counts *counts, unsigned long long least)
+{
+	bool met = true;
+#define X(name)                                                                                                        \
+	if (counts->name < least) {                                                                                    \
+		printf("%s was met %llu times, not %llu\n", #name, (unsigned long long)counts->name, least);           \
+		met = false;                                                                                           \
+	}
+	REQUIRED(X)
+#undef X
+	return met;
+}
+
+static bool run_seed(uint64_t seed, const struct plan *plan, struct sim_counts *sum)
 {
 	struct sim_settings settings;
 	traffic_settings(seed, &settings);
 	struct sim *sim = sim_create(&settings);
-	traffic_schedule(sim, calls);
+	traffic_schedule(sim, plan->calls);
 	sim_finish(sim);
 	add_counts(sum, &sim->counts);
 	bool good = !sim->failed;
@@ -53,47 +107,122 @@ static bool run_seed(uint64_t seed, unsigned calls, bool trace, struct sim_count
 		printf("seed %llu failed: ", (unsigned long long)seed);
 		sim_print_failure(sim, stdout);
 	}
-	if (trace)
+	if (plan->trace)
 		for (unsigned i = 0; i < sim->call_count; i++)
 			sim_print_call(sim, sim->by_serial[i], stdout);
 	sim_destroy(sim);
 	return good;
 }
 
-int main(int argc, char **argv)
+/* Every `workers`-th seed, beginning with the `first`. */
+static void run(const struct plan *plan, unsigned first, struct outcome *ret_outcome)
+{
+	struct outcome outcome = { .failed = false };
+	for (unsigned long long i = first; i < plan->seeds && !outcome.failed; i += plan->workers) {
+		unsigned long long seed = plan->from + i;
+		snprintf(replay, sizeof replay, "replay: sim_run --seeds 1 --from %llu --calls %u --trace\n", seed,
+			 plan->calls);
+		outcome.failed = !run_seed(seed, plan, &outcome.counts);
+	}
+	if (outcome.failed)
+		printf("%s", replay);
+	fflush(stdout);
+	*ret_outcome = outcome;
+}
+
+static void add_outcome(struct outcome *sum, const struct outcome *outcome)
+{
+	add_counts(&sum->counts, &outcome->counts);
+	sum->failed |= outcome->failed;
+}
+
+/* One process a worker: a run shares nothing. */
+static void run_all(const struct plan *plan, struct outcome *ret_sum)
+{
+	int pipes[WORKERS_MAX][2];
+	pid_t children[WORKERS_MAX];
+	struct outcome sum = { .failed = false }, outcome;
+	for (unsigned i = 0; i < plan->workers; i++) {
+		fflush(stdout);
+		children[i] = pipe(pipes[i]) ? -1 : fork();
+		if (children[i] < 0) {
+			perror("sim_run");
+			exit(2);
+		}
+		if (children[i] == 0) {
+			run(plan, i, &outcome);
+			_exit(write(pipes[i][1], &outcome, sizeof outcome) == (ssize_t)sizeof outcome ? 0 : 2);
+		}
+		close(pipes[i][1]);
+	}
+	for (unsigned i = 0; i < plan->workers; i++) {
+		int status;
+		if (read(pipes[i][0], &outcome, sizeof outcome) == (ssize_t)sizeof outcome)
+			add_outcome(&sum, &outcome);
+		else
+			sum.failed = true;
+		close(pipes[i][0]);
+		waitpid(children[i], &status, 0);
+		sum.failed |= status != 0;
+	}
+	*ret_sum = sum;
+}
+
+static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
 {
 	static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
 						 { "from", required_argument, NULL, 'f' },
 						 { "calls", required_argument, NULL, 'c' },
+						 { "workers", required_argument, NULL, 'w' },
+						 { "least", required_argument, NULL, 'l' },
 						 { "trace", no_argument, NULL, 't' },
 						 { NULL, 0, NULL, 0 } };
-	struct sim_counts sum = { 0 };
-	unsigned long long seeds = 100, from = 1;
-	unsigned calls = 100;
-	bool trace = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		unsigned long long value = optarg ? strtoull(optarg, NULL, 10) : 0;
 		if (option == 'n')
-			seeds = strtoull(optarg, NULL, 10);
+			plan->seeds = value;
 		else if (option == 'f')
-			from = strtoull(optarg, NULL, 10);
+			plan->from = value;
 		else if (option == 'c')
-			calls = (unsigned)strtoul(optarg, NULL, 10);
+			plan->calls = (unsigned)value;
+		else if (option == 'w')
+			plan->workers = (unsigned)value;
+		else if (option == 'l')
+			*least = value;
 		else if (option == 't')
-			trace = true;
+			plan->trace = true;
 		else
-			return 2;
+			return false;
 	}
+	return plan->workers >= 1 && plan->workers <= WORKERS_MAX;
+}
+
+static double seconds_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = { .seeds = 100, .from = 1, .calls = 100, .workers = 1 };
+	struct outcome sum;
+	unsigned long long least = 0;
+	double begun = seconds_now();
+	if (!read_options(argc, argv, &plan, &least))
+		return 2;
 	signal(SIGABRT, aborted);
-	for (unsigned long long seed = from; seed < from + seeds; seed++) {
-		snprintf(replay, sizeof replay, "replay: sim_run --seeds 1 --from %llu --calls %u --trace\n", seed,
-			 calls);
-		if (!run_seed(seed, calls, trace, &sum)) {
-			printf("%s", replay);
-			return 1;
-		}
-	}
-	printf("%llu seeds from %llu\n", seeds, from);
-	print_counts(&sum);
-	return 0;
+	if (plan.workers == 1)
+		run(&plan, 0, &sum);
+	else
+		run_all(&plan, &sum);
+	if (sum.failed)
+		return 1;
+	printf("%llu seeds from %llu: %llu calls, %llu virtual hours, %.0f s\n", plan.seeds, plan.from,
+	       (unsigned long long)sum.counts.calls, (unsigned long long)sum.counts.virtual_seconds / 3600,
+	       seconds_now() - begun);
+	print_counts(&sum.counts);
+	return all_met(&sum.counts, least) ? 0 : 1;
 }

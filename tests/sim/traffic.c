@@ -24,6 +24,11 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 33;
 }
 
+static bool has_timers(uint64_t seed)
+{
+	return seed % 4 != 0;
+}
+
 /* Fewer lines than calls, so that shards ask each other. */
 static const char small_gateways[] =
 	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} capacity = 20 }\n"
@@ -67,6 +72,8 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		link->damage_ppm = (dice >> 48 & 3) == 0 ? PERCENT / 4 : 0;
 		break;
 	}
+	if (has_timers(seed))
+		traffic_timer_settings(mix(seed + 2), ret_settings);
 }
 
 /* ---- a call ---- */
@@ -125,10 +132,20 @@ static void draw_steps(struct sim *sim, struct script *script)
 		script->steps[n++] = (struct step){ STEP_DIE, chance(sim, 50), below(sim, end_ns + 1) };
 }
 
+static void place_timed(struct sim *sim, void *context)
+{
+	struct script script;
+	(void)context;
+	sim->planned--;
+	traffic_draw_timer_script(sim, &script);
+	sim_place(sim, &script);
+}
+
 static void place(struct sim *sim, void *context)
 {
 	struct script script = { .caller = (unsigned)below(sim, SIM_CALLERS) };
 	(void)context;
+	sim->planned--;
 	script.delayed_offer = chance(sim, 12);
 	if (chance(sim, 20))
 		script.cancel_ns = chance(sim, 30) ? 1 + below(sim, 200 * SIM_MS) : 1 + below(sim, 9000) * SIM_MS;
@@ -214,9 +231,12 @@ static void no_send_room(struct sim *sim, void *context)
 
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
-	uint64_t span_ns = (1 + below(sim, 1500) * calls) * SIM_MS, begin_ns = sim->now_ns;
+	bool timed = has_timers(sim->settings.seed);
+	uint64_t most_ms = timed ? 150000 : 1500, span_ns = (1 + below(sim, most_ms) * calls) * SIM_MS;
+	uint64_t begin_ns = sim->now_ns;
+	sim->planned += calls;
 	for (unsigned i = 0; i < calls; i++)
-		sim_at(sim, begin_ns + below(sim, span_ns), place, NULL);
+		sim_at(sim, begin_ns + below(sim, span_ns), timed ? place_timed : place, NULL);
 	for (uint64_t i = below(sim, 10); i; i--)
 		sim_at(sim, begin_ns + below(sim, span_ns), garbage, NULL);
 	if (chance(sim, 20))

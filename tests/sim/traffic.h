@@ -7,6 +7,11 @@
 /* The settings of a seed: shards, steering, links. */
 void traffic_settings(uint64_t seed, struct sim_settings *ret_settings);
 
+/* Three seeds of four are about session timers (traffic_timers.c): parameters and gateways of such a run, until the
+ * next call of this; and a call. */
+void traffic_timer_settings(uint64_t dice, struct sim_settings *settings);
+void traffic_draw_timer_script(struct sim *sim, struct script *script);
+
 /* Places `calls` calls over some virtual minutes, with noise and faults between them; does not wait for their end. */
 void traffic_schedule(struct sim *sim, unsigned calls);
 

@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HEADS    4096
-#define DIALOGS  8
-#define QUIET_NS (3 * SIM_64T1) /* after its CDR nothing of a call is sent any more, but answers */
+#include "tests/sim/session.h"
+
+#define HEADS       4096
+#define DIALOGS     8
+#define LOG_DROPPED 64             /* messages from the middle of a call's log when it is full */
+#define QUIET_NS    (3 * SIM_64T1) /* after its CDR nothing of a call is sent any more, but answers */
 
 /* One dialog on a Call-ID, as the node's requests name it: by the peer's tag. */
 struct watched_dialog {
@@ -29,6 +32,8 @@ struct watched {
 	bool trying_out, gone_in;
 	struct watched_dialog dialogs[DIALOGS];
 	uint64_t recorded_ns; /* its CDR came */
+	struct session_leg *session;
+	const struct host *host;
 };
 
 /* One request, on its way in or out. */
@@ -42,6 +47,7 @@ struct seen {
 	uint64_t at_ns;
 	uint32_t cseq;
 	bool glare; /* an INVITE that came while one of ours was open */
+	struct session_note session;
 };
 
 struct watch {
@@ -108,15 +114,23 @@ static struct bytes keep(struct sim *sim, struct bytes text)
 static void note(struct sim *sim, const struct watched *d, const struct wire *w, bool out, bool repeated)
 {
 	struct sim_call *call = d->call;
-	if (!call || call->log_count == SIM_LOG_MAX)
+	if (!call)
 		return;
+	if (call->log_count == SIM_LOG_MAX) { /* of a long call, the beginning and the end */
+		memmove(&call->log[SIM_LOG_MAX / 2], &call->log[SIM_LOG_MAX / 2 + LOG_DROPPED],
+			(SIM_LOG_MAX / 2 - LOG_DROPPED) * sizeof *call->log);
+		call->log_count -= LOG_DROPPED;
+	}
 	struct message_note *n = &call->log[call->log_count++];
 	*n = (struct message_note){ .at_ns = sim->now_ns,
 				    .out = out,
 				    .callee_side = d->callee_side,
 				    .cseq = w->cseq,
 				    .repeated = repeated,
-				    .status = w->is_request ? 0 : w->status };
+				    .status = w->is_request ? 0 : w->status,
+				    .interval_s = w->interval_s,
+				    .min_se_s = w->min_se_s,
+				    .refresher = w->refresher };
 	snprintf(n->method, sizeof n->method, "%.*s", TEXT(w->method));
 }
 
@@ -158,7 +172,7 @@ static struct watched_dialog *dialog_of(struct watched *d, struct bytes tag)
 
 static void request_in(struct sim *sim, struct watched *d, const struct wire *w, struct seen *seen)
 {
-	if (wire_method_is(w, "INVITE") && !d->invite_in_ns) {
+	if (wire_method_is(w, "INVITE") && !d->invite_in_ns && !d->callee_side) {
 		d->invite_in_ns = sim->now_ns;
 		d->invite_in_us = sim_real_us(sim, sim->now_ns);
 		d->invite_cseq = w->cseq;
@@ -175,8 +189,12 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	if (!seen->text.size && wire_method_is(w, "INVITE") && ours && !ours->final_in && !sim->settings.mailbox)
 		seen->glare = sim->now_ns < ours->at_ns + SIM_64T1 - SIM_S;
 	note(sim, d, w, false, seen->text.size > 0);
-	if (!seen->text.size)
-		seen->text = keep(sim, w->text);
+	if (seen->text.size)
+		return;
+	seen->text = keep(sim, w->text);
+	if (d->session)
+		session_request_in(sim, d->call, d->session, w, wire_method_is(w, "INVITE") && !w->to_tag.size,
+				   &seen->session);
 }
 
 static void response_in(struct sim *sim, struct watched *d, const struct wire *w)
@@ -186,6 +204,8 @@ static void response_in(struct sim *sim, struct watched *d, const struct wire *w
 	struct seen *request = find_seen(sim, '>', w->branch, method, false);
 	bool initial = wire_method_is(w, "INVITE") && w->cseq == d->invite_cseq;
 	note(sim, d, w, false, request && request->final_in);
+	if (request && d->session)
+		session_response_in(sim, d->call, d->session, w, initial && d->callee_side, &request->session);
 	if (request)
 		*(w->status < 200 ? &request->provisional : &request->final_in) = true;
 	if (w->status >= 200 && wire_method_is(w, "INVITE"))
@@ -210,6 +230,8 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 		return;
 	if (!d->call && from->is_caller)
 		d->call = peer_call_of_id(sim, w.call_id);
+	if (!d->session && from->is_caller)
+		d->session = session_leg_new(sim, from, false);
 	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
 	if (w.is_request)
 		request_in(sim, d, &w, find_seen(sim, '<', w.branch, method, true));
@@ -331,6 +353,12 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 	seen->cseq = w->cseq;
 	if (wire_method_is(w, "INVITE"))
 		d->invite_out = seen;
+	if (!d->session && d->callee_side && to)
+		d->session = session_leg_new(sim, to, true);
+	if (d->callee_side)
+		d->host = to;
+	if (d->session && d->call)
+		session_request_out(sim, d->call, d->session, w, !w->to_tag.size, &seen->session);
 	if (d->call && !d->call->damaged)
 		check_request(sim, d, w);
 }
@@ -371,6 +399,19 @@ static void check_response(struct sim *sim, const struct host *to, struct watche
 			 TEXT(w->method), seen->to_tag, TEXT(w->to_tag));
 }
 
+/* The answered leg is the one whose 200 came last. */
+static void begin_session(struct sim *sim, struct watched *caller)
+{
+	struct watched *best = NULL;
+	for (const struct ua *ua = caller->call ? caller->call->callees : NULL; ua; ua = ua->next_of_call) {
+		struct watched *d = find(sim, bytes_of(ua->call_id));
+		if (d && d->ok_in_ns && d->session && d->session->began && (!best || d->ok_in_ns > best->ok_in_ns))
+			best = d;
+	}
+	if (best && caller->session)
+		session_begin(sim, caller->call, caller->session, best->session, best->host);
+}
+
 static void response_out(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w)
 {
 	char method[12];
@@ -396,6 +437,10 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 	check_response(sim, to, d, w, seen);
 	if (seen->glare && w->status < 300 && w->status > 100)
 		sim_fail(sim, d->call, "rfc3261-14.2", "%u to an INVITE while one of ours was open", w->status);
+	if (initial && w->status >= 200 && w->status < 300 && !d->ok_out_ns)
+		begin_session(sim, d);
+	if (d->session)
+		session_response_out(sim, d->call, d->session, w, initial, &seen->session);
 	if (w->status >= 200) {
 		seen->status = w->status;
 		snprintf(seen->to_tag, sizeof seen->to_tag, "%.*s", TEXT(w->to_tag));
@@ -523,6 +568,7 @@ void watch_cdr(struct sim *sim, struct sim_cdr *record)
 		check_answered(sim, record, a, b);
 	else
 		check_unanswered(sim, record, a);
+	session_cdr(sim, record);
 }
 
 void watch_check_end(struct sim *sim)
@@ -590,8 +636,12 @@ void sim_print_call(const struct sim *sim, const struct sim_call *call, void *fi
 		const struct message_note *n = &call->log[i];
 		char text[32];
 		snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
-		fprintf(file, "%12.6f  %-6s %s %-14s %u%s%s\n", (double)(n->at_ns - start_ns) / 1e9,
-			n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq,
+		char timer[40] = "";
+		if (n->interval_s || n->min_se_s)
+			snprintf(timer, sizeof timer, "  %u ua%c, least %u", n->interval_s,
+				 n->refresher ? n->refresher : '-', n->min_se_s);
+		fprintf(file, "%12.6f  %-6s %s %-14s %u%s%s%s\n", (double)(n->at_ns - start_ns) / 1e9,
+			n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq, timer,
 			n->repeated ? "  again" : "", n->lost ? "  lost" : "");
 	}
 	if (call->cdr)
@@ -603,7 +653,9 @@ void sim_print_call(const struct sim *sim, const struct sim_call *call, void *fi
 
 void sim_print_failure(const struct sim *sim, void *file)
 {
-	fprintf(file, "%s: %s\n", sim->failure_check, sim->failure);
+	const struct sim_call *call = sim->failure_call;
+	uint64_t from_ns = call && call->log_count ? call->log[0].at_ns : 0;
+	fprintf(file, "%s at %.6f: %s\n", sim->failure_check, (double)(sim->failure_ns - from_ns) / 1e9, sim->failure);
 	if (sim->failure_call)
 		sim_print_call(sim, sim->failure_call, file);
 }

@@ -64,6 +64,16 @@ bool wire_parameter(struct bytes value, const char *name, struct bytes *ret_valu
 	return false;
 }
 
+bool wire_list_has(struct bytes list, const char *element)
+{
+	while (list.size) {
+		struct bytes one = trim(cut(&list, ','));
+		if (one.size == strlen(element) && strncasecmp(one.at, element, one.size) == 0)
+			return true;
+	}
+	return false;
+}
+
 static uint32_t number(struct bytes b)
 {
 	uint32_t n = 0;
@@ -82,8 +92,30 @@ static struct bytes uri_of(struct bytes value)
 	return cut(&value, '>');
 }
 
+/* RFC 4028: what a message says of session timers. */
+static bool take_timer_header(struct wire *w, struct bytes name, struct bytes value)
+{
+	struct bytes refresher;
+	if (is_name(name, "Session-Expires", 'x')) {
+		w->has_interval = true;
+		w->interval_s = number(value);
+		if (wire_parameter(value, "refresher", &refresher))
+			w->refresher = wire_is(refresher, "uac") ? 'c' : wire_is(refresher, "uas") ? 's' : '\0';
+	} else if (is_name(name, "Min-SE", 0)) {
+		w->has_min_se = true;
+		w->min_se_s = number(value);
+	} else if (is_name(name, "Supported", 'k')) {
+		w->timer_tag |= wire_list_has(value, "timer");
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static void take_header(struct wire *w, struct bytes name, struct bytes value, uint32_t *length)
 {
+	if (take_timer_header(w, name, value))
+		return;
 	if (is_name(name, "Via", 'v')) {
 		if (!w->via.at) {
 			w->via = value;
@@ -118,8 +150,11 @@ static void take_header(struct wire *w, struct bytes name, struct bytes value, u
 		w->retry_after = value;
 	} else if (is_name(name, "Allow", 0)) {
 		w->allow = value;
+		w->lists_update |= wire_list_has(value, "UPDATE");
 	} else if (is_name(name, "Require", 0)) {
 		w->require = value;
+		w->timer_required |= wire_list_has(value, "timer");
+		w->timer_tag |= w->timer_required;
 	}
 }
 

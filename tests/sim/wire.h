@@ -24,6 +24,11 @@ struct wire {
 	struct bytes contact; /* the URI alone */
 	struct bytes reason, retry_after, allow, require, content_type;
 	uint32_t max_forwards;
+	bool timer_tag, timer_required; /* timer in Supported or Require; in Require */
+	bool has_interval, has_min_se;
+	uint32_t interval_s, min_se_s; /* Session-Expires and Min-SE; 0: not a number */
+	char refresher;                /* of Session-Expires: 'c' uac, 's' uas, 0 none */
+	bool lists_update;             /* in Allow */
 	struct bytes body;
 };
 
@@ -35,6 +40,9 @@ static inline bool wire_method_is(const struct wire *w, const char *method)
 {
 	return wire_is(w->method, method);
 }
+
+/* Whether a comma list has the element. */
+bool wire_list_has(struct bytes list, const char *element);
 
 /* ;name=value of a header value: false if it is not there. */
 bool wire_parameter(struct bytes value, const char *name, struct bytes *ret_value);
