@@ -6,7 +6,11 @@
 
 #define DUELS_MAX 600
 
-static struct duel *duels[DUELS_MAX];
+/* A duel lives in the memory of its simulation. */
+static struct {
+	const struct sim *sim;
+	struct duel *duel;
+} duels[DUELS_MAX];
 static unsigned duel_count;
 
 void __real_peer_receive(struct sim *sim, struct host *host, struct bytes datagram, bool damaged);
@@ -267,8 +271,8 @@ static struct party *party_of(struct sim *sim, struct host *host, const struct w
 {
 	const char *at = w->uri.size > 4 ? memchr(w->uri.at, '@', w->uri.size) : NULL;
 	for (unsigned i = 0; i < duel_count; i++) {
-		struct duel *d = duels[i];
-		if (d->sim != sim)
+		struct duel *d = duels[i].duel;
+		if (duels[i].sim != sim)
 			continue;
 		if (wire_is(w->call_id, d->a.ua->call_id))
 			return &d->a;
@@ -319,7 +323,8 @@ struct duel *script_call_in(struct sim *sim, const struct plan *plan)
 	invite->cseq = d->a.ua->invite->cseq;
 	d->a.said = invite;
 	assert(duel_count < DUELS_MAX);
-	duels[duel_count++] = d;
+	duels[duel_count].sim = sim;
+	duels[duel_count++].duel = d;
 	return d;
 }
 
@@ -467,7 +472,7 @@ void over(struct duel *d)
 		hang_up(d);
 	finish(sim);
 	for (unsigned i = 0; i < duel_count;)
-		if (duels[i]->sim == sim)
+		if (duels[i].sim == sim)
 			duels[i] = duels[--duel_count];
 		else
 			i++;

@@ -27,7 +27,7 @@ static void check_row(const struct row *row, const char *parameters)
 		cr_assert_eq(d->sim->cdr_count, 0, "%s: a record of no call", row->id);
 		cr_assert_str_eq(header(final, "Min-SE"), row->status == 422 ? row->session : "", "%s: Min-SE %s",
 				 row->id, header(final, "Min-SE"));
-		finish(d->sim);
+		over(d);
 		return;
 	}
 	cr_assert_str_eq(header(final, "Session-Expires"), row->session, "%s: Session-Expires: %s", row->id,
@@ -95,7 +95,7 @@ Test(rfc3261_7_3_1, R19_a_doubled_refresher_is_refused_or_decided)
 	const struct heard *ok = nth(&d->a, "200 INVITE", 0);
 	if (!ok) {
 		cr_assert(nth(&d->a, "400 INVITE", 0));
-		finish(d->sim);
+		over(d);
 		return;
 	}
 	bool ours = strcmp(header(ok, "Session-Expires"), "300;refresher=uas") == 0;
@@ -239,7 +239,7 @@ Test(timer_off, a_caller_that_requires_timers_gets_420)
 	struct duel *d = duel(.gateways = GATEWAYS("timer = off", ""), .invite = "Require: timer");
 	assert_header(nth(&d->a, "420 INVITE", 0), "Unsupported", "timer");
 	cr_assert_null(d->b.ua);
-	finish(d->sim);
+	over(d);
 }
 
 /* known bug 23: each leg has its own interval and refresher, and a 422 on one is not seen on the other. */
