@@ -11,8 +11,8 @@
 
 static void until_refresh(struct duel *d, const struct party *party, unsigned n)
 {
-	for (unsigned i = 0; i < 2000000 && !refresh(party, n); i++)
-		run(d, SIM_MS);
+	for (uint64_t end_ns = d->sim->now_ns + 3600 * SIM_S; !refresh(party, n) && sim_step(d->sim, end_ns);)
+		;
 	cr_assert(refresh(party, n), "refresh %u was not sent", n);
 }
 
