@@ -152,7 +152,8 @@ static unsigned draw_faults(struct sim *sim, struct script *script, unsigned n, 
 	uint64_t at_ns = below(sim, end_ns);
 	script->steps[n++] = (struct step){ kind, chance(sim, 50), at_ns };
 	if (chance(sim, 20))
-		script->steps[n++] = (struct step){ kind, !script->steps[n - 1].by_callee, at_ns + below(sim, SIM_S) };
+		script->steps[n] = (struct step){ kind, !script->steps[n - 1].by_callee, at_ns + below(sim, SIM_S) };
+	n++;
 	script->sleep_ns = between(sim, p->SS_SIP_SESSION_TTL / 4, p->SS_SIP_SESSION_TTL + 60) * SIM_S;
 	return n;
 }
