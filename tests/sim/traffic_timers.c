@@ -151,9 +151,10 @@ static unsigned draw_faults(struct sim *sim, struct script *script, unsigned n, 
 	enum step_kind kind = kinds[below(sim, sizeof kinds)];
 	uint64_t at_ns = below(sim, end_ns);
 	script->steps[n++] = (struct step){ kind, chance(sim, 50), at_ns };
-	if (chance(sim, 20))
-		script->steps[n] = (struct step){ kind, !script->steps[n - 1].by_callee, at_ns + below(sim, SIM_S) };
-	n++;
+	if (chance(sim, 20)) {
+		bool by_callee = !script->steps[n - 1].by_callee;
+		script->steps[n++] = (struct step){ kind, by_callee, at_ns + below(sim, SIM_S) };
+	}
 	script->sleep_ns = between(sim, p->SS_SIP_SESSION_TTL / 4, p->SS_SIP_SESSION_TTL + 60) * SIM_S;
 	return n;
 }
