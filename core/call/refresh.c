@@ -76,9 +76,22 @@ static void note_change(struct shard *s, struct leg *leg, bool was_timed)
 		return;
 	leg->probe_due_ns = 0;
 	leg->probe_open = false;
+	if (leg->probes_silent < PROBE_SILENT_MAX)
+		leg->probes_silent = 0;
 	refresh_begin_probes(s, leg);
 	if (leg->side == LEG_CALLER)
 		setup_arm_caps(s, call_at(s, leg->call));
+}
+
+/* What was sent before goes on waiting for a late 2xx, but is not sent again. */
+static void replace_pending(struct shard *s, struct leg *leg)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i);
+		if (tx->role == ROLE_REFRESH && !tx->over)
+			exchange_stop_resending(s, tx);
+	}
+	leg->refresh = POOL_NONE;
 }
 
 void refresh_answered(struct shard *s, struct leg *leg, const struct transaction *tx)
@@ -88,6 +101,7 @@ void refresh_answered(struct shard *s, struct leg *leg, const struct transaction
 	if (!call->connect_ns)
 		return; /* an UPDATE in the early dialog: the timer starts with the 2xx of the INVITE */
 	session_timer_answered(&leg->session, &call->rules, &tx->session, s->now.now_ns, shard_random(s));
+	replace_pending(s, leg); /* the peer was faster: whatever else comes of ours than a 2xx, it lives */
 	note_life(s, call);
 	note_change(s, leg, was_timed);
 	refresh_arm(s, leg);
@@ -154,17 +168,6 @@ static bool is_busy(const struct shard *s, const struct leg *leg)
 			return true;
 	}
 	return leg->ack_wanted;
-}
-
-/* What was sent before goes on waiting for a late 2xx, but is not sent again. */
-static void replace_pending(struct shard *s, struct leg *leg)
-{
-	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
-		struct transaction *tx = transaction_at(s, i);
-		if (tx->role == ROLE_REFRESH && !tx->over)
-			exchange_stop_resending(s, tx);
-	}
-	leg->refresh = POOL_NONE;
 }
 
 static void send_refresh(struct shard *s, struct leg *leg, bool claim)
