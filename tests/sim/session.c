@@ -7,6 +7,7 @@
 #define MAILBOX_NS     (200 * SIM_US)
 #define NEVER          UINT64_MAX
 #define PROBE_BEFORE_S 64
+#define DISTURBED_NS   (SIM_64T1 + 5 * SIM_S) /* an offer without answer, or a 200 without ACK, is in the way so long */
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
@@ -110,8 +111,11 @@ static void confirm(struct sim *sim, struct sim_call *call, struct session_leg *
 	leg->last_sent = leg->may_retry = false;
 	if (!leg->interval_s)
 		leg->we_refresh = true;
-	if (leg->interval_s)
+	if (leg->interval_s) {
 		leg->probed_ns = 0;
+		leg->silent = 0;
+		leg->probe_open = false;
+	}
 	leg->untimed_ns = leg->interval_s ? 0 : leg->untimed_ns ? leg->untimed_ns : at_ns;
 	if (!call || !call->truth || call->truth->over_ns)
 		return;
@@ -147,7 +151,7 @@ static void count_confirmation(struct sim *sim, struct sim_call *call, struct se
 		return;
 	call->truth->refreshes_confirmed++;
 	sim->counts.grace_rescues += rescued;
-	leg->disturbed = false;
+	leg->disturbed &= sim->now_ns < leg->disturbed_ns + DISTURBED_NS;
 }
 
 static void response_2xx_in(struct sim *sim, struct sim_call *call, struct session_leg *leg, const struct wire *w,
@@ -235,6 +239,12 @@ void session_response_in(struct sim *sim, struct sim_call *call, struct session_
 
 /* ---- requests of the peer (the node is UAS) ---- */
 
+static void disturb(const struct sim *sim, struct session_leg *leg)
+{
+	leg->disturbed = true;
+	leg->disturbed_ns = sim->now_ns;
+}
+
 /* What the 2xx has to say (RFC 4028 9, table 2, and spec 5). */
 static void expect(const struct sim *sim, const struct session_leg *leg, const struct wire *w, bool initial,
 		   struct session_note *note)
@@ -288,12 +298,12 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 	}
 	sim->counts.crossings += leg->open_refreshes > 0;
 	if (note->body || wire_method_is(w, "INVITE")) {
-		leg->disturbed = true;
+		disturb(sim, leg);
 		leg->asked = note;
 		leg->asked_ns = sim->now_ns;
 	}
 	if (call && call->truth && wire_method_is(w, "INVITE"))
-		call->truth->legs[leg == call->truth->legs[0]]->disturbed = true;
+		disturb(sim, call->truth->legs[leg == call->truth->legs[0]]);
 }
 
 static void check_2xx(struct sim *sim, struct sim_call *call, const struct session_leg *leg, const struct wire *w,
@@ -514,7 +524,7 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		refresh_out(sim, call, leg, w, note);
 		claim = note->claim;
 	} else if (!initial) {
-		leg->disturbed = true;
+		disturb(sim, leg);
 	}
 	if (!is_blurred(sim, call) && !leg->loose && (initial || is_exact(sim, call, leg)))
 		check_lines(sim, call, leg, w, claim);

@@ -21,6 +21,7 @@ struct session_leg {
 	bool last_sent;              /* the one at the end of the interval, before the grace */
 	bool may_retry;              /* one failed: the next may come at any time */
 	bool disturbed;              /* other offers were about: a refresh may have waited for them */
+	uint64_t disturbed_ns;       /* latest */
 	bool loose;                  /* the node may or may not have taken something as proof: nothing exact is known */
 	uint64_t sent_ns, failed_ns; /* latest refresh of the node, latest refusal of one */
 	const struct session_note *latest; /* refresh of the node */

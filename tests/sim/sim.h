@@ -137,6 +137,7 @@ struct sim_settings {
 	uint32_t calls_max;      /* of each shard; 0: 512 */
 	const char *parameters;  /* lines of the configuration's parameters section */
 	const char *gateways;    /* gateways instead of the usual ones */
+	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
 	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
 };

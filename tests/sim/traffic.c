@@ -41,6 +41,7 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 	uint64_t dice = mix(seed + 1);
 	*ret_settings = (struct sim_settings){
 		.seed = seed,
+		.sessions = true,
 		.shards = 1 + (unsigned)(dice % 4),
 		.mailbox = dice >> 8 & 1,
 		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,

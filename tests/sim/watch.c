@@ -230,7 +230,7 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 		return;
 	if (!d->call && from->is_caller)
 		d->call = peer_call_of_id(sim, w.call_id);
-	if (!d->session && from->is_caller)
+	if (!d->session && from->is_caller && sim->settings.sessions)
 		d->session = session_leg_new(sim, from, false);
 	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
 	if (w.is_request)
@@ -353,7 +353,7 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 	seen->cseq = w->cseq;
 	if (wire_method_is(w, "INVITE"))
 		d->invite_out = seen;
-	if (!d->session && d->callee_side && to)
+	if (!d->session && d->callee_side && to && sim->settings.sessions)
 		d->session = session_leg_new(sim, to, true);
 	if (d->callee_side)
 		d->host = to;
