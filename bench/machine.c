@@ -1,6 +1,8 @@
 /* From /proc, uname() and sysconf(). */
 #include "bench/machine.h"
 
+#include "bench/bench.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -72,6 +74,24 @@ uint64_t machine_stolen_ns(void)
 	if (f)
 		fclose(f);
 	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+void machine_gaps(uint64_t run_ns, struct machine_gaps *ret_gaps)
+{
+	struct machine_gaps gaps = { .run_ns = run_ns };
+	uint64_t begin_ns = bench_wall_ns(), wall_ns = begin_ns, cpu_ns = bench_cpu_ns();
+
+	while (wall_ns - begin_ns < run_ns) {
+		uint64_t wall_now_ns = bench_wall_ns(), cpu_now_ns = bench_cpu_ns();
+
+		if (wall_now_ns - wall_ns > gaps.wall_ns)
+			gaps.wall_ns = wall_now_ns - wall_ns;
+		if (cpu_now_ns - cpu_ns > gaps.cpu_ns)
+			gaps.cpu_ns = cpu_now_ns - cpu_ns;
+		wall_ns = wall_now_ns;
+		cpu_ns = cpu_now_ns;
+	}
+	*ret_gaps = gaps;
 }
 
 json_t *machine_json(const struct machine *m)

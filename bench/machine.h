@@ -25,6 +25,16 @@ void machine_print(const struct machine *m, FILE *out);
  * on bare metal, and where it cannot be read. */
 uint64_t machine_stolen_ns(void);
 
+/* What the machine takes from a thread that does nothing but read the clocks: the longest time between two looks. */
+struct machine_gaps {
+	uint64_t run_ns;
+	uint64_t wall_ns; /* other threads, interrupts, the hypervisor */
+	uint64_t
+		cpu_ns; /* the part that the kernel charges to the thread itself: interrupts, what a hypervisor hides */
+};
+
+void machine_gaps(uint64_t run_ns, struct machine_gaps *ret_gaps);
+
 /* A new object. */
 json_t *machine_json(const struct machine *m);
 
