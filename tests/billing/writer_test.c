@@ -91,6 +91,7 @@ static int64_t query(const char *path, const char *sql)
 	sqlite3_stmt *statement;
 
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000); /* the writer may be reopening it */
 	cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
 	cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
 	const int64_t value = sqlite3_column_int64(statement, 0);
