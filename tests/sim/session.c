@@ -537,28 +537,28 @@ struct deadline {
 	enum cdr_end_reason reason;
 };
 
-static void earlier(struct deadline *d, uint64_t at_ns, enum cdr_end_reason reason)
+static void earlier(struct deadline *d, enum cdr_end_reason only, uint64_t at_ns, enum cdr_end_reason reason)
 {
-	if (at_ns < d->at_ns)
+	if (at_ns < d->at_ns && (only == CDR_END_normal || only == reason))
 		*d = (struct deadline){ at_ns, reason };
 }
 
-/* What ends the call if nobody does. */
-static struct deadline deadline_of(const struct sim *sim, const struct session_truth *truth)
+/* What ends the call if nobody does; of one reason, or (normal) whatever comes first. */
+static struct deadline deadline_of(const struct sim *sim, const struct session_truth *truth, enum cdr_end_reason only)
 {
 	const struct parameters *p = rules(sim);
-	struct deadline d = { NEVER, CDR_END_normal };
+	struct deadline d = { NEVER, only };
 	const struct session_leg *caller = truth->legs[0];
 	for (unsigned i = 0; i < 2; i++)
 		if (truth->legs[i]->interval_s)
-			earlier(&d, expires_ns(truth->legs[i]) + p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP * SIM_S,
+			earlier(&d, only, expires_ns(truth->legs[i]) + p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP * SIM_S,
 				CDR_END_session_timeout);
 	if (!caller->interval_s && p->SS_SIP_NO_TIMER_REINVITE_INTERVAL) {
 		uint64_t at_ns = truth->connect_ns + p->SS_SIP_NO_TIMER_REINVITE_INTERVAL * SIM_S;
-		earlier(&d, at_ns > caller->untimed_ns ? at_ns : caller->untimed_ns, CDR_END_no_timer_cap);
+		earlier(&d, only, at_ns > caller->untimed_ns ? at_ns : caller->untimed_ns, CDR_END_no_timer_cap);
 	}
 	if (truth->max_duration_s)
-		earlier(&d, truth->connect_ns + truth->max_duration_s * SIM_S, CDR_END_max_duration);
+		earlier(&d, only, truth->connect_ns + truth->max_duration_s * SIM_S, CDR_END_max_duration);
 	return d;
 }
 
@@ -570,7 +570,7 @@ static bool by_deadline(enum cdr_end_reason reason)
 static void check_end(struct sim *sim, const struct sim_cdr *record, const struct session_truth *truth)
 {
 	const struct cdr *cdr = &record->cdr;
-	struct deadline d = deadline_of(sim, truth);
+	struct deadline d = deadline_of(sim, truth, CDR_END_normal);
 	uint64_t end_ns = truth->connect_ns + (uint64_t)(cdr->end_us - cdr->connect_us) * SIM_US;
 	uint64_t slack = slack_ns(sim);
 	enum cdr_end_reason reason = (enum cdr_end_reason)cdr->end_reason;
@@ -582,8 +582,7 @@ static void check_end(struct sim *sim, const struct sim_cdr *record, const struc
 		sim_fail(sim, record->call, "no-live-call-is-cut", "%s at %llu ms, the deadline is %s at %llu ms",
 			 cdr_end_reason_name(reason), (unsigned long long)((end_ns - truth->connect_ns) / SIM_MS),
 			 cdr_end_reason_name(d.reason), (unsigned long long)((d.at_ns - truth->connect_ns) / SIM_MS));
-	else if (by_deadline(reason) && reason != d.reason &&
-		 !(d.reason != CDR_END_session_timeout && reason != CDR_END_session_timeout))
+	else if (by_deadline(reason) && reason != d.reason && deadline_of(sim, truth, reason).at_ns > d.at_ns + slack)
 		sim_fail(sim, record->call, "cdr-reason", "%s, but the deadline was %s", cdr_end_reason_name(reason),
 			 cdr_end_reason_name(d.reason));
 	else if (by_deadline(reason) && !sim->counts.cdrs_refused && sim->now_ns > d.at_ns + slack)

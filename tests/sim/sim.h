@@ -85,7 +85,6 @@ struct ua;
 	X(floods) \
 	X(deaf_peers) \
 	X(sleeping_peers) \
-	X(chained) \
 	X(capped) \
 	X(timed_out) \
 	X(full) \
