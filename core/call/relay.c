@@ -156,15 +156,6 @@ static bool waits_for_ack(const struct shard *s, const struct leg *leg)
 	return false;
 }
 
-/* An offer is open on the other leg, where this one would go: ours, as in a refresh, or one whose ACK has not come.
- * Then 491, and its sender comes again (RFC 3261 14.1). */
-static bool far_side_is_busy(const struct shard *s, const struct leg *leg)
-{
-	const struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
-	return other && (other->ack_wanted || waits_for_ack(s, other) ||
-			 exchange_open(s, other, INVITE_CLIENT, SIP_INVITE, NULL));
-}
-
 static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
@@ -175,8 +166,6 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE)
 		answer_here(s, leg, tx, leg->body_out);
-	else if (far_side_is_busy(s, leg))
-		exchange_reply(s, tx, 491, BYTES_NONE);
 	else {
 		exchange_reply(s, tx, 100, BYTES_NONE);
 		pass_on(s, leg, tx, m);
@@ -193,7 +182,7 @@ static void update(struct shard *s, struct leg *leg, struct transaction *tx, con
 		 exchange_open(s, leg, INVITE_SERVER, SIP_INVITE, NULL) || waits_for_ack(s, leg))
 		reply_busy(s, tx); /* RFC 3311 5.2: an offer of the peer is not answered yet */
 	else if (exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE, NULL) ||
-		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL) || far_side_is_busy(s, leg))
+		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL))
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else
 		pass_on(s, leg, tx, m);
