@@ -17,7 +17,7 @@
 struct shard;
 
 struct shard_settings {
-	const struct config *config; /* the snapshot in force; borrowed until shard_configure() gives another */
+	const struct config *config; /* the snapshot in force; borrowed for the life of the shard */
 	struct edge edge;
 	struct shard_stats *stats; /* written by the shard; outlives it */
 	const uint8_t *secret;     /* 32 bytes: data_dir/secret */

@@ -453,7 +453,7 @@ static bool may_switch(const struct shard *s, const struct call *call, const str
 {
 	const struct parameters *p = &s->config->parameters;
 	uint16_t code = failure->code;
-	if (failure->no_more || (p->SS_GATEWAY_SWITCH_LIMIT && call->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT))
+	if (p->SS_GATEWAY_SWITCH_LIMIT && call->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT)
 		return false;
 	if ((code == 486 || code == 600) && p->SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY)
 		return false;

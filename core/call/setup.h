@@ -26,7 +26,6 @@ struct attempt_failure {
 	uint16_t q850;
 	enum cdr_end_reason reason;
 	struct bytes reason_header; /* value of its Reason header, empty: none */
-	bool no_more;               /* stop the search whatever the code */
 };
 void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
 			  const struct attempt_failure *failure);
