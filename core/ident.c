@@ -24,11 +24,38 @@ static uint64_t check_of(const struct ident_key *key, const struct ident *id)
 	return siphash13(key->k0, key->k1, words, sizeof words) & CHECK_MASK;
 }
 
-static int digit(char c)
+/* What follows the prefix is 25 digits of 5 bits, worked on in parts of 64 bits: one digit, then twice 12. */
+#define PART_DIGITS 12
+#define PART_BITS   (5 * PART_DIGITS)
+#define PART_MASK   ((UINT64_C(1) << PART_BITS) - 1)
+
+static_assert(IDENT_SIZE == STEER_PREFIX_SIZE + 1 + 2 * PART_DIGITS, "one digit and two parts");
+
+/* The alphabet backwards; 0x80: not in it. */
+static const uint8_t digits[256] = {
+	[0 ... 255] = 0x80, ['a'] = 0,  ['b'] = 1,  ['c'] = 2,  ['d'] = 3,  ['e'] = 4,  ['f'] = 5,
+	['g'] = 6,          ['h'] = 7,  ['i'] = 8,  ['j'] = 9,  ['k'] = 10, ['l'] = 11, ['m'] = 12,
+	['n'] = 13,         ['o'] = 14, ['p'] = 15, ['q'] = 16, ['r'] = 17, ['s'] = 18, ['t'] = 19,
+	['u'] = 20,         ['v'] = 21, ['w'] = 22, ['x'] = 23, ['y'] = 24, ['z'] = 25, ['2'] = 26,
+	['3'] = 27,         ['4'] = 28, ['5'] = 29, ['6'] = 30, ['7'] = 31,
+};
+
+static inline void write_part(uint64_t part, char *at)
 {
-	if (c >= 'a' && c <= 'z')
-		return c - 'a';
-	return c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+	for (unsigned i = 0; i < PART_DIGITS; i++)
+		at[i] = STEER_ALPHABET[part >> (5 * (PART_DIGITS - 1 - i)) & 31];
+}
+
+/* *bad collects the top bit of what is no digit. */
+static inline uint64_t read_part(const char *at, unsigned *bad)
+{
+	uint64_t part = 0;
+	for (unsigned i = 0; i < PART_DIGITS; i++) {
+		unsigned d = digits[(uint8_t)at[i]];
+		*bad |= d;
+		part |= (uint64_t)(d & 31) << (5 * (PART_DIGITS - 1 - i));
+	}
+	return part;
 }
 
 void ident_write(const struct ident_key *key, const struct ident *id, char token[static IDENT_SIZE])
@@ -39,27 +66,27 @@ void ident_write(const struct ident_key *key, const struct ident *id, char token
 	value = value << 16 | id->boot;
 	value = value << 24 | id->generation;
 	value = value << CHECK_BITS | check_of(key, id);
-	for (unsigned i = IDENT_SIZE; i-- > STEER_PREFIX_SIZE; value >>= 5)
-		token[i] = STEER_ALPHABET[(unsigned)value & 31];
+	token[STEER_PREFIX_SIZE] = STEER_ALPHABET[(unsigned)(value >> (2 * PART_BITS))];
+	write_part((uint64_t)(value >> PART_BITS) & PART_MASK, token + STEER_PREFIX_SIZE + 1);
+	write_part((uint64_t)value & PART_MASK, token + STEER_PREFIX_SIZE + 1 + PART_DIGITS);
 }
 
 bool ident_read(const struct ident_key *key, struct bytes token, struct ident *ret_id)
 {
 	if (token.size != IDENT_SIZE || memcmp(token.at, key->steer.marker, STEER_MARKER_SIZE) != 0)
 		return false;
-	uint128 value = 0;
-	unsigned bucket = 0;
-	for (unsigned i = STEER_MARKER_SIZE; i < IDENT_SIZE; i++) {
-		int d = digit(token.at[i]);
-		if (d < 0)
-			return false;
-		if (i < STEER_PREFIX_SIZE)
-			bucket = bucket << 5 | (unsigned)d;
-		else
-			value = value << 5 | (unsigned)d;
+	unsigned bucket = 0, bad = 0;
+	for (unsigned i = STEER_MARKER_SIZE; i < STEER_PREFIX_SIZE; i++) {
+		unsigned d = digits[(uint8_t)token.at[i]];
+		bad |= d;
+		bucket = bucket << 5 | (d & 31);
 	}
-	if (bucket >= STEER_BUCKETS)
+	const char *at = token.at + STEER_PREFIX_SIZE;
+	unsigned top = digits[(uint8_t)*at];
+	uint64_t upper = read_part(at + 1, &bad), lower = read_part(at + 1 + PART_DIGITS, &bad);
+	if (((bad | top) & 0x80) || bucket >= STEER_BUCKETS)
 		return false;
+	uint128 value = (uint128)top << (2 * PART_BITS) | (uint128)upper << PART_BITS | lower;
 	uint64_t check = (uint64_t)value & CHECK_MASK;
 	value >>= CHECK_BITS;
 	struct ident id = {
