@@ -31,14 +31,19 @@ static uint64_t check_of(const struct ident_key *key, const struct ident *id)
 
 static_assert(IDENT_SIZE == STEER_PREFIX_SIZE + 1 + 2 * PART_DIGITS, "one digit and two parts");
 
-/* The alphabet backwards; 0x80: not in it. */
+/* The alphabet backwards, counted from 1; 0: not in it. */
 static const uint8_t digits[256] = {
-	[0 ... 255] = 0x80, ['a'] = 0,  ['b'] = 1,  ['c'] = 2,  ['d'] = 3,  ['e'] = 4,  ['f'] = 5,
-	['g'] = 6,          ['h'] = 7,  ['i'] = 8,  ['j'] = 9,  ['k'] = 10, ['l'] = 11, ['m'] = 12,
-	['n'] = 13,         ['o'] = 14, ['p'] = 15, ['q'] = 16, ['r'] = 17, ['s'] = 18, ['t'] = 19,
-	['u'] = 20,         ['v'] = 21, ['w'] = 22, ['x'] = 23, ['y'] = 24, ['z'] = 25, ['2'] = 26,
-	['3'] = 27,         ['4'] = 28, ['5'] = 29, ['6'] = 30, ['7'] = 31,
+	['a'] = 1,  ['b'] = 2,  ['c'] = 3,  ['d'] = 4,  ['e'] = 5,  ['f'] = 6,  ['g'] = 7,  ['h'] = 8,
+	['i'] = 9,  ['j'] = 10, ['k'] = 11, ['l'] = 12, ['m'] = 13, ['n'] = 14, ['o'] = 15, ['p'] = 16,
+	['q'] = 17, ['r'] = 18, ['s'] = 19, ['t'] = 20, ['u'] = 21, ['v'] = 22, ['w'] = 23, ['x'] = 24,
+	['y'] = 25, ['z'] = 26, ['2'] = 27, ['3'] = 28, ['4'] = 29, ['5'] = 30, ['6'] = 31, ['7'] = 32,
 };
+
+/* Above 31 if the character is no digit. */
+static inline unsigned digit(char c)
+{
+	return digits[(uint8_t)c] - 1u;
+}
 
 static inline void write_part(uint64_t part, char *at)
 {
@@ -46,13 +51,13 @@ static inline void write_part(uint64_t part, char *at)
 		at[i] = STEER_ALPHABET[part >> (5 * (PART_DIGITS - 1 - i)) & 31];
 }
 
-/* *bad collects the top bit of what is no digit. */
-static inline uint64_t read_part(const char *at, unsigned *bad)
+/* *seen collects the bits of all digits. */
+static inline uint64_t read_part(const char *at, unsigned *seen)
 {
 	uint64_t part = 0;
 	for (unsigned i = 0; i < PART_DIGITS; i++) {
-		unsigned d = digits[(uint8_t)at[i]];
-		*bad |= d;
+		unsigned d = digit(at[i]);
+		*seen |= d;
 		part |= (uint64_t)(d & 31) << (5 * (PART_DIGITS - 1 - i));
 	}
 	return part;
@@ -75,16 +80,16 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 {
 	if (token.size != IDENT_SIZE || memcmp(token.at, key->steer.marker, STEER_MARKER_SIZE) != 0)
 		return false;
-	unsigned bucket = 0, bad = 0;
+	unsigned bucket = 0, seen = 0;
 	for (unsigned i = STEER_MARKER_SIZE; i < STEER_PREFIX_SIZE; i++) {
-		unsigned d = digits[(uint8_t)token.at[i]];
-		bad |= d;
+		unsigned d = digit(token.at[i]);
+		seen |= d;
 		bucket = bucket << 5 | (d & 31);
 	}
 	const char *at = token.at + STEER_PREFIX_SIZE;
-	unsigned top = digits[(uint8_t)*at];
-	uint64_t upper = read_part(at + 1, &bad), lower = read_part(at + 1 + PART_DIGITS, &bad);
-	if (((bad | top) & 0x80) || bucket >= STEER_BUCKETS)
+	unsigned top = digit(*at);
+	uint64_t upper = read_part(at + 1, &seen), lower = read_part(at + 1 + PART_DIGITS, &seen);
+	if ((seen | top) > 31 || bucket >= STEER_BUCKETS)
 		return false;
 	uint128 value = (uint128)top << (2 * PART_BITS) | (uint128)upper << PART_BITS | lower;
 	uint64_t check = (uint64_t)value & CHECK_MASK;

@@ -106,7 +106,6 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 	build_text(&b, ALLOW_LINE);
 	refresh_build_request(s, &b, leg, true);
 	body_build(s, &b, leg->body_out);
-	tx->flow = leg->flow; /* the RG, whatever its URI says */
 	attempt->invite = transaction_index(s, tx);
 	exchange_send(s, tx, &b);
 	if (s->edge.relayed)

@@ -112,6 +112,14 @@ struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char toke
 	return (struct bytes){ token, IDENT_SIZE };
 }
 
+bool leg_call_id_is(const struct shard *s, const struct leg *leg, struct bytes token, struct bytes call_id)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	bool minted = !dialog.text[DIALOG_CALL_ID].size;
+	return bytes_equal(minted ? token : dialog.text[DIALOG_CALL_ID], call_id);
+}
+
 bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response)
 {
 	struct dialog dialog;
@@ -219,7 +227,10 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	if (method == SIP_INVITE)
 		leg->invite_cseq = tx->cseq;
 	tx->branch_sequence = BRANCH_REQUEST(leg->branch_sequence++);
-	leg_destination(s, leg, &tx->flow);
+	if (role == ROLE_SETUP)
+		tx->flow = leg->flow; /* the RG, whatever its URI says */
+	else
+		leg_destination(s, leg, &tx->flow);
 	if (method == SIP_INVITE && leg->state != LEG_EARLY)
 		keep_head(s, leg, tx);
 	datagram_begin(s, b);

@@ -21,13 +21,11 @@ static enum transaction_event event_of(unsigned status)
 	return status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699;
 }
 
-/* The branch is ours; Call-ID and From must be, too. */
-static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct ident *id, const struct sip_message *m)
+/* The branch is ours, and holds the token of the leg; Call-ID and From must be ours, too. */
+static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct sip_message *m)
 {
-	char token[IDENT_SIZE];
-	struct bytes own = { token, IDENT_SIZE };
-	ident_write(&s->key, id, token);
-	return bytes_equal(leg->fork ? own : m->from.tag, own) && bytes_equal(leg_call_id(s, leg, token), m->call_id);
+	struct bytes own = ident_of_branch(m->via.branch);
+	return (leg->fork || bytes_equal(m->from.tag, own)) && leg_call_id_is(s, leg, own, m->call_id);
 }
 
 static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
@@ -40,7 +38,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 	}
 	struct leg *leg = leg_find(s, &id);
 	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
-	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, &id, m))) {
+	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, m))) {
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
@@ -178,8 +176,7 @@ static void take_late_cancel(struct shard *s, const struct sip_message *m, const
 static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
 {
 	struct leg *leg = leg_find_by_tag(s, m->to.tag);
-	char token[IDENT_SIZE];
-	if (!leg || leg->fork || leg->texts == TEXT_NONE || !bytes_equal(leg_call_id(s, leg, token), m->call_id) ||
+	if (!leg || leg->fork || leg->texts == TEXT_NONE || !leg_call_id_is(s, leg, m->to.tag, m->call_id) ||
 	    !leg_remote_tag_is(s, leg, m->from.tag))
 		return NULL;
 	return leg;
