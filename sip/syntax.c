@@ -6,6 +6,8 @@
  * ':' wherever the grammar has SWS. */
 #include "sip/syntax.h"
 
+#include "sip/span.h"
+
 #define ALNUM (SIP_C_TOKEN | SIP_C_SCHEME | SIP_C_HOST | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
 #define MARK  (SIP_C_TOKEN | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
 
@@ -113,6 +115,31 @@ bool sip_list_next(struct bytes *rest, struct bytes *ret_element)
 	return false;
 }
 
+/* Whether one element of the list is the token. */
+static bool list_has(struct bytes list, struct bytes token)
+{
+	const char *at = list.at, *end = sip_end(list);
+
+	while ((at = sip_skip(at, end, SIP_C_SPACE)) < end) {
+		const char *stop = sip_span(at, end, SIP_SPAN_TOKEN), *next = sip_skip(stop, end, SIP_C_SPACE);
+
+		if (next < end && *next != ',') /* more than a token */
+			next = find_outside(at, end, ',');
+		else if (bytes_equal_nocase(sip_between(at, stop), token))
+			return true;
+		at = next < end ? next + 1 : end;
+	}
+	return false;
+}
+
+bool sip_list_has(const struct sip_message *m, enum sip_header_id id, struct bytes token)
+{
+	for (const struct sip_header *h = sip_header_first(m, id); h; h = sip_header_next(m, h))
+		if (list_has(sip_header_value(m, h), token))
+			return true;
+	return false;
+}
+
 struct bytes sip_parameters_of(struct bytes element)
 {
 	const char *end = sip_end(element);
@@ -165,7 +192,7 @@ struct parameter {
 static const char *read_parameter(const char *at, const char *end, struct parameter *ret_parameter)
 {
 	const char *name = sip_skip(at + 1, end, SIP_C_SPACE);
-	const char *stop = sip_skip(name, end, SIP_C_TOKEN);
+	const char *stop = sip_span(name, end, SIP_SPAN_TOKEN);
 	const char *next = sip_skip(stop, end, SIP_C_SPACE);
 
 	if (stop == name)
@@ -178,7 +205,7 @@ static const char *read_parameter(const char *at, const char *end, struct parame
 		if (value < end && *value == '"')
 			stop = sip_quoted_end(value, end);
 		else
-			stop = sip_skip(value, end, SIP_C_VALUE);
+			stop = sip_span(value, end, SIP_SPAN_VALUE);
 		if (!stop || stop == value)
 			return NULL;
 		ret_parameter->value = sip_between(value, stop);
@@ -242,8 +269,8 @@ enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_nam
 		if (bracket == end || *bracket != '<')
 			return SIP_READ_BAD;
 	} else {
-		bracket = display_end(at, end, &plain);
-		if (bracket)
+		bracket = whole.size && *at == '<' ? at : display_end(at, end, &plain);
+		if (bracket > at)
 			address.display = sip_trim(sip_between(at, bracket));
 	}
 
@@ -295,7 +322,7 @@ static const char *read_host(const char *at, const char *end, struct bytes *ret_
 			return NULL;
 		stop++;
 	} else {
-		stop = sip_skip(at, end, SIP_C_HOST);
+		stop = sip_span(at, end, SIP_SPAN_HOST);
 		if (stop == at)
 			return NULL;
 	}
@@ -325,7 +352,7 @@ static bool all_uri(const char *at, const char *end, struct bytes illegal)
 	const char *start = at;
 	bool escapes = false;
 
-	for (; at < end && sip_is(*at, SIP_C_URI); at++) {
+	for (at = sip_span(at, end, SIP_SPAN_URI_PLAIN); at < end && sip_is(*at, SIP_C_URI); at++) {
 		if (*at != '%')
 			continue;
 		escapes = true;
@@ -347,9 +374,12 @@ static const struct bytes parameters_illegal = BYTES("\\^|");
 /* What follows "sip:" or "sips:".  The one '@' of a SIP URI ends its user part: elsewhere it must be escaped. */
 static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 {
-	const char *user_end = memchr(at, '@', (size_t)(end - at));
+	const char *user_end = sip_span(at, end, SIP_SPAN_USER_PLAIN);
 
-	if (user_end) {
+	if (user_end < end && *user_end == '@') { /* nothing in it that needs a closer look */
+		uri->user = sip_between(at, user_end);
+		at = user_end + 1;
+	} else if (user_end < end && (user_end = memchr(user_end, '@', (size_t)(end - user_end)))) {
 		const char *colon = memchr(at, ':', (size_t)(user_end - at));
 
 		uri->user = sip_between(at, colon ? colon : user_end);
@@ -361,7 +391,9 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	at = read_host(at, end, &uri->host);
 	if (at && at < end && *at == ':')
 		at = read_port(at + 1, end, &uri->port);
-	if (!at || memchr(at, '@', (size_t)(end - at)) || !all_uri(at, end, parameters_illegal))
+	if (!at)
+		return false;
+	if (at < end && (memchr(at, '@', (size_t)(end - at)) || !all_uri(at, end, parameters_illegal)))
 		return false;
 	if (at < end && *at == ';') {
 		const char *question = memchr(at, '?', (size_t)(end - at));
@@ -395,10 +427,17 @@ static bool read_other_uri(const char *at, const char *end, struct sip_uri *uri)
 bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
 {
 	const char *end = sip_end(text);
-	const char *colon = sip_skip(text.at, end, SIP_C_SCHEME);
-	struct sip_uri uri = { .scheme = sip_between(text.at, colon) };
+	bool plain = text.size > 4 && memcmp(text.at, "sip:", 4) == 0;
+	const char *colon = plain ? text.at + 3 : sip_skip(text.at, end, SIP_C_SCHEME);
+	struct sip_uri uri = { .scheme = sip_between(text.at, colon), .is_sip = plain };
 	char first = text.size ? bytes_lower(*text.at) : '\0';
 
+	if (plain) {
+		if (!read_sip_uri(colon + 1, end, &uri))
+			return false;
+		*ret_uri = uri;
+		return true;
+	}
 	if (first < 'a' || first > 'z' || colon == end || *colon != ':')
 		return false;
 	uri.is_sip = bytes_equal_nocase(uri.scheme, BYTES("sip")) || bytes_equal_nocase(uri.scheme, BYTES("sips"));
@@ -463,9 +502,12 @@ bool sip_read_via(struct bytes element, struct sip_via *ret_via)
 	const char *end = sip_end(whole), *at, *host;
 	struct sip_via via = { .whole = whole };
 
-	at = read_sent_protocol(whole.at, end, &via.transport);
-	if (!at)
+	if (whole.size > 12 && memcmp(whole.at, "SIP/2.0/UDP ", 12) == 0) {
+		via.transport = (struct bytes){ whole.at + 8, 3 };
+		at = whole.at + 11;
+	} else if (!(at = read_sent_protocol(whole.at, end, &via.transport))) {
 		return false;
+	}
 	host = sip_skip(at, end, SIP_C_SPACE);
 	if (host == at)
 		return false;
