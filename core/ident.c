@@ -108,14 +108,21 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 
 static const char cookie[7] = { 'z', '9', 'h', 'G', '4', 'b', 'K' }; /* RFC 3261 8.1.1.7 */
 
-void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
-			char branch[static BRANCH_SIZE])
+void ident_make_branch(struct bytes token, uint16_t sequence, char branch[static BRANCH_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";
 	memcpy(branch, cookie, sizeof cookie);
-	ident_write(key, id, branch + sizeof cookie);
+	memcpy(branch + sizeof cookie, token.at, IDENT_SIZE);
 	for (unsigned i = 0; i < 4; i++)
 		branch[BRANCH_SIZE - 1 - i] = hex[sequence >> (4 * i) & 15];
+}
+
+void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
+			char branch[static BRANCH_SIZE])
+{
+	char token[IDENT_SIZE];
+	ident_write(key, id, token);
+	ident_make_branch((struct bytes){ token, IDENT_SIZE }, sequence, branch);
 }
 
 bool ident_read_branch(const struct ident_key *key, struct bytes branch, struct ident *ret_id, uint16_t *ret_sequence)

@@ -57,10 +57,23 @@ struct ident leg_ident(const struct shard *s, const struct leg *leg)
 	};
 }
 
-void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+/* Lends the rendered token, valid until that of another leg is asked for. */
+static struct bytes lend_token(const struct shard *s, const struct leg *leg)
 {
 	struct ident id = leg_ident(s, leg);
-	ident_write(&s->key, &id, token);
+	struct token_memo *memo = &s->tokens[leg->side];
+	if (memo->leg != id.slot || memo->generation != id.generation || memo->boot != id.boot) {
+		ident_write(&s->key, &id, memo->token);
+		memo->leg = id.slot;
+		memo->generation = id.generation;
+		memo->boot = id.boot;
+	}
+	return (struct bytes){ memo->token, IDENT_SIZE };
+}
+
+void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+{
+	memcpy(token, lend_token(s, leg).at, IDENT_SIZE);
 }
 
 struct leg *leg_find(const struct shard *s, const struct ident *id)
@@ -176,10 +189,8 @@ void leg_destination(const struct shard *s, const struct leg *leg, struct flow *
 
 void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
 {
-	char token[IDENT_SIZE];
-	leg_token(s, leg, token);
 	build_text(b, "Contact: <sip:");
-	build_bytes(b, (struct bytes){ token, IDENT_SIZE });
+	build_bytes(b, lend_token(s, leg));
 	build_text(b, "@");
 	build_bytes(b, bytes_of(listen_of(s, &leg->flow)->host_port));
 	build_text(b, ">\r\n");
@@ -189,10 +200,9 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 		       uint16_t branch_sequence, uint32_t max_forwards)
 {
 	char token[IDENT_SIZE], branch[BRANCH_SIZE];
-	struct ident id = leg_ident(s, leg);
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
-	ident_write_branch(&s->key, &id, branch_sequence, branch);
+	ident_make_branch(lend_token(s, leg), branch_sequence, branch);
 	struct dialog_request request = {
 		.method = method,
 		.call_id = leg_call_id(s, leg, token),
@@ -293,9 +303,8 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
 		struct dialog dialog;
 		char token[IDENT_SIZE], branch[BRANCH_SIZE];
-		struct ident id = leg_ident(s, leg);
 		leg_dialog(s, leg, &dialog);
-		ident_write_branch(&s->key, &id, tx->branch_sequence, branch);
+		ident_make_branch(lend_token(s, leg), tx->branch_sequence, branch);
 		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
 		if (invite->role == ROLE_SETUP)
 			dialog.text[DIALOG_ROUTES] = BYTES_NONE;

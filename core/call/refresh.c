@@ -29,12 +29,10 @@ void refresh_take_rules(const struct shard *s, struct call *call)
 }
 
 unsigned refresh_judge(const struct session_timer *session, const struct session_timer_rules *rules,
-		       const struct sip_message *m, char lines[static 64], struct bytes *ret_lines)
+		       const struct session_timer_headers *request, char lines[static 64], struct bytes *ret_lines)
 {
-	struct session_timer_headers headers;
 	*ret_lines = BYTES_NONE;
-	session_timer_read(m, &headers);
-	switch (session_timer_judge(session, rules, &headers)) {
+	switch (session_timer_judge(session, rules, request)) {
 	case SESSION_MALFORMED:
 		return 400;
 	case SESSION_TOO_SMALL:
@@ -47,12 +45,10 @@ unsigned refresh_judge(const struct session_timer *session, const struct session
 }
 
 void refresh_note_request(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m,
-			  bool in_dialog)
+			  const struct session_timer_headers *request, bool in_dialog)
 {
 	const struct call *call = call_at(s, leg->call);
-	struct session_timer_headers headers;
-	session_timer_read(m, &headers);
-	session_timer_answer(&leg->session, &call->rules, &headers, in_dialog, &tx->session);
+	session_timer_answer(&leg->session, &call->rules, request, in_dialog, &tx->session);
 	refresh_note_allow(leg, m);
 }
 

@@ -11,11 +11,11 @@ void refresh_take_rules(const struct shard *s, struct call *call);
 /* What a request says of session timers, judged for this leg: 0 go on, else the status to refuse it with, and the
  * header lines that go with it (written into `lines`, whole lines). */
 unsigned refresh_judge(const struct session_timer *session, const struct session_timer_rules *rules,
-		       const struct sip_message *m, char lines[static 64], struct bytes *ret_lines);
+		       const struct session_timer_headers *request, char lines[static 64], struct bytes *ret_lines);
 
 /* The peer's INVITE or UPDATE, to be answered later: what its 2xx will say is kept with the transaction. */
 void refresh_note_request(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m,
-			  bool in_dialog);
+			  const struct session_timer_headers *request, bool in_dialog);
 /* That 2xx: its lines, and, when it goes out, the window starts. */
 void refresh_build_answer(struct builder *b, const struct leg *leg, const struct transaction *tx);
 void refresh_answered(struct shard *s, struct leg *leg, const struct transaction *tx);

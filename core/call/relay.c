@@ -197,13 +197,15 @@ static void keep_contact(struct shard *s, struct transaction *tx, const struct s
 /* In-dialog requests negotiate by the same rules as the first (spec 5). */
 static bool refuse_interval(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
+	struct session_timer_headers headers;
 	char room[64];
 	struct bytes lines;
-	unsigned status = refresh_judge(&leg->session, &call_at(s, leg->call)->rules, m, room, &lines);
+	session_timer_read(m, &headers);
+	unsigned status = refresh_judge(&leg->session, &call_at(s, leg->call)->rules, &headers, room, &lines);
 	if (status)
 		exchange_reply(s, tx, status, lines);
 	else
-		refresh_note_request(s, leg, tx, m, true);
+		refresh_note_request(s, leg, tx, m, &headers, true);
 	return status != 0;
 }
 

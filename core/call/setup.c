@@ -38,13 +38,15 @@ static bool is_own_request(const struct shard *s, const struct sip_message *m)
 {
 	struct ident id;
 	uint16_t sequence;
-	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id))
+	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id) ||
+	    ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return true;
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_VIA); h; h = sip_header_next(m, h)) {
 		struct bytes rest = sip_header_value(m, h), element;
 		struct sip_via via;
 		while (sip_list_next(&rest, &element))
-			if (sip_read_via(element, &via) && ident_read_branch(&s->key, via.branch, &id, &sequence))
+			if (element.at != m->via.whole.at && sip_read_via(element, &via) &&
+			    ident_read_branch(&s->key, via.branch, &id, &sequence))
 				return true;
 	}
 	return false;
@@ -214,7 +216,7 @@ static void admit(struct shard *s, struct call *call)
 
 /* Whether the caller's session interval is too small or unreadable: 422 or 400, no call. */
 static bool refuse_interval(struct shard *s, const struct sip_message *m, const struct flow *from,
-			    const struct mapping_gateway *mapping)
+			    const struct mapping_gateway *mapping, const struct session_timer_headers *headers)
 {
 	struct call rules_of = { 0 };
 	struct session_timer session;
@@ -222,7 +224,7 @@ static bool refuse_interval(struct shard *s, const struct sip_message *m, const 
 	char room[64];
 	refresh_take_rules(s, &rules_of);
 	session_timer_init(&session, mapping->timer, &rules_of.rules);
-	unsigned status = refresh_judge(&session, &rules_of.rules, m, room, &lines);
+	unsigned status = refresh_judge(&session, &rules_of.rules, headers, room, &lines);
 	if (status)
 		reply(s, m, from, status, BYTES_NONE, lines);
 	return status != 0;
@@ -298,7 +300,8 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 }
 
 static void begin_call(struct shard *s, const struct sip_message *m, const struct flow *from,
-		       const struct mapping_gateway *mapping, uint32_t texts)
+		       const struct mapping_gateway *mapping, const struct session_timer_headers *headers,
+		       uint32_t texts)
 {
 	const struct parameters *p = &s->config->parameters;
 	struct call *call = texts == TEXT_NONE ? NULL : take_call(s, m, from, texts);
@@ -318,7 +321,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct leg *caller = leg_at(s, call->caller_leg);
 	struct transaction *invite = transaction_at(s, call->invite);
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
-	refresh_note_request(s, caller, invite, m, false);
+	refresh_note_request(s, caller, invite, m, headers, false);
 	call->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
 	call->setup_ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
 	setup_arm(s, call);
@@ -348,6 +351,7 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 	struct bytes callee = number_of_uri(m->request_uri, callee_room);
 	struct bytes number = number_plain(callee, number_room);
 	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, number);
+	struct session_timer_headers headers;
 	if (!mapping) {
 		refuse_stranger(s, m, from);
 		return;
@@ -368,7 +372,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		reply(s, m, from, 483, BYTES_NONE, BYTES_NONE);
 		return;
 	}
-	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping))
+	session_timer_read(m, &headers);
+	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping, &headers))
 		return;
 	if (s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
 		refuse_overload(s, m, from);
@@ -379,7 +384,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		number.at += prefix;
 		number.size -= prefix;
 	}
-	begin_call(s, m, from, mapping, pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
+	begin_call(s, m, from, mapping, &headers,
+		   pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
 }
 
 /* ---- from the callee's side ---- */

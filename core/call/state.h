@@ -37,6 +37,14 @@
 #define LINES_MAX    (1u << 20) /* gateways, by gateway id */
 #define NUMBER_MAX   128        /* characters of a number; a longer one has no route */
 
+/* The token of a leg as it was last rendered: one message often needs it as Call-ID, tag, branch and Contact. */
+struct token_memo {
+	uint32_t leg, generation; /* POOL_NONE: none */
+	uint16_t boot;
+	char token[IDENT_SIZE];
+};
+#define TOKEN_MEMOS 2 /* by enum leg_side */
+
 struct shard {
 	const struct config *config;
 	struct edge edge;
@@ -72,6 +80,7 @@ struct shard {
 	 * an end has to care who else holds the record. */
 	uint32_t over_transactions, over_legs, over_calls;
 
+	struct token_memo *tokens;  /* TOKEN_MEMOS */
 	char *scratch;              /* SIP_SCRATCH_BYTES for the reader */
 	char *work;                 /* DATAGRAM_MAX: texts and bodies while they are put together */
 	char *spare;                /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
