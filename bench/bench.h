@@ -18,6 +18,7 @@ enum bench_exit {
 #define BENCH_SECOND_NS UINT64_C(1000000000)
 
 /* argv[0] is the subcommand's name. */
+int bench_shard(int argc, char **argv);
 int bench_timers(int argc, char **argv);
 
 /* ---- clocks ---- */

@@ -76,6 +76,20 @@ uint64_t machine_stolen_ns(void)
 	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
+uint64_t machine_pss_bytes(void)
+{
+	char line[256];
+	unsigned long long kibibytes = 0;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "Pss: %llu", &kibibytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kibibytes * 1024;
+}
+
 void machine_gaps(uint64_t run_ns, struct machine_gaps *ret_gaps)
 {
 	struct machine_gaps gaps = { .run_ns = run_ns };

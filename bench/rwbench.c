@@ -16,6 +16,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{ "shard", bench_shard, "the call logic without a network: CPU time of each message and of a call" },
 	{ "timers", bench_timers, "the timing wheel: cost of an operation, longest advance, lateness" },
 };
 
