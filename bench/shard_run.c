@@ -11,14 +11,15 @@
 #include "billing/queue.h"
 #include "core/shard.h"
 
-#define OUT_BYTES    (8u << 20)
-#define OUT_MAX      (4 * SHARD_BATCH_MAX)
-#define QUEUE_RING   (UINT64_C(64) << 20)
-#define DUE_A_TURN   256 /* deadlines before what they sent is answered */
-#define BEGIN_NS     (UINT64_C(1000) * BENCH_SECOND_NS)
-#define BEGIN_US     INT64_C(1700000000000000)
-#define LIVE_WEIGHED 10000 /* with fewer, what is there for all outweighs them */
-#define CALLS_OVER   65536 /* room of the shard beyond `live`: the batch, and calls that wait for their transactions */
+#define OUT_BYTES     (8u << 20)
+#define OUT_MAX       (4 * SHARD_BATCH_MAX)
+#define QUEUE_RING    (UINT64_C(64) << 20)
+#define DUE_A_TURN    256 /* deadlines before what they sent is answered */
+#define BEGIN_NS      (UINT64_C(1000) * BENCH_SECOND_NS)
+#define BEGIN_US      INT64_C(1700000000000000)
+#define LIVE_WEIGHED  10000   /* with fewer, what is there for all outweighs them */
+#define CALLS_OVER    65536   /* room beyond `live`: the batch, and calls that wait for their transactions */
+#define CALLS_MAX_MIN 1000000 /* as a node has by default: its tables are as long and its tombstones as many */
 
 struct sent {
 	struct bytes text;
@@ -429,6 +430,11 @@ static int load_config(struct config **ret_config)
 	return r;
 }
 
+static uint32_t calls_max(uint32_t live)
+{
+	return live + CALLS_OVER > CALLS_MAX_MIN ? live + CALLS_OVER : CALLS_MAX_MIN;
+}
+
 static int make_shard(struct bench *b)
 {
 	static const uint8_t secret[32] = { 1, 2, 3 };
@@ -446,7 +452,7 @@ static int make_shard(struct bench *b)
 					   .secret = secret,
 					   .shard_count = 1,
 					   .boot = 1,
-					   .calls_max = b->settings->live + CALLS_OVER,
+					   .calls_max = calls_max(b->settings->live),
 					   .seed = b->settings->peer.seed,
 					   .now_ns = BEGIN_NS };
 
@@ -511,19 +517,6 @@ static void end(struct bench *b)
 
 /* ---- figures ---- */
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *value, unsigned count)
-{
-	qsort(value, count, sizeof value[0], compare);
-	return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
-}
-
 /* What the edge itself takes: that much of every datagram sent is not the shard's. */
 static double edge_cost_ns(struct bench *b)
 {
@@ -569,9 +562,9 @@ static void measure_rounds(struct bench *b, struct shard_result *result)
 		peers_ns[i] = (double)b->peers_ns / calls;
 	}
 	for (unsigned j = 0; j < STEPS; j++)
-		result->step_ns[j] = median(step_ns[j], rounds);
-	result->call_ns = median(call_ns, rounds);
-	result->peers_ns = median(peers_ns, rounds);
+		result->step_ns[j] = bench_median(step_ns[j], rounds);
+	result->call_ns = bench_median(call_ns, rounds);
+	result->peers_ns = bench_median(peers_ns, rounds);
 	result->refreshes = (double)b->refreshes / calls;
 	result->bytes_in = (double)b->bytes_in / calls;
 	result->bytes_out = (double)b->bytes_out / calls;
