@@ -16,6 +16,10 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
+	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
+	{ "route", bench_route, "gateways by dialled number: building the table, one look-up" },
+	{ "shard", bench_shard, "the call logic without a network: CPU time of each message and of a call" },
 	{ "timers", bench_timers, "the timing wheel: cost of an operation, longest advance, lateness" },
 };
 
@@ -34,6 +38,19 @@ bool bench_number(const char *option, const char *text, uint64_t min, uint64_t m
 	}
 	*ret_value = value;
 	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double bench_median(double *values, unsigned count)
+{
+	qsort(values, count, sizeof values[0], compare);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 void *bench_memory(uint64_t bytes, bool huge)
