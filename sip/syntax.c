@@ -251,6 +251,51 @@ static const char *display_end(const char *at, const char *end, bool *ret_plain)
 	return stop < end && *stop == '<' ? stop : NULL;
 }
 
+/* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
+static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
+{
+	const char *start = at;
+	uint32_t port = 0;
+
+	for (; at < end && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++)
+		port = port * 10 + (uint32_t)(*at - '0');
+	if (at == start || port == 0 || port > UINT16_MAX)
+		return NULL;
+	*ret_port = (uint16_t)port;
+	return at;
+}
+
+/* "<sip:user@host:port>;tag=value", what nearly all gateways write: each part looked at once.  false: something else,
+ * good or bad. */
+static bool read_plain_address(struct bytes whole, struct sip_name_address *ret_address)
+{
+	const char *at = whole.at, *end = sip_end(whole), *host, *close, *tag;
+	uint16_t port;
+
+	if (whole.size < 8 || memcmp(at, "<sip:", 5) != 0)
+		return false;
+	host = sip_span(at + 5, end, SIP_SPAN_USER_PLAIN);
+	host = host < end && *host == '@' ? host + 1 : at + 5;
+	close = sip_span(host, end, SIP_SPAN_HOST);
+	if (close == host || close == end)
+		return false;
+	if (*close == ':' && !(close = read_port(close + 1, end, &port)))
+		return false;
+	if (close == end || *close != '>')
+		return false;
+	tag = close + 1;
+	if (tag < end) {
+		if (end - tag <= 5 || memcmp(tag, ";tag=", 5) != 0 || sip_span(tag + 5, end, SIP_SPAN_VALUE) != end)
+			return false;
+		tag += 5;
+	}
+	ret_address->whole = whole;
+	ret_address->uri = sip_between(at + 1, close);
+	ret_address->tag = sip_between(tag, end);
+	ret_address->display = BYTES_NONE;
+	return true;
+}
+
 enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_name_address *ret_address)
 {
 	struct bytes whole = sip_trim(element);
@@ -259,6 +304,8 @@ enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_nam
 	struct sip_uri uri;
 	bool plain = true;
 
+	if (read_plain_address(whole, ret_address))
+		return SIP_READ_OK;
 	if (whole.size && *at == '"') {
 		const char *after = sip_quoted_end(at, end);
 
@@ -328,20 +375,6 @@ static const char *read_host(const char *at, const char *end, struct bytes *ret_
 	}
 	*ret_host = sip_between(at, stop);
 	return stop;
-}
-
-/* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
-static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
-{
-	const char *start = at;
-	uint32_t port = 0;
-
-	for (; at < end && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++)
-		port = port * 10 + (uint32_t)(*at - '0');
-	if (at == start || port == 0 || port > UINT16_MAX)
-		return NULL;
-	*ret_port = (uint16_t)port;
-	return at;
 }
 
 /* Whether these are characters of a URI, every '%' beginning an escape.  Where there is an escape, none of `illegal`
@@ -496,18 +529,64 @@ static bool read_via_parameters(const char *at, const char *end, struct sip_via 
 	return true;
 }
 
+/* A parameter that begins with `name`, '=' included: its value; NULL: it is another one, or not so plain. */
+static const char *read_plain_value(const char *at, const char *end, struct bytes name, struct bytes *ret_value)
+{
+	const char *value = at + name.size, *stop;
+
+	if ((size_t)(end - at) <= name.size || memcmp(at, name.at, name.size) != 0 || ret_value->size)
+		return NULL;
+	stop = sip_span(value, end, SIP_SPAN_VALUE);
+	*ret_value = sip_between(value, stop);
+	return stop > value ? stop : NULL;
+}
+
+/* "SIP/2.0/UDP host:port;branch=...;rport", each part looked at once.  false: something else, good or bad. */
+static bool read_plain_via(struct bytes whole, struct sip_via *ret_via)
+{
+	const char *at = whole.at + 12, *end = sip_end(whole), *stop;
+	struct sip_via via = { .whole = whole, .transport = { whole.at + 8, 3 } };
+
+	if (whole.size <= 12 || memcmp(whole.at, "SIP/2.0/UDP ", 12) != 0)
+		return false;
+	stop = sip_span(at, end, SIP_SPAN_HOST);
+	via.host = sip_between(at, stop);
+	if (stop == at || (stop < end && *stop == ':' && !(stop = read_port(stop + 1, end, &via.port))))
+		return false;
+	for (at = stop; at < end; at = stop) {
+		if (*at != ';')
+			return false;
+		if ((stop = read_plain_value(at + 1, end, BYTES("branch="), &via.branch)) ||
+		    (stop = read_plain_value(at + 1, end, BYTES("received="), &via.received)))
+			continue;
+		if (end - at < 6 || memcmp(at, ";rport", 6) != 0 || via.has_rport)
+			return false;
+		via.has_rport = true;
+		stop = at + 6;
+		if (stop < end && *stop == '=') {
+			const char *value = stop + 1;
+
+			stop = sip_skip(value, end, SIP_C_DIGIT);
+			if (stop == value)
+				return false;
+		}
+		via.rport = sip_between(at, stop);
+	}
+	*ret_via = via;
+	return true;
+}
+
 bool sip_read_via(struct bytes element, struct sip_via *ret_via)
 {
 	struct bytes whole = sip_trim(element);
 	const char *end = sip_end(whole), *at, *host;
 	struct sip_via via = { .whole = whole };
 
-	if (whole.size > 12 && memcmp(whole.at, "SIP/2.0/UDP ", 12) == 0) {
-		via.transport = (struct bytes){ whole.at + 8, 3 };
-		at = whole.at + 11;
-	} else if (!(at = read_sent_protocol(whole.at, end, &via.transport))) {
+	if (read_plain_via(whole, ret_via))
+		return true;
+	at = read_sent_protocol(whole.at, end, &via.transport);
+	if (!at)
 		return false;
-	}
 	host = sip_skip(at, end, SIP_C_SPACE);
 	if (host == at)
 		return false;
