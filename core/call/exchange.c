@@ -98,8 +98,7 @@ static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32
 
 void exchange_bury_request(struct shard *s, const struct leg *leg, const struct sip_message *m, unsigned status)
 {
-	bury_as(s, leg, table_key(&s->table, m, m->method), table_hash32(&s->table, m->via.branch), (uint8_t)m->method,
-		status);
+	bury_as(s, leg, message_key(s), table_hash32(&s->table, m->via.branch), (uint8_t)m->method, status);
 }
 
 /* What is left of a server transaction that is over: retransmissions are answered, or absorbed, without it. */
@@ -231,7 +230,7 @@ struct transaction *exchange_accept(struct shard *s, struct leg *leg, const stru
 		return NULL;
 	}
 	tx->cseq = m->cseq;
-	tx->key = table_key(&s->table, m, m->method);
+	tx->key = message_key(s);
 	tx->branch_hash = table_hash32(&s->table, m->via.branch);
 	exchange_reply_flow(m, from, &tx->flow);
 	exchange_event(s, tx, EVENT_BEGIN);

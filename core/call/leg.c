@@ -61,7 +61,7 @@ struct ident leg_ident(const struct shard *s, const struct leg *leg)
 static struct bytes lend_token(const struct shard *s, const struct leg *leg)
 {
 	struct ident id = leg_ident(s, leg);
-	struct token_memo *memo = &s->tokens[leg->side];
+	struct token_memo *memo = &s->memo->tokens[leg->side];
 	if (memo->leg != id.slot || memo->generation != id.generation || memo->boot != id.boot) {
 		ident_write(&s->key, &id, memo->token);
 		memo->leg = id.slot;

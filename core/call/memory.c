@@ -28,14 +28,13 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
 	s->backlog = memory_reserve(s->backlog_size);
-	s->tokens = malloc(TOKEN_MEMOS * sizeof *s->tokens);
+	s->memo = calloc(1, sizeof *s->memo);
 	s->scratch = malloc(SIP_SCRATCH_BYTES);
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
-	if (!s->body_heads || !s->lines || !s->backlog || !s->tokens || !s->scratch || !s->work || !s->spare)
+	if (!s->body_heads || !s->lines || !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare)
 		return -ENOMEM;
-	for (unsigned i = 0; i < TOKEN_MEMOS; i++)
-		s->tokens[i].leg = POOL_NONE;
+	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
 	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
 		return error;
@@ -105,7 +104,7 @@ void shard_destroy(struct shard *s)
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
 	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
 	memory_release(s->backlog, s->backlog_size);
-	free(s->tokens);
+	free(s->memo);
 	free(s->scratch);
 	free(s->work);
 	free(s->spare);

@@ -271,7 +271,7 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	if (index == POOL_NONE)
 		return NULL;
 	struct call *call = call_at(s, index);
-	unsigned bucket = steer_bucket(&s->key.steer, m->call_id);
+	unsigned bucket = s->memo->bucket;
 	struct leg *leg = leg_take(s, index, LEG_CALLER, bucket);
 	struct transaction *invite = NULL;
 	if (leg && write_caller_dialog(s, leg, m))

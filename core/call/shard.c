@@ -190,7 +190,7 @@ static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_messa
 		exchange_event(s, tx, EVENT_REQUEST);
 		return true;
 	}
-	if (!table_find(&s->table, table_key(&s->table, m, m->method), &hit) || !hit.tombstone)
+	if (!table_find(&s->table, message_key(s), &hit) || !hit.tombstone)
 		return false;
 	reply_from_tombstone(s, m, from, hit.tombstone);
 	return true;
@@ -229,10 +229,12 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 static void take_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	uint32_t branch = table_hash32(&s->table, m->via.branch);
-	if (!table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit))
+	if (!table_find(&s->table, message_key(s), &hit)) {
 		setup_invite(s, m, from);
-	else if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
+		return;
+	}
+	uint32_t branch = table_hash32(&s->table, m->via.branch);
+	if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
 		reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE); /* RFC 3261 8.2.2.2 */
 	else if (hit.transaction)
 		exchange_event(s, hit.transaction, EVENT_REQUEST);
@@ -310,9 +312,11 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 		s->now.now_ns = arrival->now_ns;
 	s->now.real_us = arrival->real_us;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
-	if (result == SIP_READ_OK && !handed_over) {
-		unsigned owner = steer_worker(steer_bucket(&s->key.steer, m->call_id), s->shard_count);
-		if (owner != s->shard) {
+	s->memo->has_key = false;
+	if (result == SIP_READ_OK) {
+		s->memo->bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id);
+		unsigned owner = steer_worker(s->memo->bucket, s->shard_count);
+		if (owner != s->shard && !handed_over) {
 			s->edge.hand_over(s->edge.context, owner, arrival, from, datagram);
 			return;
 		}
@@ -363,6 +367,7 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 	uint16_t sequence;
 	if (now_ns > s->now.now_ns)
 		s->now.now_ns = now_ns;
+	s->memo->has_key = false;
 	if (sip_message_read(datagram, s->scratch, m, &refusal) != SIP_READ_OK || !m->is_request ||
 	    m->method != SIP_INVITE || !ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return; /* retransmission, or the deadline of whoever waits, takes care of the rest */

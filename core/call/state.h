@@ -37,13 +37,17 @@
 #define LINES_MAX    (1u << 20) /* gateways, by gateway id */
 #define NUMBER_MAX   128        /* characters of a number; a longer one has no route */
 
-/* The token of a leg as it was last rendered: one message often needs it as Call-ID, tag, branch and Contact. */
-struct token_memo {
-	uint32_t leg, generation; /* POOL_NONE: none */
-	uint16_t boot;
-	char token[IDENT_SIZE];
+/* What was worked out of the message under way and is asked for more than once. */
+struct memo {
+	struct token_memo { /* by enum leg_side: the token of a leg, which is Call-ID, tag, branch and Contact */
+		uint32_t leg, generation; /* POOL_NONE: none */
+		uint16_t boot;
+		char token[IDENT_SIZE];
+	} tokens[2];
+	uint64_t key; /* table_key() of the message with its own method */
+	bool has_key;
+	uint16_t bucket; /* of its Call-ID */
 };
-#define TOKEN_MEMOS 2 /* by enum leg_side */
 
 struct shard {
 	const struct config *config;
@@ -80,7 +84,7 @@ struct shard {
 	 * an end has to care who else holds the record. */
 	uint32_t over_transactions, over_legs, over_calls;
 
-	struct token_memo *tokens;  /* TOKEN_MEMOS */
+	struct memo *memo;
 	char *scratch;              /* SIP_SCRATCH_BYTES for the reader */
 	char *work;                 /* DATAGRAM_MAX: texts and bodies while they are put together */
 	char *spare;                /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
@@ -137,6 +141,16 @@ static inline uint64_t milliseconds_ns(uint64_t milliseconds)
 static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)
 {
 	return &s->config->listens[flow->listener];
+}
+
+/* What a retransmission of the message under way is found by. */
+static inline uint64_t message_key(const struct shard *s)
+{
+	if (!s->memo->has_key) {
+		s->memo->key = table_key(&s->table, &s->message, s->message.method);
+		s->memo->has_key = true;
+	}
+	return s->memo->key;
 }
 
 /* Gives back what ended during the input. */
