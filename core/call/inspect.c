@@ -16,8 +16,8 @@ void shard_publish_stats(struct shard *s)
 	stat_set(&st->pool_attempt_size, s->attempts.size);
 	stat_set(&st->pool_transaction_used, s->transactions.used);
 	stat_set(&st->pool_transaction_size, s->transactions.size);
-	stat_set(&st->pool_body_used, s->bodies.used);
-	stat_set(&st->pool_body_size, s->bodies.size);
+	stat_set(&st->pool_body_used, s->bodies_used);
+	stat_set(&st->pool_body_size, s->bodies_max);
 	stat_set(&st->pool_tombstone_used, table_buried(&s->table));
 	stat_set(&st->pool_tombstone_size, s->table.tombstone_size);
 	stat_set(&st->pool_text_used, s->texts.used_bytes);
@@ -63,7 +63,7 @@ void shard_check(const struct shard *s)
 	pool_check(&s->legs);
 	pool_check(&s->attempts);
 	pool_check(&s->transactions);
-	pool_check(&s->bodies);
+	assert(s->bodies_used <= s->bodies_max);
 	text_check(&s->texts);
 	table_check(&s->table);
 	wheel_check(&s->wheel);

@@ -24,6 +24,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 	while (heads < calls && heads < 1u << 28)
 		heads <<= 1;
 	s->body_head_mask = heads - 1;
+	s->bodies_max = 2 * calls + LEG_SPARE;
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
@@ -49,7 +50,6 @@ static int create_pools(struct shard *s, uint32_t calls)
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
-		{ &s->bodies, 2 * calls + LEG_SPARE, sizeof(struct body) },
 	};
 	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
 		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
@@ -96,7 +96,6 @@ void shard_destroy(struct shard *s)
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
-	pool_destroy(&s->bodies);
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);

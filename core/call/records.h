@@ -220,14 +220,15 @@ struct transaction {
 
 /* ---- body: a session description, identical ones shared ---- */
 
+/* A text that begins so; the header lines that describe the content follow, and the content.  Named by its handle, or
+ * POOL_NONE. */
 struct body {
-	struct slot slot;
 	uint32_t references;
-	uint32_t chain;
-	uint32_t text;      /* content header lines, then the bytes */
-	uint32_t head_size; /* of the content header lines */
-	uint32_t unused;
-	uint64_t hash;
+	uint32_t chain; /* the next with such a hash; TEXT_NONE: none */
+	uint32_t hash;  /* of the content */
+	uint16_t head_size;
+	bool plain; /* the header lines are "Content-Type: application/sdp" alone, and are not stored */
+	uint8_t unused;
 };
 
 #endif

@@ -51,12 +51,13 @@ struct shard {
 	struct arrival now;           /* of the input under way */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
-	struct pool calls, legs, attempts, transactions, bodies;
+	struct pool calls, legs, attempts, transactions;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
-	uint32_t *body_heads; /* chains of bodies by hash */
+	uint32_t *body_heads; /* chains of bodies by hash: handles, TEXT_NONE at the end */
 	uint32_t body_head_mask;
+	uint32_t bodies_used, bodies_max;
 	uint32_t *lines; /* by gateway id: in use, for the gateways whose home is this shard */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
