@@ -16,8 +16,8 @@ struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigne
 	leg->transactions = POOL_NONE;
 	leg->body_in = leg->body_out = leg->ack_body = POOL_NONE;
 	leg->boot = s->boot;
-	leg->bucket = (uint16_t)bucket;
-	leg->side = (uint8_t)side;
+	leg->bucket = bucket & (STEER_BUCKETS - 1);
+	leg->side = side & 1;
 	leg->state = LEG_EARLY;
 	leg->refresh = POOL_NONE;
 	leg->session.due_ns = UINT64_MAX;
@@ -32,7 +32,7 @@ void leg_release(struct shard *s, struct leg *leg)
 	if (leg->over)
 		return;
 	leg->over = true;
-	leg->over_next = s->over_legs;
+	leg->slot.next_free = s->over_legs;
 	s->over_legs = leg_index(s, leg);
 }
 
@@ -42,7 +42,6 @@ void leg_give(struct shard *s, struct leg *leg)
 	if (leg->call != POOL_NONE || leg->transactions != POOL_NONE)
 		return;
 	text_give(&s->texts, leg->texts);
-	text_give(&s->texts, leg->bye_reason);
 	body_drop(s, leg->body_in);
 	body_drop(s, leg->body_out);
 	body_drop(s, leg->ack_body);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/siphash.h"
 
@@ -47,6 +48,7 @@ static int create_pools(struct shard *s, uint32_t calls)
 		uint32_t size, item;
 	} pools[] = {
 		{ &s->calls, calls, sizeof(struct call) },
+		{ &s->setups, calls, sizeof(struct setup) },
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
@@ -93,6 +95,7 @@ void shard_destroy(struct shard *s)
 	if (!s)
 		return;
 	pool_destroy(&s->calls);
+	pool_destroy(&s->setups);
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
@@ -153,14 +156,13 @@ void shard_settle(struct shard *s)
 	}
 	while (s->over_legs != POOL_NONE) {
 		struct leg *leg = leg_at(s, s->over_legs);
-		s->over_legs = leg->over_next;
+		s->over_legs = leg->slot.next_free;
 		leg_give(s, leg);
 	}
 	while (s->over_calls != POOL_NONE) {
 		struct call *call = call_at(s, s->over_calls);
-		s->over_calls = call->over_next;
-		text_give(&s->texts, call->texts);
-		text_give(&s->texts, call->attempt_log);
+		s->over_calls = call->slot.next_free;
+		facts_give(s, call);
 		pool_give(&s->calls, call_index(s, call));
 	}
 }
