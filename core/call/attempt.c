@@ -62,9 +62,8 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 	struct bytes numbers[CALL_NUMBERS];
 	struct dialog dialog = { 0 };
 	struct builder b;
-	char token[IDENT_SIZE], host[ADDRESS_TEXT_MAX];
+	char host[ADDRESS_TEXT_MAX];
 	pack_read(text_get(&s->texts, setup_of(s, call)->numbers), numbers, CALL_NUMBERS);
-	leg_token(s, leg, token);
 
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_text(&b, "<sip:");
@@ -73,8 +72,7 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 		build_text(&b, "@");
 	}
 	build_bytes(&b, bytes_of(listen_of(s, &leg->flow)->host));
-	build_text(&b, ">;tag=");
-	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
+	build_text(&b, ">");
 	dialog.text[DIALOG_LOCAL] = written(&b, b.start);
 
 	const char *remote = b.at;

@@ -176,10 +176,19 @@ void leg_build_contact(const struct shard *s, struct builder *b, const struct le
 	build_text(b, ">\r\n");
 }
 
+/* The tag of what we send in its dialog, which is not stored; that of a fork was made of another token, and is. */
+static struct bytes local_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE])
+{
+	if (leg->fork)
+		return BYTES_NONE;
+	leg_token(s, leg, room);
+	return (struct bytes){ room, IDENT_SIZE };
+}
+
 static void build_head(struct shard *s, struct builder *b, const struct leg *leg, struct bytes method, uint32_t cseq,
 		       uint16_t branch_sequence, uint32_t max_forwards)
 {
-	char token[IDENT_SIZE], branch[BRANCH_SIZE];
+	char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 	struct ident id = leg_ident(s, leg);
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
@@ -192,6 +201,7 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 		.branch = { branch, BRANCH_SIZE },
 		.cseq = cseq,
 		.max_forwards = max_forwards,
+		.local_tag = local_tag(s, leg, tag),
 	};
 	dialog_build_request(b, &dialog, &request);
 }
@@ -280,7 +290,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		build_head(s, &b, leg, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
 	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
 		struct dialog dialog;
-		char token[IDENT_SIZE], branch[BRANCH_SIZE];
+		char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 		struct ident id = leg_ident(s, leg);
 		leg_dialog(s, leg, &dialog);
 		ident_write_branch(&s->key, &id, tx->branch_sequence, branch);
@@ -295,6 +305,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 			.branch = { branch, BRANCH_SIZE },
 			.cseq = tx->cseq,
 			.max_forwards = 70,
+			.local_tag = local_tag(s, leg, tag),
 		};
 		dialog_build_request(&b, &dialog, &request);
 	}

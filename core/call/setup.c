@@ -249,21 +249,15 @@ static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct s
 {
 	struct dialog dialog = { .text = {
 					 [DIALOG_CALL_ID] = m->call_id,
+					 [DIALOG_LOCAL] = sip_header(m, SIP_H_TO),
 					 [DIALOG_REMOTE] = sip_header(m, SIP_H_FROM),
 					 [DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri
 									       : m->from.uri, /* RFC 2543: no Contact */
 				 } };
 	struct builder b;
-	char token[IDENT_SIZE];
-	leg_token(s, leg, token);
 	build_begin(&b, s->work, DATAGRAM_MAX);
-	build_bytes(&b, sip_header(m, SIP_H_TO));
-	build_text(&b, ";tag=");
-	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
-	uint32_t local = (uint32_t)build_size(&b);
 	dialog_build_routes(&b, m, false);
-	dialog.text[DIALOG_LOCAL] = (struct bytes){ s->work, local };
-	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work + local, (uint32_t)build_size(&b) - local };
+	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work, (uint32_t)build_size(&b) };
 	return !b.overflow && leg_set_dialog(s, leg, &dialog);
 }
 
