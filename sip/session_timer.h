@@ -25,11 +25,22 @@
 
 /* The parameters of a leg, those in force when its call started. */
 struct session_timer_rules {
-	uint32_t ttl_s;    /* SS_SIP_SESSION_TTL */
-	uint32_t min_se_s; /* RW_SIP_MIN_SE */
-	uint32_t grace_s;  /* SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP */
-	uint8_t segments;  /* SS_SIP_SESSION_UPDATE_SEGMENT */
+	uint32_t ttl_s : 20;    /* SS_SIP_SESSION_TTL: at most 86400 */
+	uint32_t grace_s : 12;  /* SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP: at most 60 */
+	uint32_t min_se_s : 20; /* RW_SIP_MIN_SE: at most 86400 */
+	uint32_t segments : 8;  /* SS_SIP_SESSION_UPDATE_SEGMENT: at most 10 */
 };
+
+static inline struct session_timer_rules session_timer_rules(uint32_t ttl_s, uint32_t min_se_s, uint32_t grace_s,
+							     uint32_t segments)
+{
+	return (struct session_timer_rules){
+		.ttl_s = ttl_s & 0xfffff,
+		.grace_s = grace_s & 0xfff,
+		.min_se_s = min_se_s & 0xfffff,
+		.segments = segments & 0xff,
+	};
+}
 
 enum session_timer_wait {
 	SESSION_IDLE,    /* no timer on this leg */

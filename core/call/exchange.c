@@ -47,7 +47,6 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 	tx->leg = leg_index(s, leg);
 	tx->next = leg->transactions;
 	leg->transactions = index;
-	leg->transaction_count++;
 	return tx;
 }
 
@@ -71,10 +70,10 @@ void exchange_give(struct shard *s, struct transaction *tx)
 	while (*link != index)
 		link = &transaction_at(s, *link)->next;
 	*link = tx->next;
-	leg->transaction_count--;
 	text_give(&s->texts, tx->head);
 	text_give(&s->texts, tx->message);
 	text_give(&s->texts, tx->contact);
+	text_give(&s->texts, tx->bye_reason);
 	body_drop(s, tx->offer);
 	pool_give(&s->transactions, index);
 	if (leg->call == POOL_NONE)

@@ -16,8 +16,8 @@ struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigne
 	leg->transactions = POOL_NONE;
 	leg->body_in = leg->body_out = leg->ack_body = POOL_NONE;
 	leg->boot = s->boot;
-	leg->bucket = (uint16_t)bucket;
-	leg->side = (uint8_t)side;
+	leg->bucket = bucket & (STEER_BUCKETS - 1);
+	leg->side = side & 1;
 	leg->state = LEG_EARLY;
 	leg->refresh = POOL_NONE;
 	leg->session.due_ns = UINT64_MAX;
@@ -32,7 +32,7 @@ void leg_release(struct shard *s, struct leg *leg)
 	if (leg->over)
 		return;
 	leg->over = true;
-	leg->over_next = s->over_legs;
+	leg->slot.next_free = s->over_legs;
 	s->over_legs = leg_index(s, leg);
 }
 
@@ -42,7 +42,6 @@ void leg_give(struct shard *s, struct leg *leg)
 	if (leg->call != POOL_NONE || leg->transactions != POOL_NONE)
 		return;
 	text_give(&s->texts, leg->texts);
-	text_give(&s->texts, leg->bye_reason);
 	body_drop(s, leg->body_in);
 	body_drop(s, leg->body_out);
 	body_drop(s, leg->ack_body);
@@ -196,10 +195,19 @@ void leg_build_contact(const struct shard *s, struct builder *b, const struct le
 	build_text(b, ">\r\n");
 }
 
+/* The tag of what we send in its dialog, which is not stored; that of a fork was made of another token, and is. */
+static struct bytes local_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE])
+{
+	if (leg->fork)
+		return BYTES_NONE;
+	leg_token(s, leg, room);
+	return (struct bytes){ room, IDENT_SIZE };
+}
+
 static void build_head(struct shard *s, struct builder *b, const struct leg *leg, struct bytes method, uint32_t cseq,
 		       uint16_t branch_sequence, uint32_t max_forwards)
 {
-	char token[IDENT_SIZE], branch[BRANCH_SIZE];
+	char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
 	ident_make_branch(lend_token(s, leg), branch_sequence, branch);
@@ -211,6 +219,7 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 		.branch = { branch, BRANCH_SIZE },
 		.cseq = cseq,
 		.max_forwards = max_forwards,
+		.local_tag = local_tag(s, leg, tag),
 	};
 	dialog_build_request(b, &dialog, &request);
 }
@@ -302,7 +311,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		build_head(s, &b, leg, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
 	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
 		struct dialog dialog;
-		char token[IDENT_SIZE], branch[BRANCH_SIZE];
+		char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 		leg_dialog(s, leg, &dialog);
 		ident_make_branch(lend_token(s, leg), tx->branch_sequence, branch);
 		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
@@ -316,6 +325,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 			.branch = { branch, BRANCH_SIZE },
 			.cseq = tx->cseq,
 			.max_forwards = 70,
+			.local_tag = local_tag(s, leg, tag),
 		};
 		dialog_build_request(&b, &dialog, &request);
 	}

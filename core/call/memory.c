@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/siphash.h"
 
@@ -24,6 +25,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 	while (heads < calls && heads < 1u << 28)
 		heads <<= 1;
 	s->body_head_mask = heads - 1;
+	s->bodies_max = 2 * calls + LEG_SPARE;
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
@@ -48,10 +50,10 @@ static int create_pools(struct shard *s, uint32_t calls)
 		uint32_t size, item;
 	} pools[] = {
 		{ &s->calls, calls, sizeof(struct call) },
+		{ &s->setups, calls, sizeof(struct setup) },
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
-		{ &s->bodies, 2 * calls + LEG_SPARE, sizeof(struct body) },
 	};
 	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
 		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
@@ -95,10 +97,10 @@ void shard_destroy(struct shard *s)
 	if (!s)
 		return;
 	pool_destroy(&s->calls);
+	pool_destroy(&s->setups);
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
-	pool_destroy(&s->bodies);
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
@@ -157,14 +159,13 @@ void shard_settle(struct shard *s)
 	}
 	while (s->over_legs != POOL_NONE) {
 		struct leg *leg = leg_at(s, s->over_legs);
-		s->over_legs = leg->over_next;
+		s->over_legs = leg->slot.next_free;
 		leg_give(s, leg);
 	}
 	while (s->over_calls != POOL_NONE) {
 		struct call *call = call_at(s, s->over_calls);
-		s->over_calls = call->over_next;
-		text_give(&s->texts, call->texts);
-		text_give(&s->texts, call->attempt_log);
+		s->over_calls = call->slot.next_free;
+		facts_give(s, call);
 		pool_give(&s->calls, call_index(s, call));
 	}
 }

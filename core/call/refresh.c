@@ -19,13 +19,9 @@
 void refresh_take_rules(const struct shard *s, struct call *call)
 {
 	const struct parameters *p = &s->config->parameters;
-	call->rules = (struct session_timer_rules){
-		.ttl_s = p->SS_SIP_SESSION_TTL,
-		.min_se_s = p->RW_SIP_MIN_SE,
-		.grace_s = p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP,
-		.segments = (uint8_t)p->SS_SIP_SESSION_UPDATE_SEGMENT,
-	};
-	call->probe_interval_s = p->RW_NO_TIMER_PROBE_INTERVAL;
+	call->rules = session_timer_rules(p->SS_SIP_SESSION_TTL, p->RW_SIP_MIN_SE,
+					  p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, p->SS_SIP_SESSION_UPDATE_SEGMENT);
+	call->probe_interval_s = DURATION(p->RW_NO_TIMER_PROBE_INTERVAL);
 }
 
 unsigned refresh_judge(const struct session_timer *session, const struct session_timer_rules *rules,
@@ -61,7 +57,6 @@ void refresh_build_answer(struct builder *b, const struct leg *leg, const struct
 static void note_life(struct shard *s, struct call *call)
 {
 	call->last_confirmed_us = s->now.real_us;
-	call->last_confirmed_ns = s->now.now_ns;
 }
 
 /* A timer was agreed upon or given up in mid call: probes take turns with it, and so does the cap of the caller. */

@@ -100,10 +100,10 @@ static void refuse(struct shard *s, const struct sip_message *m, const struct fl
 /* ---- requests inside a dialog ---- */
 
 /* The BYE that had to wait for the caller's ACK. */
-static void send_waiting_bye(struct shard *s, struct leg *leg)
+static void send_waiting_bye(struct shard *s, struct leg *leg, const struct transaction *invite)
 {
 	leg->bye_after_ack = false;
-	leg_bye(s, leg, text_get(&s->texts, leg->bye_reason));
+	leg_bye(s, leg, text_get(&s->texts, invite->bye_reason));
 }
 
 static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m)
@@ -119,7 +119,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
 	else if (call)
 		relay_acked(s, leg, invite, m);
 	if (leg->bye_after_ack)
-		send_waiting_bye(s, leg);
+		send_waiting_bye(s, leg, invite);
 }
 
 /* Before the final response; or so soon after our 200 that the two must have crossed.  A later one has no effect (9.2),
@@ -388,7 +388,7 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 		return;
 	if (tx->kind == INVITE_SERVER) {
 		if (leg->bye_after_ack)
-			send_waiting_bye(s, leg);
+			send_waiting_bye(s, leg, tx);
 		else if (call && tx->role == ROLE_SETUP)
 			setup_ack_missing(s, call);
 		else if (call)

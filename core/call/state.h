@@ -10,6 +10,7 @@
  *   relay.c      requests inside a dialog
  *   refresh.c    session timers and probes
  *   ending.c     how a call ends, and its CDR
+ *   facts.c      what only the CDR needs of a call
  *   late.c       responses whose transaction is over
  *   leg.c        a dialog: its texts, its requests
  *   exchange.c   transactions: what the state machines of sip/transaction ask for
@@ -63,12 +64,13 @@ struct shard {
 	struct arrival now;           /* of the input under way */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
-	struct pool calls, legs, attempts, transactions, bodies;
+	struct pool calls, setups, legs, attempts, transactions;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
-	uint32_t *body_heads; /* chains of bodies by hash */
+	uint32_t *body_heads; /* chains of bodies by hash: handles, TEXT_NONE at the end */
 	uint32_t body_head_mask;
+	uint32_t bodies_used, bodies_max;
 	uint32_t *lines; /* by gateway id: in use, for the gateways whose home is this shard */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
@@ -98,6 +100,12 @@ static inline struct call *call_at(const struct shard *s, uint32_t index)
 	return index == POOL_NONE ? NULL : pool_at(&s->calls, index);
 }
 
+/* NULL: set-up is over. */
+static inline struct setup *setup_of(const struct shard *s, const struct call *call)
+{
+	return call->setup == POOL_NONE ? NULL : pool_at(&s->setups, call->setup);
+}
+
 static inline struct leg *leg_at(const struct shard *s, uint32_t index)
 {
 	return index == POOL_NONE ? NULL : pool_at(&s->legs, index);
@@ -106,6 +114,13 @@ static inline struct leg *leg_at(const struct shard *s, uint32_t index)
 static inline struct attempt *attempt_at(const struct shard *s, uint32_t index)
 {
 	return index == POOL_NONE ? NULL : pool_at(&s->attempts, index);
+}
+
+/* NULL: none. */
+static inline struct attempt *attempt_under_way(const struct shard *s, const struct call *call)
+{
+	const struct setup *setup = setup_of(s, call);
+	return setup ? attempt_at(s, setup->attempt) : NULL;
 }
 
 static inline struct transaction *transaction_at(const struct shard *s, uint32_t index)

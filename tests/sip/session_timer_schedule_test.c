@@ -25,9 +25,7 @@ static uint64_t next_random(void)
 
 static struct session_timer_rules rules_of(uint32_t ttl_s, unsigned segments, uint32_t grace_s)
 {
-	return (struct session_timer_rules){
-		.ttl_s = ttl_s, .min_se_s = 1, .grace_s = grace_s, .segments = (uint8_t)segments
-	};
+	return session_timer_rules(ttl_s, 1, grace_s, segments);
 }
 
 /* A leg that a 2xx started at now_ns, we or the peer refreshing. */
