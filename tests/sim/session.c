@@ -394,10 +394,21 @@ static void check_moment(struct sim *sim, struct sim_call *call, struct session_
 	leg->boundary = boundary;
 }
 
-static void check_probe_moment(struct sim *sim, struct sim_call *call, struct session_leg *leg)
+static uint64_t probe_ns(const struct session_leg *leg)
 {
 	uint32_t third_s = leg->interval_s * 1000 / 3, before_ms = min_u32(third_s, PROBE_BEFORE_S * 1000);
-	uint64_t due_ns = expires_ns(leg) - before_ms * SIM_MS;
+	return expires_ns(leg) - before_ms * SIM_MS;
+}
+
+/* A probe that waits, because another offer is open, is as good as sent: whatever goes out next names us. */
+static bool probe_waits(const struct sim *sim, const struct session_leg *leg, const struct wire *w)
+{
+	return leg->interval_s && !leg->we_refresh && w->refresher == 'c' && sim->now_ns + SIM_MS >= probe_ns(leg);
+}
+
+static void check_probe_moment(struct sim *sim, struct sim_call *call, struct session_leg *leg)
+{
+	uint64_t due_ns = probe_ns(leg);
 	uint64_t segment_ns = leg->refresh_s * SIM_S / leg->segments;
 	leg->boundary = (unsigned)((sim->now_ns - leg->window_ns + segment_ns / 10) / segment_ns);
 	sim->counts.probes++;
@@ -442,7 +453,7 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 }
 
 /* Whose doing it is: the other peer's request passed on, a new session of the other peer told, or the node's own. */
-static enum session_kind kind_of(struct sim *sim, struct sim_call *call, struct session_leg *leg, const struct wire *w,
+static enum session_kind kind_of(struct sim_call *call, struct session_leg *leg, const struct wire *w,
 				 struct session_note *note)
 {
 	struct session_leg *other = call->truth ? call->truth->legs[leg == call->truth->legs[0]] : NULL;
@@ -450,13 +461,12 @@ static enum session_kind kind_of(struct sim *sim, struct sim_call *call, struct 
 		return SESSION_REFRESH_OUT;
 	if (!other)
 		return SESSION_OTHER;
-	if (other->asked && !other->asked->answered && other->asked->body == note->body &&
-	    sim->now_ns <= other->asked_ns + MAILBOX_NS) {
+	if (other->asked && !other->asked->answered && other->asked->body == note->body) { /* at once, or held */
 		note->asked = other->asked;
 		other->asked = NULL;
 		return SESSION_RELAY_OUT;
 	}
-	if (other->changed_ns && other->changed_body == note->body && sim->now_ns <= other->changed_ns + MAILBOX_NS)
+	if (other->changed_ns && other->changed_body == note->body && leg->body_out != note->body)
 		return SESSION_OFFER_OUT;
 	return SESSION_REFRESH_OUT;
 }
@@ -517,13 +527,14 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		return;
 	bool claim = initial;
 	if (!initial)
-		note->kind = kind_of(sim, call, leg, w, note);
+		note->kind = kind_of(call, leg, w, note);
 	if (note->kind == SESSION_REFRESH_OUT) {
 		if (leg->sent && leg->latest && !leg->latest->answered)
 			leg->open_refreshes--; /* replaced */
 		refresh_out(sim, call, leg, w, note);
 		claim = note->claim;
 	} else if (!initial) {
+		leg->we_refresh |= probe_waits(sim, leg, w);
 		disturb(sim, leg);
 	}
 	if (!is_blurred(sim, call) && !leg->loose && (initial || is_exact(sim, call, leg)))
