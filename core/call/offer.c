@@ -21,6 +21,8 @@ static unsigned open_of(const struct leg *leg, const struct transaction *tx)
 		return 0;
 	if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_ACCEPTED)
 		return OPEN_UNACKED;
+	if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_COMPLETED)
+		return OPEN_FAILED;
 	if (!exchange_is_open(tx))
 		return 0;
 	if (!ours)
@@ -131,7 +133,8 @@ static void send_offer(struct shard *s, struct leg *leg, uint32_t body, unsigned
 static void tell(struct shard *s, struct leg *leg)
 {
 	const struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
-	bool told = other->body_in == POOL_NONE || other->body_in == leg->body_out; /* by an offer of that side itself */
+	bool told =
+		other->body_in == POOL_NONE || other->body_in == leg->body_out; /* by an offer of that side itself */
 	bool busy = (offer_open(s, leg, NULL) & OPEN_OFFERS) != 0;
 	leg->offer_due_ns = busy && !told ? UINT64_MAX : 0;
 	if (!told && !busy)

@@ -6,6 +6,7 @@
  *   the peer's offer         500                            491 to its sender         wait           wait
  *   2xx of ours, no ACK yet  500                            hold                      wait           wait
  *   an offer of ours         491                            hold                      wait           wait
+ *   failure, no ACK yet      taken                          hold                      wait           wait
  *   our re-INVITE (refresh)  491                            hold                      replaces it    wait
  *   our UPDATE (refresh)     491                            goes out                  replaces it    goes out
  *
@@ -23,12 +24,17 @@ enum offer_open {
 	OPEN_OURS = 1 << 2,           /* INVITE, or UPDATE with a body, of ours; or our ACK is to bring the answer */
 	OPEN_REFRESH = 1 << 3,        /* a re-INVITE of ours that refreshes, replaced ones too */
 	OPEN_REFRESH_UPDATE = 1 << 4, /* an UPDATE that refreshes: it has no offer */
+	OPEN_FAILED = 1 << 5, /* INVITE of the peer: our failure response has no ACK yet (14.1: not confirmed) */
 };
 
 /* Of one leg, but for `except` (NULL: nothing): 0, or enum offer_open. */
 unsigned offer_open(const struct shard *s, const struct leg *leg, const struct transaction *except);
 /* No offer of ours may go out into these. */
-#define OPEN_OFFERS (OPEN_PEERS | OPEN_UNACKED | OPEN_OURS | OPEN_REFRESH)
+#define OPEN_OFFERS (OPEN_OTHERS | OPEN_REFRESH)
+/* The same but for a refresh, which a new one replaces. */
+#define OPEN_OTHERS (OPEN_PEERS | OPEN_UNACKED | OPEN_OURS | OPEN_FAILED)
+/* 491, and not 500, to an offer of the peer. */
+#define OPEN_GLARE (OPEN_OURS | OPEN_REFRESH | OPEN_REFRESH_UPDATE)
 
 /* The peer's INVITE or UPDATE waits for the other leg, at most 64*T1 (INVITE: then 491) or 8*T1 (UPDATE: then 500 with
  * Retry-After, long before its sender gives it up).  Its body is in tx->offer.  false: no room to keep it. */
@@ -42,8 +48,8 @@ void offer_hold_due(struct shard *s, struct transaction *tx);
 /* Something ended on a leg of the call: what waited for that goes out.  For shard_settle(). */
 void offer_settle(struct shard *s, struct call *call);
 
-/* The 2xx to a refresh of ours described another session than before (leg->body_in): the other leg is offered it, now or
- * as soon as it is free (spec 4). */
+/* The 2xx to a refresh of ours described another session than before (leg->body_in): the other leg is offered it, now
+ * or as soon as it is free (spec 4). */
 void offer_tell_other(struct shard *s, struct leg *leg);
 /* leg->offer_due_ns has come: told again after a 491. */
 void offer_tell_due(struct shard *s, struct leg *leg);

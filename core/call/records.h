@@ -196,12 +196,12 @@ struct transaction {
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
 	uint32_t peer_generation;
-	uint32_t head;    /* text; server: Via to CSeq of every response; INVITE client: packed To and
-			   * request-URI as sent, for its CANCEL and ACK */
-	uint32_t message; /* text: last message sent, for retransmission */
+	uint32_t head;         /* text; server: Via to CSeq of every response; INVITE client: packed To and
+				* request-URI as sent, for its CANCEL and ACK */
+	uint32_t message;      /* text: last message sent, for retransmission */
 	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
-	uint32_t contact; /* server, text: Contact URI of the request, taken as remote target with the 2xx */
-	uint32_t offer;   /* body of the request, POOL_NONE: none */
+	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
+	uint32_t offer;        /* body of the request, POOL_NONE: none */
 	struct session_timer_offer session; /* server, INVITE and UPDATE: what the 2xx will say of session timers */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */

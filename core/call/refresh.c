@@ -163,7 +163,7 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	struct call *call = call_at(s, leg->call);
 	struct builder b;
 	/* Another offer is open on the leg: its 2xx confirms as well.  A refresh of ours is replaced. */
-	if (offer_open(s, leg, NULL) & (OPEN_PEERS | OPEN_UNACKED | OPEN_OURS)) {
+	if (offer_open(s, leg, NULL) & OPEN_OTHERS) {
 		session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
 		return;
 	}

@@ -192,9 +192,9 @@ static bool refuse_offer(struct shard *s, const struct leg *leg, struct transact
 	unsigned open = offer_open(s, leg, tx);
 	if (open & (OPEN_PEERS | OPEN_UNACKED))
 		relay_reply_busy(s, tx);
-	else if (open)
+	else if (open & OPEN_GLARE)
 		exchange_reply(s, tx, 491, BYTES_NONE);
-	return open != 0;
+	return (open & (OPEN_PEERS | OPEN_UNACKED | OPEN_GLARE)) != 0;
 }
 
 static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)

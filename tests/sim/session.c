@@ -180,6 +180,9 @@ static void response_2xx_in(struct sim *sim, struct sim_call *call, struct sessi
 	}
 	leg->body_in = body ? body : leg->body_in;
 	leg->body_out = note->body ? note->body : leg->body_out;
+	retry_over(sim, call, leg, sim->now_ns, is_exact(sim, call, leg));
+	if (note->kind == SESSION_REFRESH_OUT)
+		leg->retry.current = NULL;
 	count_confirmation(sim, call, leg, note);
 	bool was_ours = leg->we_refresh;
 	if (w->has_interval && leg->on)
@@ -221,20 +224,18 @@ void session_response_in(struct sim *sim, struct sim_call *call, struct session_
 		response_2xx_in(sim, call, leg, w, initial, note);
 		return;
 	}
-	if (w->status == 422 && w->has_min_se && w->min_se_s > leg->min_se_s && w->min_se_s <= 86400)
+	bool grows = w->status == 422 && w->has_min_se && w->min_se_s > leg->min_se_s && w->min_se_s <= 86400;
+	if (grows)
 		leg->min_se_s = w->min_se_s;
 	if (w->status == 422)
 		*(initial ? &sim->counts.small_attempts : &sim->counts.small_refreshes) += 1;
-	if (w->status == 422 && note->kind == SESSION_RELAY_OUT && call &&
-	    call->truth) { /* it may be passed on again */
-		struct session_leg *other = call->truth->legs[leg == call->truth->legs[0]];
-		other->asked = note->asked;
-		other->asked_ns = sim->now_ns;
-	}
+	if (w->status == 422 && note->kind == SESSION_RELAY_OUT && note->asked) /* it may be passed on again */
+		note->asked->passed = false;
 	if (note->kind != SESSION_REFRESH_OUT)
 		return;
 	leg->may_retry = true;
 	leg->failed_ns = sim->now_ns;
+	retry_failed(sim, leg, note, w, grows);
 }
 
 /* ---- requests of the peer (the node is UAS) ---- */
@@ -299,8 +300,8 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 	sim->counts.crossings += leg->open_refreshes > 0;
 	if (note->body || wire_method_is(w, "INVITE")) {
 		disturb(sim, leg);
+		note->asked_before = leg->asked;
 		leg->asked = note;
-		leg->asked_ns = sim->now_ns;
 	}
 	if (call && call->truth && wire_method_is(w, "INVITE"))
 		disturb(sim, call->truth->legs[leg == call->truth->legs[0]]);
@@ -348,6 +349,8 @@ void session_response_out(struct sim *sim, struct sim_call *call, struct session
 	if (!initial && !leg->began)
 		return; /* an UPDATE in the early dialog starts nothing */
 	bool was_ours = leg->we_refresh;
+	retry_over(sim, call, leg, sim->now_ns, is_exact(sim, call, leg));
+	leg->retry.current = NULL;
 	leg->began = true;
 	set_window(leg, note->interval_s, note->interval_s, rules(sim)->SS_SIP_SESSION_UPDATE_SEGMENT);
 	leg->we_refresh = note->we_refresh;
@@ -443,6 +446,7 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 		if (note->body && leg->body_out && note->body != leg->body_out && !leg->disturbed)
 			sim_fail(sim, call, "refresh-with-the-last-session", "re-INVITE %u has another SDP", w->cseq);
 	}
+	retry_sent(sim, call, leg, note, is_exact(sim, call, leg));
 	if (note->claim)
 		leg->we_refresh = true;
 	leg->sent++;
@@ -453,7 +457,7 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 }
 
 /* Whose doing it is: the other peer's request passed on, a new session of the other peer told, or the node's own. */
-static enum session_kind kind_of(struct sim_call *call, struct session_leg *leg, const struct wire *w,
+static enum session_kind kind_of(struct sim *sim, struct sim_call *call, struct session_leg *leg, const struct wire *w,
 				 struct session_note *note)
 {
 	struct session_leg *other = call->truth ? call->truth->legs[leg == call->truth->legs[0]] : NULL;
@@ -461,9 +465,12 @@ static enum session_kind kind_of(struct sim_call *call, struct session_leg *leg,
 		return SESSION_REFRESH_OUT;
 	if (!other)
 		return SESSION_OTHER;
-	if (other->asked && !other->asked->answered && other->asked->body == note->body) { /* at once, or held */
-		note->asked = other->asked;
-		other->asked = NULL;
+	for (struct session_note *asked = other->asked; asked; asked = asked->asked_before) {
+		if (asked->answered || asked->passed || asked->body != note->body)
+			continue;
+		sim->counts.held_requests += sim->now_ns > asked->at_ns + MAILBOX_NS;
+		asked->passed = true;
+		note->asked = asked;
 		return SESSION_RELAY_OUT;
 	}
 	if (other->changed_ns && other->changed_body == note->body && leg->body_out != note->body)
@@ -527,7 +534,7 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		return;
 	bool claim = initial;
 	if (!initial)
-		note->kind = kind_of(call, leg, w, note);
+		note->kind = kind_of(sim, call, leg, w, note);
 	if (note->kind == SESSION_REFRESH_OUT) {
 		if (leg->sent && leg->latest && !leg->latest->answered)
 			leg->open_refreshes--; /* replaced */
@@ -630,6 +637,9 @@ void session_cdr(struct sim *sim, const struct sim_cdr *record)
 	unsigned timers =
 		(truth->legs[0]->interval_s ? CDR_TIMER_A : 0u) | (truth->legs[1]->interval_s ? CDR_TIMER_B : 0u);
 	int64_t slack_us = sim->settings.mailbox ? 200 : 0;
+	uint64_t end_ns = truth->connect_ns + (uint64_t)(cdr->end_us - cdr->connect_us) * SIM_US;
+	for (unsigned i = 0; i < 2; i++)
+		retry_over(sim, record->call, truth->legs[i], end_ns, true);
 	check_end(sim, record, truth);
 	if (cdr->end_reason == CDR_END_session_timeout)
 		check_tries(sim, record, truth);

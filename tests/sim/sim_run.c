@@ -26,6 +26,9 @@
 	X(retries)                                                                                                     \
 	X(lost)                                                                                                        \
 	X(refused_491)                                                                                                 \
+	X(second_invites)                                                                                              \
+	X(crossed_invites)                                                                                             \
+	X(held_requests)                                                                                               \
 	X(small_callers)                                                                                               \
 	X(small_attempts)                                                                                              \
 	X(small_refreshes)                                                                                             \
