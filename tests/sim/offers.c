@@ -220,8 +220,10 @@ void offers_response(struct sim *sim, struct offers *offers, const struct wire *
 	if (w->status < 300) {
 		accepted(sim, x);
 	} else {
+		/* Out of order (12.2.2): refused without a transaction, so its ACK ends nothing. */
+		bool stateless = w->status == 500 && !w->retry_after.size;
 		x->failed = true;
-		x->state = x->in && x->invite ? UNACKED : DONE;
+		x->state = x->in && x->invite && !stateless ? UNACKED : DONE;
 	}
 }
 
