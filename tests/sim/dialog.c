@@ -98,8 +98,10 @@ static void offer(struct ua *ua, const char *method, enum step_kind step, bool r
 	ua->contact += fresh;
 	struct sent *sent = peer_request(ua, method, empty ? BYTES_NONE : session_of(ua), NULL, step);
 	sent->retried = retried;
-	if (step == STEP_REINVITE_TWICE)
-		peer_request(ua, method, session_of(ua), NULL, STEP_NONE);
+	if (step != STEP_REINVITE_TWICE)
+		return;
+	ua->session++;
+	peer_request(ua, method, session_of(ua), NULL, STEP_NONE);
 }
 
 /* An INVITE although one of the node's has come, which is not answered yet (14.1 allows it: the two cross). */
