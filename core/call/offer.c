@@ -179,4 +179,7 @@ void offer_settle(struct shard *s, struct call *call)
 	for (unsigned i = 0; i < 2 && legs[1]; i++)
 		if (legs[i]->offer_due_ns == UINT64_MAX)
 			tell(s, legs[i]);
+	for (unsigned i = 0; i < 2 && legs[1]; i++)
+		if (legs[i]->last_waits)
+			refresh_settle(s, legs[i]);
 }

@@ -144,6 +144,7 @@ struct leg {
 	bool probe_answered : 1; /* one was answered before */
 	uint8_t probes_silent;   /* running */
 	uint8_t tries_422;       /* of the refresh under way */
+	bool last_waits : 1;     /* the last refresh, at the end of the window, waits for another offer */
 	bool holds : 1;          /* a request of its peer may wait for the other leg (core/call/offer.h) */
 	uint32_t refresh;        /* transaction of the refresh under way; POOL_NONE */
 	uint64_t probe_due_ns;   /* 0: no probing */

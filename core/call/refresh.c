@@ -163,7 +163,9 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	struct call *call = call_at(s, leg->call);
 	struct builder b;
 	/* Another offer is open on the leg: its 2xx confirms as well.  A refresh of ours is replaced. */
+	leg->last_waits = false;
 	if (offer_open(s, leg, NULL) & OPEN_OTHERS) {
+		leg->last_waits = leg->session.wait == SESSION_GRACE;
 		session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
 		return;
 	}
@@ -183,6 +185,14 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	exchange_send(s, tx, &b);
 	call->refreshes_sent++;
 	stat_add(&s->stats->refresh_sent, 1);
+}
+
+void refresh_settle(struct shard *s, struct leg *leg)
+{
+	if (leg->last_waits && leg->session.wait == SESSION_GRACE)
+		send_refresh(s, leg, true);
+	else
+		leg->last_waits = false;
 }
 
 static void expire(struct shard *s, struct call *call, uint64_t at_ns)

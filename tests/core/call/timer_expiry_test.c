@@ -95,6 +95,28 @@ Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, one_last_refresh_rescues)
 	over(d);
 }
 
+/* RFC 3261 14.1: an INVITE that is passed on is open at that moment.  It is refused in the grace; then the last refresh
+ * goes out, and rescues. */
+Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, one_last_refresh_waits_for_another_offer)
+{
+	struct duel *d = duel_up(.parameters = grace(20), OURS("300"));
+	answers(&d->b.update, "-");
+	answers(&d->b.invite, "488");
+	run_until(d, d->up_ns + 299 * SIM_S);
+	unsigned before = count(&d->b, "UPDATE");
+	d->b.answer_ns = 5 * SIM_S;
+	const struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run_until(d, d->up_ns + 303 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), before);
+	answers(&d->b.update, "200");
+	run_until(d, d->up_ns + 330 * SIM_S);
+	cr_assert_eq(status_of(invite), 488);
+	cr_assert_eq(count(&d->b, "UPDATE"), before + 1);
+	cr_assert_eq(nth(&d->b, "UPDATE", before)->at_ns, invite->last->at_ns);
+	cr_assert_eq(count(&d->b, "BYE"), 0);
+	over(d);
+}
+
 /* It replaces a pending one, here the retry of about 85 s, whose late 2xx rescues as well. */
 Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, a_late_answer_to_the_refresh_before_rescues_too)
 {
