@@ -199,6 +199,9 @@ struct sim {
 	unsigned cdr_count;
 	struct watch *watch;
 
+	char last_log[512]; /* what a shard said last */
+	unsigned log_lines;
+
 	bool stopping; /* the node was told to: it waits for nobody */
 
 	bool failed;

@@ -177,6 +177,17 @@ Test(SS_SIP_NO_TIMER_REINVITE_INTERVAL, ends_the_call_of_a_caller_without_timers
 	}
 }
 
+/* Beyond the largest value there is. */
+Test(SS_SIP_NO_TIMER_REINVITE_INTERVAL, zero_is_no_cap)
+{
+	struct duel *d = duel_up(.parameters = cap(0, "RW_MAX_CALL_DURATION = 0"));
+	run_until(d, d->up_ns + 700000 * SIM_S);
+	cr_assert_eq(count(&d->a, "BYE") + count(&d->b, "BYE"), 0);
+	hang_up(d);
+	cr_assert_eq(cdr_of(d->call)->end_reason, CDR_END_normal);
+	over(d);
+}
+
 /* "A non-timer callee is unproven, and nothing is done about it." */
 Test(SS_SIP_NO_TIMER_REINVITE_INTERVAL, does_not_concern_a_callee_without_timers)
 {
@@ -287,6 +298,9 @@ Test(RW_NO_TIMER_PROBE_INTERVAL, a_leg_that_never_answers_is_left_alone)
 	cr_assert_eq(count(&d->b, "OPTIONS"), 2);
 	cr_assert_eq(count(&d->a, "OPTIONS"), 33); /* the other leg is asked on */
 	cr_assert_eq(count(&d->b, "BYE"), 0);
+	cr_assert_eq(d->sim->log_lines, 1);
+	cr_assert(strstr(d->sim->last_log, "event=probing_stopped") && strstr(d->sim->last_log, "leg=b"), "%s",
+		  d->sim->last_log);
 	over(d);
 }
 
