@@ -556,6 +556,7 @@ Test(rfc3261_14_1, a_refresh_of_the_peer_crosses_ours)
 			duel_up(.parameters = NO_CAP, .ok = i ? "200 Session-Expires: 200;refresher=uac"
 							      : CALLEE_TIMED("Session-Expires: 200;refresher=uac"));
 		answers(&d->b.invite, "491", "200");
+		d->b.answer_ns = 50 * SIM_MS;
 		until_refresh(d, &d->b, 0);
 		const struct said *theirs =
 			say(&d->b, i ? "INVITE" : "UPDATE", "Supported: timer\nSession-Expires: 200;refresher=uas\n",
