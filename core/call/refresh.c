@@ -327,6 +327,14 @@ static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, 
 		take_session(s, leg, m);
 }
 
+/* At once, in another way; unless the answer to another request has made the peer the refresher meanwhile, or ended the
+ * timer. */
+static void send_again(struct shard *s, struct leg *leg, const struct transaction *tx)
+{
+	if (leg->session.interval_s && leg->session.we_refresh)
+		send_refresh(s, leg, tx->claim);
+}
+
 static void failed(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct session_timer_headers headers;
@@ -336,12 +344,12 @@ static void failed(struct shard *s, struct leg *leg, struct transaction *tx, con
 	stat_add(&s->stats->refresh_failed, 1);
 	if (update && (m->status == 405 || m->status == 501 || m->status == 488) && leg->body_out != POOL_NONE) {
 		leg->no_update = true;
-		send_refresh(s, leg, tx->claim);
+		send_again(s, leg, tx);
 	} else if (m->status == 422 && leg->tries_422 < RETRY_422_MAX) {
 		session_timer_read(m, &headers);
 		leg->tries_422++;
 		if (session_timer_too_small(&leg->session, &headers))
-			send_refresh(s, leg, tx->claim);
+			send_again(s, leg, tx);
 		else
 			session_timer_refresh_failed(&leg->session, 0, s->now.now_ns);
 	} else if (m->status == 491) {

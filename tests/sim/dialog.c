@@ -96,7 +96,8 @@ static void offer(struct ua *ua, const char *method, enum step_kind step, bool r
 	bool empty = step == STEP_REINVITE_EMPTY || step == STEP_UPDATE_EMPTY;
 	ua->session += fresh;
 	ua->contact += fresh;
-	struct sent *sent = peer_request(ua, method, empty ? BYTES_NONE : session_of(ua), NULL, step);
+	const char *passed_on = ua->call->serial % 2 ? "Reason: SIP;cause=200;text=\"offer\"\r\n" : NULL;
+	struct sent *sent = peer_request(ua, method, empty ? BYTES_NONE : session_of(ua), passed_on, step);
 	sent->retried = retried;
 	if (step != STEP_REINVITE_TWICE)
 		return;

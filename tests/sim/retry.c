@@ -58,11 +58,13 @@ void retry_failed(struct sim *sim, struct session_leg *leg, const struct session
 	retry->current = NULL;
 	if (!leg->interval_s)
 		return;
-	if ((update && (w->status == 405 || w->status == 501 || w->status == 488)) ||
-	    (w->status == 422 && retry->tries_422 < TRIES_422 && grows)) {
+	if (!leg->we_refresh) {
+		retry->latest_ns = 0;
+	} else if ((update && (w->status == 405 || w->status == 501 || w->status == 488)) ||
+		   (w->status == 422 && retry->tries_422 < TRIES_422 && grows)) {
 		expect(leg, sim->now_ns, sim->now_ns, false);
 		retry->tries_422 += w->status == 422;
-	} else if (!leg->we_refresh || sim->now_ns >= end_ns(leg)) {
+	} else if (sim->now_ns >= end_ns(leg)) {
 		retry->latest_ns = 0;
 	} else if (w->status == 491) {
 		expect(leg, sim->now_ns + (leg->callee_side ? 2100 * SIM_MS : 0),

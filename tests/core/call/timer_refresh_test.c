@@ -547,6 +547,26 @@ Test(rfc3311_5_2, bug_30_an_offer_while_our_refresh_is_open_gets_491)
 	}
 }
 
+/* The 2xx to a request that was passed on made the peer the refresher while our UPDATE was open: that this is refused
+ * now is no reason to refresh at once. */
+Test(rfc4028_10, a_refresh_that_fails_after_the_roles_were_swapped_is_not_repeated)
+{
+	static const char *const refusals[] = { "405", "422 Min-SE: 700", "503 Retry-After: 1", "491" };
+	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		struct duel *d = duel_up(.parameters = NO_CAP, CALLEE("200"));
+		answers(&d->b.update, refusals[i]);
+		answers(&d->b.invite, "200 Require: timer\nSession-Expires: 200;refresher=uas");
+		d->b.answer_ns = 2 * SIM_S;
+		until_refresh(d, &d->b, 0);
+		d->b.answer_ns = 0;
+		const struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+		run(d, 60 * SIM_S);
+		cr_assert_eq(status_of(invite), 200);
+		cr_assert_eq(refreshes(&d->b), 2, "the refused one, and that which was passed on");
+		over(d);
+	}
+}
+
 /* Both sides refresh at once.  UPDATEs without body do not mind each other; of INVITEs each side refuses the other's,
  * and the call lives by the next ones. */
 Test(rfc3261_14_1, a_refresh_of_the_peer_crosses_ours)
