@@ -214,9 +214,9 @@ static void answer_open_requests(struct shard *s, struct leg *leg, const struct 
 		tx->peer = POOL_NONE;
 		if (!tx->over && (tx->role == ROLE_REFRESH || tx->role == ROLE_PROBE))
 			exchange_stop_resending(s, tx); /* nobody is asked whether a call lives that is over */
-		if (tx->kind == INVITE_CLIENT && exchange_server_open(tx))
+		if (tx->kind == INVITE_CLIENT && exchange_is_open(tx))
 			exchange_end_after_64t1(s, tx); /* the BYE ends it on the other side (RFC 3261 15.1.2) */
-		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) &&
+		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_is_open(tx) &&
 		    !(setup && i == setup->invite) && tx->method != SIP_BYE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
 	}

@@ -4,6 +4,7 @@
 
 #include "core/call/body.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 
 uint64_t exchange_64t1_ns(const struct shard *s)
 {
@@ -74,10 +75,13 @@ void exchange_give(struct shard *s, struct transaction *tx)
 	text_give(&s->texts, tx->message);
 	text_give(&s->texts, tx->contact);
 	text_give(&s->texts, tx->bye_reason);
+	text_give(&s->texts, tx->passed_lines);
 	body_drop(s, tx->offer);
 	pool_give(&s->transactions, index);
 	if (leg->call == POOL_NONE)
 		leg_release(s, leg);
+	else
+		offer_settle(s, call_at(s, leg->call));
 }
 
 static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32_t branch_hash, uint8_t method,
@@ -302,7 +306,7 @@ struct transaction *exchange_open(const struct shard *s, const struct leg *leg, 
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
-		if (tx != except && tx->kind == kind && tx->method == method && exchange_server_open(tx))
+		if (tx != except && tx->kind == kind && tx->method == method && exchange_is_open(tx))
 			return tx;
 	}
 	return NULL;

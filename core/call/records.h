@@ -160,14 +160,18 @@ struct leg {
 	uint32_t probe_answered : 1; /* one was answered before */
 	uint32_t probes_silent : 2;  /* running */
 	uint32_t tries_422 : 2;      /* of the refresh under way */
+	uint32_t last_waits : 1;     /* the last refresh, at the end of the window, waits for another offer */
+	uint32_t holds : 1;          /* a request of its peer may wait for the other leg (core/call/offer.h) */
 
 	struct flow flow;         /* where the peer's last message in this dialog came from */
-	struct wheel_entry timer; /* the earlier of session.due_ns and probe_due_ns */
+	struct wheel_entry timer; /* the earliest of session.due_ns, probe_due_ns and offer_due_ns */
 	uint64_t probe_due_ns;    /* 0: no probing */
 	struct session_timer session;
+	uint64_t offer_due_ns; /* the peer has yet to hear of the other side's session; UINT64_MAX: when the leg is
+				* free; 0: it has */
 };
 
-static_assert(sizeof(struct leg) == 160, "see the table in docs/architecture.md");
+static_assert(sizeof(struct leg) == 168, "see the table in docs/architecture.md");
 
 /* ---- attempt: one INVITE towards one RG ---- */
 
@@ -211,12 +215,13 @@ struct transaction {
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
 	uint32_t peer_generation;
-	uint32_t head;       /* text; server: Via to CSeq of every response; INVITE client: packed To and
-			      * request-URI as sent, for its CANCEL and ACK */
-	uint32_t message;    /* text: last message sent, for retransmission */
-	uint32_t contact;    /* server, text: Contact URI of the request, taken as remote target with the 2xx */
-	uint32_t bye_reason; /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
-	uint32_t offer;      /* body of the request, POOL_NONE: none */
+	uint32_t head;         /* text; server: Via to CSeq of every response; INVITE client: packed To and
+				* request-URI as sent, for its CANCEL and ACK */
+	uint32_t message;      /* text: last message sent, for retransmission */
+	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
+	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
+	uint32_t bye_reason;   /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
+	uint32_t offer;        /* body of the request, POOL_NONE: none */
 	struct session_timer_offer session; /* server, INVITE and UPDATE: what the 2xx will say of session timers */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */
@@ -234,6 +239,8 @@ struct transaction {
 	bool cancelled : 1;      /* INVITE: a CANCEL came (server) or was sent (client) */
 	bool cancel_wanted : 1;  /* INVITE client: CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
+	bool held : 1;           /* server: waits, or waited, for the other leg before it is passed on */
+	uint8_t max_forwards;    /* server, ROLE_RELAY: to pass on */
 	struct flow flow;        /* server: where responses go; client: where the request went */
 };
 

@@ -34,6 +34,9 @@ void refresh_begin_probes(struct shard *s, struct leg *leg);
 void refresh_due(struct shard *s, struct leg *leg);
 void refresh_arm(struct shard *s, struct leg *leg);
 
+/* An offer on the leg has ended, and what waited for it went out: the last refresh, if it is still to be sent. */
+void refresh_settle(struct shard *s, struct leg *leg);
+
 /* Responses, or none, to a refresh (ROLE_REFRESH), an offer of ours (ROLE_OFFER) or a probe (ROLE_PROBE). */
 void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void refresh_timeout(struct shard *s, struct leg *leg, struct transaction *tx);

@@ -9,6 +9,7 @@
 #include "core/call/exchange.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 #include "core/call/refresh.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
@@ -148,7 +149,7 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 		setup_cancelled(s, call);
 		return;
 	}
-	if (!exchange_server_open(invite))
+	if (!exchange_is_open(invite))
 		return; /* too late: no effect (RFC 3261 9.2) */
 	if (invite->role == ROLE_RELAY)
 		relay_cancelled(s, invite);
@@ -384,6 +385,10 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 {
 	struct leg *leg = leg_at(s, tx->leg);
 	struct call *call = call_at(s, leg->call);
+	if (offer_is_held(tx)) {
+		offer_hold_due(s, tx);
+		return;
+	}
 	if (!(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
 		return;
 	if (tx->kind == INVITE_SERVER) {

@@ -8,6 +8,7 @@
  *   attempt.c    one INVITE towards one routing gateway
  *   admission.c  lines of gateways, asked of their home shard
  *   relay.c      requests inside a dialog
+ *   offer.c      one offer at a time on a leg; what waits for that
  *   refresh.c    session timers and probes
  *   ending.c     how a call ends, and its CDR
  *   facts.c      what only the CDR needs of a call

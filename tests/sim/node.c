@@ -138,7 +138,9 @@ static bool cdr_room(void *context)
 
 static void say(void *context, int level, const char *line)
 {
-	const struct sim_shard *shard = context;
+	struct sim_shard *shard = context;
+	snprintf(shard->sim->last_log, sizeof shard->sim->last_log, "%s", line);
+	shard->sim->log_lines++;
 	if (level <= 3)
 		sim_fail(shard->sim, NULL, "log", "%s", line);
 }

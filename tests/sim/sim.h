@@ -5,7 +5,9 @@
  *   sim.c      time, events, memory, failures
  *   network.c  links that lose, repeat, delay, damage
  *   node.c     the shards and their edge
+ *   offers.c   one offer at a time on a leg, ACKs
  *   session.c  session timers as spec 5 has them, held against what the watch sees
+ *   retry.c    when a refresh that failed is tried again
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
@@ -66,6 +68,9 @@ struct ua;
 	X(refreshes_by_peers) \
 	X(retries) \
 	X(refused_491) \
+	X(second_invites) \
+	X(crossed_invites) \
+	X(held_requests) \
 	X(small_callers) \
 	X(small_attempts) \
 	X(small_refreshes) \
@@ -193,6 +198,9 @@ struct sim {
 	struct sim_cdr *cdrs; /* newest first */
 	unsigned cdr_count;
 	struct watch *watch;
+
+	char last_log[512]; /* what a shard said last */
+	unsigned log_lines;
 
 	bool stopping; /* the node was told to: it waits for nobody */
 

@@ -26,6 +26,9 @@
 	X(retries)                                                                                                     \
 	X(lost)                                                                                                        \
 	X(refused_491)                                                                                                 \
+	X(second_invites)                                                                                              \
+	X(crossed_invites)                                                                                             \
+	X(held_requests)                                                                                               \
 	X(small_callers)                                                                                               \
 	X(small_attempts)                                                                                              \
 	X(small_refreshes)                                                                                             \
@@ -55,13 +58,31 @@ struct outcome {
 
 static char replay[160];
 
-/* An assert of the shard failed: say how to see it again. */
-static void aborted(int signal_number)
+/* An assert of the shard failed, or worse: say how to see it again.  Nothing here but what a signal handler may do. */
+#define SIGNALS 5
+static const int crash_signals[SIGNALS] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+static struct sigaction before[SIGNALS]; /* a sanitizer's, which has more to say */
+
+static void crashed(int signal_number, siginfo_t *info, void *context)
 {
 	ssize_t written = write(STDERR_FILENO, replay, strlen(replay));
 	(void)written;
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
+	(void)context;
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(crash_signals[i], &before[i], NULL);
+	if (info->si_code <= 0) /* sent by somebody: else the instruction does it again */
+		raise(signal_number);
+}
+
+/* On a stack of its own, as a stack may be what has run out. */
+static void tell_of_crashes(void)
+{
+	static char room[65536];
+	stack_t stack = { .ss_sp = room, .ss_size = sizeof room };
+	struct sigaction action = { .sa_sigaction = crashed, .sa_flags = SA_ONSTACK | SA_SIGINFO };
+	sigaltstack(&stack, NULL);
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(crash_signals[i], &action, &before[i]);
 }
 
 static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
@@ -213,7 +234,7 @@ int main(int argc, char **argv)
 	double begun = seconds_now();
 	if (!read_options(argc, argv, &plan, &least))
 		return 2;
-	signal(SIGABRT, aborted);
+	tell_of_crashes();
 	if (plan.workers == 1)
 		run(&plan, 0, &sum);
 	else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/offers.h"
 #include "tests/sim/session.h"
 
 #define HEADS       4096
@@ -33,6 +34,7 @@ struct watched {
 	struct watched_dialog dialogs[DIALOGS];
 	uint64_t recorded_ns; /* its CDR came */
 	struct session_leg *session;
+	struct offers *offers;
 	const struct host *host;
 };
 
@@ -192,6 +194,8 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	if (seen->text.size)
 		return;
 	seen->text = keep(sim, w->text);
+	if (d->offers)
+		offers_request(sim, d->offers, w, true);
 	if (d->session)
 		session_request_in(sim, d->call, d->session, w, wire_method_is(w, "INVITE") && !w->to_tag.size,
 				   &seen->session);
@@ -204,6 +208,8 @@ static void response_in(struct sim *sim, struct watched *d, const struct wire *w
 	struct seen *request = find_seen(sim, '>', w->branch, method, false);
 	bool initial = wire_method_is(w, "INVITE") && w->cseq == d->invite_cseq;
 	note(sim, d, w, false, request && request->final_in);
+	if (request && d->offers)
+		offers_response(sim, d->offers, w, true);
 	if (request && d->session)
 		session_response_in(sim, d->call, d->session, w, initial && d->callee_side, &request->session);
 	if (request)
@@ -230,6 +236,10 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 		return;
 	if (!d->call && from->is_caller)
 		d->call = peer_call_of_id(sim, w.call_id);
+	if (!d->offers && d->call)
+		d->offers = offers_new(sim, d->call);
+	if (d->offers)
+		offers_check(sim, d->offers);
 	if (!d->session && from->is_caller && sim->settings.sessions)
 		d->session = session_leg_new(sim, from, false);
 	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
@@ -351,6 +361,10 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 	seen->text = keep(sim, w->text);
 	seen->at_ns = sim->now_ns;
 	seen->cseq = w->cseq;
+	if (!d->offers && d->call)
+		d->offers = offers_new(sim, d->call);
+	if (d->offers)
+		offers_request(sim, d->offers, w, false);
 	if (wire_method_is(w, "INVITE"))
 		d->invite_out = seen;
 	if (!d->session && d->callee_side && to && sim->settings.sessions)
@@ -435,6 +449,8 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 		return;
 	}
 	check_response(sim, to, d, w, seen);
+	if (d->offers)
+		offers_response(sim, d->offers, w, false);
 	if (seen->glare && w->status < 300 && w->status > 100)
 		sim_fail(sim, d->call, "rfc3261-14.2", "%u to an INVITE while one of ours was open", w->status);
 	if (initial && w->status >= 200 && w->status < 300 && !d->ok_out_ns)
@@ -522,6 +538,9 @@ static void check_answered(struct sim *sim, const struct sim_cdr *record, const 
 		sim_fail(sim, record->call, "cdr-reason", "dialog_lost, but nobody said so");
 	if (cdr->sip_code != 200)
 		sim_fail(sim, record->call, "cdr-code", "connected, but sip_code %u", cdr->sip_code);
+	if (cdr->end_reason == CDR_END_cancelled ||
+	    (cdr->end_reason >= CDR_END_no_route && cdr->end_reason <= CDR_END_setup_timeout))
+		sim_fail(sim, record->call, "cdr-reason", "connected, but %s", cdr_end_reason_name(cdr->end_reason));
 }
 
 static void check_unanswered(struct sim *sim, const struct sim_cdr *record, const struct watched *a)
