@@ -10,25 +10,21 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <syslog.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "billing/store.h"
 
 #define PAUSE_MS_MIN  10
 #define PAUSE_MS_MAX  1000
-#define IDLE_LOOKS    10  /* one in so many of an idle thread is at the store itself */
-#define NICE          5   /* below a worker on the same core: a quarter of it when both want it all */
-#define STOP_PAUSE_MS 100 /* the longest pause when time is short */
+#define IDLE_LOOKS    10                      /* one in so many of an idle thread is at the store itself */
+#define STOP_PAUSE_MS 100                     /* the longest pause when time is short */
 #define TELL_NS       (60 * 1000 * NS_PER_MS) /* a store that fails, or comes and goes, is told so often */
 #define NS_PER_MS     UINT64_C(1000000)
 
@@ -255,18 +251,6 @@ static bool is_stopping(struct billing_writer *w, uint64_t *ret_by_ns)
 	return stopping;
 }
 
-/* A batch does not end a worker's turn on their core (SCHED_BATCH) and takes the smaller part of it, but a part: what
- * the busiest worker makes in CDRs takes a tenth of a core to write.  Where this is refused the thread is as the
- * others. */
-static void step_back(void)
-{
-	const struct sched_param none = { 0 };
-	const id_t thread = (id_t)gettid();
-
-	sched_setscheduler(0, SCHED_BATCH, &none);
-	setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + NICE);
-}
-
 static void *writer_thread(void *argument)
 {
 	struct billing_writer *w = argument;
@@ -274,7 +258,6 @@ static void *writer_thread(void *argument)
 	uint64_t stop_by_ns;
 
 	pthread_setname_np(pthread_self(), "billing");
-	step_back();
 	for (;;) {
 		/* Asked before the batch: what was pushed before the stop is then in a batch that comes after it. */
 		const bool stopping = is_stopping(w, &stop_by_ns);
