@@ -52,7 +52,7 @@ static void write_id(const struct shard *s, int64_t start_us, uint32_t sequence,
 	const struct {
 		uint64_t value;
 		unsigned digits;
-	} parts[] = { { (uint64_t)start_us, 14 }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
+	} parts[] = { { (uint64_t)start_us, CDR_ID_START_DIGITS }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
 	unsigned at = 0;
 	for (unsigned p = 0; p < 4; p++) {
 		if (p)
