@@ -159,6 +159,10 @@ void session_timer_refresh_failed(struct session_timer *t, uint32_t retry_after_
  * first. */
 void session_timer_retry_in(struct session_timer *t, uint64_t wait_ns, uint64_t now_ns);
 
+/* The probe could not be sent: it is to come after this long, at the end of the window at the latest, and until then
+ * the peer is the refresher as before. */
+void session_timer_postpone_probe(struct session_timer *t, uint64_t wait_ns, uint64_t now_ns);
+
 /* The end of the window in force, without grace; UINT64_MAX: none. */
 uint64_t session_timer_expires_ns(const struct session_timer *t);
 

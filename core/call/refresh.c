@@ -157,7 +157,10 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	leg->last_waits = false;
 	if (offer_open(s, leg, NULL) & OPEN_OTHERS) {
 		leg->last_waits = leg->session.wait == SESSION_GRACE;
-		session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
+		if (claim)
+			session_timer_postpone_probe(&leg->session, COLLISION_NS, s->now.now_ns);
+		else
+			session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
 		return;
 	}
 	replace_pending(s, leg);

@@ -26,6 +26,7 @@ struct offers {
 	struct sim_call *call;
 	struct exchange *first; /* newest first */
 	uint32_t cseq_in;       /* highest */
+	uint64_t closed_ns;     /* when the latest was done with */
 };
 
 struct offers *offers_new(struct sim *sim, struct sim_call *call)
@@ -70,6 +71,15 @@ static bool is_heard(const struct sim *sim, const struct exchange *x)
 static bool is_open(const struct sim *sim, const struct exchange *x)
 {
 	return x->state != DONE && is_fresh(sim, x) && is_heard(sim, x);
+}
+
+uint64_t offers_free_ns(const struct offers *offers, bool before_latest)
+{
+	const struct exchange *latest = before_latest ? offers->first : NULL;
+	for (const struct exchange *x = offers->first; x; x = x->next)
+		if (x != latest && x->state != DONE)
+			return UINT64_MAX;
+	return offers->closed_ns;
 }
 
 /* ---- requests of the node ---- */
@@ -140,13 +150,14 @@ static struct exchange *find(const struct offers *offers, const struct wire *w, 
 	return NULL;
 }
 
-static void acked(struct offers *offers, const struct wire *w, bool in)
+static void acked(const struct sim *sim, struct offers *offers, const struct wire *w, bool in)
 {
 	for (struct exchange *x = offers->first; x; x = x->next) {
 		if (x->in != in || x->cseq != w->cseq || !x->invite || x->state == ASKED)
 			continue;
 		x->state = DONE;
 		x->ack_due_ns = 0;
+		offers->closed_ns = sim->now_ns;
 	}
 }
 
@@ -166,7 +177,7 @@ void offers_request(struct sim *sim, struct offers *offers, const struct wire *w
 {
 	bool invite = wire_method_is(w, "INVITE"), initial = !w->to_tag.size;
 	if (wire_method_is(w, "ACK"))
-		acked(offers, w, in);
+		acked(sim, offers, w, in);
 	bool late = in && w->cseq <= offers->cseq_in; /* out of order: refused for that (12.2.2) */
 	if (in && !late && !wire_method_is(w, "ACK") && !wire_method_is(w, "CANCEL"))
 		offers->cseq_in = w->cseq;
@@ -225,6 +236,8 @@ void offers_response(struct sim *sim, struct offers *offers, const struct wire *
 		x->failed = true;
 		x->state = x->in && x->invite && !stateless ? UNACKED : DONE;
 	}
+	if (x->state == DONE)
+		offers->closed_ns = sim->now_ns;
 }
 
 void offers_check(struct sim *sim, struct offers *offers)

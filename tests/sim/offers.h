@@ -10,6 +10,9 @@ struct offers;
 /* Of one leg; lives as long as the simulation. */
 struct offers *offers_new(struct sim *sim, struct sim_call *call);
 
+/* Since when nothing is open, or was before the latest request; UINT64_MAX: something is. */
+uint64_t offers_free_ns(const struct offers *offers, bool before_latest);
+
 /* First copies of requests; all responses.  `in`: to the node. */
 void offers_request(struct sim *sim, struct offers *offers, const struct wire *w, bool in);
 void offers_response(struct sim *sim, struct offers *offers, const struct wire *w, bool in);

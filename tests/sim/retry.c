@@ -1,10 +1,12 @@
 #include "tests/sim/retry.h"
 
+#include "tests/sim/offers.h"
 #include "tests/sim/session.h"
 
-#define SLACK_NS  SIM_MS /* a tick */
-#define MAIL_NS   (200 * SIM_US)
-#define TRIES_422 3
+#define SLACK_NS     SIM_MS /* a tick */
+#define MAIL_NS      (200 * SIM_US)
+#define TRIES_422    3
+#define COLLISION_NS (510 * SIM_MS) /* half a second, and what the ticks of a minute of tries add */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -108,13 +110,31 @@ static void check(struct sim *sim, struct sim_call *call, const struct session_l
 			 (unsigned long long)((at_ns - retry->latest_ns) / SIM_MS));
 }
 
+/* The first refresh of a window may have had to wait for another offer: no longer than that. */
+static void check_postponed(struct sim *sim, struct sim_call *call, const struct session_leg *leg, uint64_t at_ns,
+			    bool sent)
+{
+	if (!leg->interval_s || !leg->we_refresh || leg->sent || leg->may_retry || !leg->offers)
+		return;
+	uint64_t due_ns = leg->window_ns + leg->refresh_s * SIM_S / leg->segments,
+		 free_ns = offers_free_ns(leg->offers, sent);
+	if (free_ns == UINT64_MAX)
+		return;
+	uint64_t latest_ns = free_ns + COLLISION_NS > due_ns ? free_ns + COLLISION_NS : due_ns;
+	if (latest_ns < end_ns(leg) && at_ns > latest_ns + slack_ns(sim))
+		sim_fail(sim, call, "a-refresh-waits-no-longer-than-it-must", "%llu ms too late",
+			 (unsigned long long)((at_ns - latest_ns) / SIM_MS));
+}
+
 void retry_sent(struct sim *sim, struct sim_call *call, struct session_leg *leg, const struct session_note *note,
 		bool exact)
 {
 	struct retry *retry = &leg->retry;
 	note_silence(sim, leg, sim->now_ns);
-	if (exact)
+	if (exact) {
+		check_postponed(sim, call, leg, sim->now_ns, true);
 		check(sim, call, leg, sim->now_ns, true);
+	}
 	if (!retry->latest_ns || sim->now_ns > retry->earliest_ns + MAIL_NS)
 		retry->tries_422 = 0;
 	retry->latest_ns = 0;
@@ -124,7 +144,9 @@ void retry_sent(struct sim *sim, struct sim_call *call, struct session_leg *leg,
 void retry_over(struct sim *sim, struct sim_call *call, struct session_leg *leg, uint64_t at_ns, bool exact)
 {
 	note_silence(sim, leg, at_ns);
-	if (exact)
+	if (exact) {
+		check_postponed(sim, call, leg, at_ns, false);
 		check(sim, call, leg, at_ns, false);
+	}
 	leg->retry.latest_ns = 0;
 }

@@ -403,12 +403,6 @@ static uint64_t probe_ns(const struct session_leg *leg)
 	return expires_ns(leg) - before_ms * SIM_MS;
 }
 
-/* A probe that waits, because another offer is open, is as good as sent: whatever goes out next names us. */
-static bool probe_waits(const struct sim *sim, const struct session_leg *leg, const struct wire *w)
-{
-	return leg->interval_s && !leg->we_refresh && w->refresher == 'c' && sim->now_ns + SIM_MS >= probe_ns(leg);
-}
-
 static void check_probe_moment(struct sim *sim, struct sim_call *call, struct session_leg *leg)
 {
 	uint64_t due_ns = probe_ns(leg);
@@ -541,7 +535,8 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		refresh_out(sim, call, leg, w, note);
 		claim = note->claim;
 	} else if (!initial) {
-		leg->we_refresh |= probe_waits(sim, leg, w);
+		/* In the grace it is ours to prove the leg, by whatever goes out first. */
+		leg->we_refresh |= leg->interval_s && sim->now_ns >= expires_ns(leg);
 		disturb(sim, leg);
 	}
 	if (!is_blurred(sim, call) && !leg->loose && (initial || is_exact(sim, call, leg)))
@@ -615,8 +610,10 @@ static void check_tries(struct sim *sim, const struct sim_cdr *record, const str
 		const struct session_leg *leg = truth->legs[i];
 		unsigned due = leg->we_refresh ? leg->segments - 1 : 1;
 		uint32_t grace_s = rules(sim)->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP;
-		if (!leg->interval_s || sim->now_ns < expires_ns(leg) + grace_s * SIM_S || leg->disturbed ||
-		    leg->may_retry)
+		/* Whatever was in the way has had its end, and half a second later there was time for it. */
+		bool hindered = leg->disturbed && (peer_somebody_died(record->call) ||
+						   expires_ns(leg) < leg->disturbed_ns + DISTURBED_NS + SIM_S);
+		if (!leg->interval_s || sim->now_ns < expires_ns(leg) + grace_s * SIM_S || hindered || leg->may_retry)
 			continue;
 		if (leg->sent < (due < 1 ? 1 : leg->sent ? 1 : due) || (grace_s && !leg->last_sent))
 			sim_fail(sim, record->call, "each-segment-has-its-refresh", "%u refreshes before the end",

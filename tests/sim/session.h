@@ -28,6 +28,7 @@ struct session_leg {
 	const struct session_note *latest; /* refresh of the node */
 	unsigned open_refreshes;
 	struct retry retry;
+	const struct offers *offers; /* of the same leg; NULL: not known */
 	/* session descriptions, as hashes */
 	uint32_t body_in, body_out, changed_body;
 	uint64_t changed_ns;

@@ -196,6 +196,8 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	seen->text = keep(sim, w->text);
 	if (d->offers)
 		offers_request(sim, d->offers, w, true);
+	if (d->session && d->offers)
+		d->session->offers = d->offers;
 	if (d->session)
 		session_request_in(sim, d->call, d->session, w, wire_method_is(w, "INVITE") && !w->to_tag.size,
 				   &seen->session);
@@ -371,6 +373,8 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 		d->session = session_leg_new(sim, to, true);
 	if (d->callee_side)
 		d->host = to;
+	if (d->session && d->offers)
+		d->session->offers = d->offers;
 	if (d->session && d->call)
 		session_request_out(sim, d->call, d->session, w, !w->to_tag.size, &seen->session);
 	if (d->call && !d->call->damaged)
