@@ -382,7 +382,7 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 {
 	struct leg *leg = leg_at(s, tx->leg);
 	struct call *call = call_at(s, leg->call);
-	if (!(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
+	if (refresh_overdue(s, leg, tx) || !(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
 		return;
 	if (tx->kind == INVITE_SERVER) {
 		if (leg->bye_after_ack)

@@ -230,3 +230,25 @@ Test(spec_5, two_switches_that_find_each_other_again_keep_the_call)
 		tandem_destroy(t);
 	}
 }
+
+/* The callee's new session is offered to a caller that is gone: the near node says so 32 s later, when the far one has
+ * just given its offer up, and hangs up.  Whichever comes first: the ACK of the 408 goes to where the offer went. */
+Test(rfc3261_17_1_1_3, the_failure_of_an_offer_that_was_given_up_is_acked_as_it_was_sent)
+{
+	for (unsigned i = 0; i < 10; i++) {
+		struct tandem *t = tandem_new(.seed = SEED + i, .parameters = { NO_CAP TTL(1800), TTL(300) });
+		const struct script script = { .timers = { TIMED, { .on = true, .moves = true, .update_code = 405 } },
+					       .answers = QUICK,
+					       .steps = { { STEP_DIE, false, 10 * SIM_S } } };
+		const struct tandem_call *call = tandem_place(t, &script);
+		while (!sim_seen(call->calls[FAR], IN_A, "100 INVITE"))
+			tandem_run(t, 100 * SIM_MS);
+		t->gates[NEAR].host->from_node.delay_ns = 50 * SIM_MS;
+		t->gates[NEAR].host->from_node.jitter_ns = 200 * SIM_MS;
+		finish_tandem(t);
+		cr_assert_eq(sim_seen(call->calls[FAR], OUT_A, "CANCEL"), 1);
+		cr_assert_eq(sim_seen(call->calls[FAR], IN_A, "408 INVITE"), 1);
+		cr_assert_eq(record(call, NEAR)->end_reason, CDR_END_dialog_lost);
+		tandem_destroy(t);
+	}
+}
