@@ -387,6 +387,18 @@ void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, 
 	}
 }
 
+bool refresh_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	bool ours = tx->role == ROLE_REFRESH || tx->role == ROLE_OFFER;
+	bool due = tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns;
+	if (!due || !ours || tx->kind != INVITE_CLIENT || tx->state != TRANSACTION_PROCEEDING || tx->cancelled ||
+	    leg->call == POOL_NONE)
+		return false;
+	leg_cancel(s, leg, tx);
+	refresh_timeout(s, leg, tx);
+	return true;
+}
+
 void refresh_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct call *call = call_at(s, leg->call);

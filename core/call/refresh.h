@@ -40,6 +40,9 @@ void refresh_settle(struct shard *s, struct leg *leg);
 /* Responses, or none, to a refresh (ROLE_REFRESH), an offer of ours (ROLE_OFFER) or a probe (ROLE_PROBE). */
 void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void refresh_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
+/* The end of its time has come.  A re-INVITE that had a provisional response is cancelled, and its transaction lives on
+ * for the final one, which wants an ACK with what the INVITE said (RFC 3261 17.1.1.3): true.  false: it is over. */
+bool refresh_overdue(struct shard *s, struct leg *leg, struct transaction *tx);
 
 /* CDR_TIMER_A | CDR_TIMER_B: which legs have a session timer. */
 uint8_t refresh_timers(const struct shard *s, const struct call *call);

@@ -135,6 +135,12 @@ struct sim_call *sim_place(struct sim *sim, const struct script *script);
 /* Writes what of the call went over the wire. */
 void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file);
 void sim_print_failure(const struct sim *sim, void *file);
+/* Its parts: one line, and that of the CDR. */
+void sim_print_message(const struct message_note *n, uint64_t start_ns, const char *before, void *file);
+void sim_print_record(const struct sim_call *call, void *file);
+
+/* A call that somebody else is about to begin: its number names it, and its Call-ID is to be filled in. */
+struct sim_call *peer_expect(struct sim *sim, const struct script *script);
 
 /* Any bytes from a caller's host to the node. */
 void peer_send_raw(struct sim *sim, struct host *host, struct bytes datagram);

@@ -150,6 +150,7 @@ static void count_confirmation(struct sim *sim, struct sim_call *call, struct se
 	if (note->kind != SESSION_REFRESH_OUT || !call->truth || call->truth->over_ns)
 		return;
 	call->truth->refreshes_confirmed++;
+	leg->confirmed++;
 	sim->counts.grace_rescues += rescued;
 	leg->disturbed &= sim->now_ns < leg->disturbed_ns + DISTURBED_NS;
 }
@@ -425,6 +426,8 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 	bool at_once = leg->latest && leg->failed_ns && sim->now_ns <= leg->failed_ns + MAILBOX_NS;
 	note->claim = at_end || (!leg->we_refresh && leg->interval_s) || (at_once && leg->latest->claim);
 	sim->counts.refreshes_sent++;
+	leg->refreshes++;
+	leg->claims += note->claim;
 	sim->counts.retries += leg->sent > 0;
 	sim->counts.update_fallbacks += at_once && wire_method_is(w, "INVITE") && !leg->latest->body;
 	if (call->truth)

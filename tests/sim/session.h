@@ -17,6 +17,8 @@ struct session_leg {
 	uint32_t min_se_s; /* largest seen */
 	bool we_refresh;
 	uint64_t window_ns; /* latest confirmation */
+	/* the node's own refreshes, ever; those of them that made it the refresher; those with a 2xx */
+	unsigned refreshes, claims, confirmed;
 	/* of this window */
 	unsigned sent, boundary;     /* refreshes of the node; segment of the latest */
 	bool last_sent;              /* the one at the end of the interval, before the grace */

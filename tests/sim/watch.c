@@ -174,6 +174,9 @@ static struct watched_dialog *dialog_of(struct watched *d, struct bytes tag)
 
 static void request_in(struct sim *sim, struct watched *d, const struct wire *w, struct seen *seen)
 {
+	/* RFC 4028 7.3: after a 422 the caller begins anew, with a larger interval. */
+	if (d->final_out == 422 && wire_method_is(w, "INVITE") && !w->to_tag.size && w->cseq > d->invite_cseq)
+		d->invite_in_ns = d->final_out = 0;
 	if (wire_method_is(w, "INVITE") && !d->invite_in_ns && !d->callee_side) {
 		d->invite_in_ns = sim->now_ns;
 		d->invite_in_us = sim_real_us(sim, sim->now_ns);
@@ -651,26 +654,33 @@ uint64_t sim_seen_ns(const struct sim_call *call, enum way way, const char *what
 	return 0;
 }
 
-void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file)
+void sim_print_message(const struct message_note *n, uint64_t start_ns, const char *before, void *file)
 {
-	uint64_t start_ns = call->log_count ? call->log[0].at_ns : 0;
-	fprintf(file, "call %u, %s%s\n", call->serial, call->call_id, call->damaged ? ", damaged on its way" : "");
-	for (unsigned i = 0; i < call->log_count; i++) {
-		const struct message_note *n = &call->log[i];
-		char text[32];
-		snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
-		char timer[40] = "";
-		if (n->interval_s || n->min_se_s)
-			snprintf(timer, sizeof timer, "  %u ua%c, least %u", n->interval_s,
-				 n->refresher ? n->refresher : '-', n->min_se_s);
-		fprintf(file, "%12.6f  %-6s %s %-14s %u%s%s%s\n", (double)(n->at_ns - start_ns) / 1e9,
-			n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq, timer,
-			n->repeated ? "  again" : "", n->lost ? "  lost" : "");
-	}
+	char text[32], timer[40] = "";
+	snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
+	if (n->interval_s || n->min_se_s)
+		snprintf(timer, sizeof timer, "  %u ua%c, least %u", n->interval_s, n->refresher ? n->refresher : '-',
+			 n->min_se_s);
+	fprintf(file, "%12.6f  %s%-6s %s %-14s %u%s%s%s\n", (double)(n->at_ns - start_ns) / 1e9, before,
+		n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq, timer,
+		n->repeated ? "  again" : "", n->lost ? "  lost" : "");
+}
+
+void sim_print_record(const struct sim_call *call, void *file)
+{
 	if (call->cdr)
 		fprintf(file, "  CDR: %s by %s, code %u, hold %lld ms\n",
 			cdr_end_reason_name(call->cdr->cdr.end_reason), cdr_side_name(call->cdr->cdr.end_side),
 			call->cdr->cdr.sip_code, (long long)call->cdr->cdr.hold_ms);
+}
+
+void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file)
+{
+	uint64_t start_ns = call->log_count ? call->log[0].at_ns : 0;
+	fprintf(file, "call %u, %s%s\n", call->serial, call->call_id, call->damaged ? ", damaged on its way" : "");
+	for (unsigned i = 0; i < call->log_count; i++)
+		sim_print_message(&call->log[i], start_ns, "", file);
+	sim_print_record(call, file);
 	(void)sim;
 }
 
