@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "sip/address.h"
+#include "sip/bytes.h"
+
 enum bench_exit {
 	BENCH_DONE = 0,
 	BENCH_FAILED = 1, /* what was measured broke a promise, or could not be measured; the reason is on stderr */
@@ -18,6 +21,8 @@ enum bench_exit {
 #define BENCH_SECOND_NS UINT64_C(1000000000)
 
 /* argv[0] is the subcommand's name. */
+int bench_cps(int argc, char **argv);
+int bench_limit(int argc, char **argv);
 int bench_timers(int argc, char **argv);
 
 /* ---- clocks ---- */
@@ -67,6 +72,9 @@ static inline uint64_t bench_random_below(struct bench_random *r, uint64_t below
 
 /* A whole decimal number of at least `min` and at most `max`; otherwise false, and the reason is on stderr. */
 bool bench_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *ret_value);
+
+/* "192.0.2.1:5060", "[2001:db8::1]:5060", or the host alone, with that port.  false: it is none of these. */
+bool bench_address(struct bytes text, uint16_t port, struct address *ret_address);
 
 /* Memory for `bytes`, zero, with huge pages asked for or refused.  NULL: there is none. */
 void *bench_memory(uint64_t bytes, bool huge);

@@ -16,6 +16,8 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
+	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
 	{ "timers", bench_timers, "the timing wheel: cost of an operation, longest advance, lateness" },
 };
 
@@ -33,6 +35,25 @@ bool bench_number(const char *option, const char *text, uint64_t min, uint64_t m
 		return false;
 	}
 	*ret_value = value;
+	return true;
+}
+
+bool bench_address(struct bytes text, uint16_t port, struct address *ret_address)
+{
+	const char *end = text.at + text.size, *colon = memrchr(text.at, ':', text.size);
+	unsigned number = 0;
+
+	if (colon && (memchr(text.at, ':', (size_t)(colon - text.at)) ? colon > text.at && colon[-1] == ']' : true)) {
+		for (const char *c = colon + 1; c < end; c++) {
+			if (*c < '0' || *c > '9' || (number = number * 10 + (unsigned)(*c - '0')) > UINT16_MAX)
+				return false;
+		}
+		text.size = (uint32_t)(colon - text.at);
+		port = (uint16_t)number;
+	}
+	if (!address_read_host(text, ret_address))
+		return false;
+	ret_address->port = port;
 	return true;
 }
 
