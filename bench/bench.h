@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "sip/address.h"
+#include "sip/bytes.h"
+
 enum bench_exit {
 	BENCH_DONE = 0,
 	BENCH_FAILED = 1, /* what was measured broke a promise, or could not be measured; the reason is on stderr */
@@ -19,6 +22,8 @@ enum bench_exit {
 
 /* argv[0] is the subcommand's name. */
 int bench_cdr(int argc, char **argv);
+int bench_cps(int argc, char **argv);
+int bench_limit(int argc, char **argv);
 int bench_parse(int argc, char **argv);
 int bench_route(int argc, char **argv);
 int bench_shard(int argc, char **argv);
@@ -74,6 +79,9 @@ bool bench_number(const char *option, const char *text, uint64_t min, uint64_t m
 
 /* Sorts them.  At least one. */
 double bench_median(double *values, unsigned count);
+
+/* "192.0.2.1:5060", "[2001:db8::1]:5060", or the host alone, with that port.  false: it is none of these. */
+bool bench_address(struct bytes text, uint16_t port, struct address *ret_address);
 
 /* Memory for `bytes`, zero, with huge pages asked for or refused.  NULL: there is none. */
 void *bench_memory(uint64_t bytes, bool huge);

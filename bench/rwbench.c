@@ -17,6 +17,8 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
 	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
+	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
+	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
 	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
 	{ "route", bench_route, "gateways by dialled number: building the table, one look-up" },
 	{ "shard", bench_shard, "the call logic without a network: CPU time of each message and of a call" },
@@ -51,6 +53,25 @@ double bench_median(double *values, unsigned count)
 {
 	qsort(values, count, sizeof values[0], compare);
 	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+bool bench_address(struct bytes text, uint16_t port, struct address *ret_address)
+{
+	const char *end = text.at + text.size, *colon = memrchr(text.at, ':', text.size);
+	unsigned number = 0;
+
+	if (colon && (memchr(text.at, ':', (size_t)(colon - text.at)) ? colon > text.at && colon[-1] == ']' : true)) {
+		for (const char *c = colon + 1; c < end; c++) {
+			if (*c < '0' || *c > '9' || (number = number * 10 + (unsigned)(*c - '0')) > UINT16_MAX)
+				return false;
+		}
+		text.size = (uint32_t)(colon - text.at);
+		port = (uint16_t)number;
+	}
+	if (!address_read_host(text, ret_address))
+		return false;
+	ret_address->port = port;
+	return true;
 }
 
 void *bench_memory(uint64_t bytes, bool huge)

@@ -35,6 +35,14 @@ void spread_add(struct spread *s, uint64_t ns)
 		s->max_ns = ns;
 }
 
+void spread_subtract(struct spread *s, const struct spread *earlier)
+{
+	s->count -= earlier->count;
+	s->sum_ns -= earlier->sum_ns;
+	for (unsigned i = 0; i < SPREAD_STEPS; i++)
+		s->step[i] -= earlier->step[i];
+}
+
 uint64_t spread_quantile(const struct spread *s, double share)
 {
 	double exact = share * (double)s->count;

@@ -16,6 +16,9 @@ struct spread {
 
 void spread_add(struct spread *s, uint64_t ns);
 
+/* Takes away what an earlier state of the same spread held; max_ns stays. */
+void spread_subtract(struct spread *s, const struct spread *earlier);
+
 /* The value that `share` (0 to 1) of all do not exceed; never above the largest.  0 when there are none. */
 uint64_t spread_quantile(const struct spread *s, double share);
 
