@@ -293,6 +293,8 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 		leg->body_in = note->body;
 	if (!wire_method_is(w, "INVITE") && !wire_method_is(w, "UPDATE"))
 		return;
+	if (call && call->truth && call->truth->over_ns && sim->settings.mailbox) /* it may overtake the BYE */
+		call->truth->close_call |= sim->now_ns <= call->truth->over_ns + MAILBOX_NS;
 	expect(sim, leg, w, initial, note);
 	if (initial) {
 		leg->body_in = note->body;
