@@ -72,13 +72,14 @@ bool offer_hold(struct shard *s, struct leg *leg, struct transaction *tx, const 
 {
 	struct builder b;
 	assert(tx->kind == INVITE_SERVER || tx->kind == SERVER);
+	if (m->body.size && tx->offer == POOL_NONE)
+		return false;
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	relay_build_passed_headers(&b, m);
 	struct bytes lines = { s->work, (uint32_t)build_size(&b) };
-	uint32_t kept = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
-	if ((lines.size && kept == TEXT_NONE) || (m->body.size && tx->offer == POOL_NONE))
+	tx->passed_lines = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
+	if (lines.size && tx->passed_lines == TEXT_NONE)
 		return false;
-	tx->passed_lines = kept;
 	tx->held = true;
 	leg->holds = true;
 	exchange_end_at(s, tx, s->now.now_ns + hold_max_ns(s, tx));

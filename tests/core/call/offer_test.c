@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/call/state.h"
+
 #define NO_CAP "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 0\n"
 /* A callee that we refresh with INVITEs; the caller has no timer. */
 #define BY_INVITE "200 Require: timer\nSession-Expires: 200;refresher=uac"
@@ -162,6 +164,21 @@ Test(rfc3261_14_1, an_invite_waits_for_64_t1_at_most)
 	cr_assert_eq(status_of(invite), 491);
 	assert_after(invite->last->at_ns, invite->at_ns, SIM_64T1);
 	cr_assert_null(only_relayed(&d->b, "INVITE", offer));
+	over(d);
+}
+
+/* No room for its body: 503, and what else was to be kept is not (the checks at the end count the texts). */
+Test(rfc3261_14_1, a_request_that_cannot_be_kept_leaves_nothing)
+{
+	struct duel *d = refreshing(BY_INVITE, 3 * SIM_S);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t bodies_max = s->bodies_max;
+	s->bodies_max = s->bodies_used;
+	const struct said *invite = say(&d->a, "INVITE", "Reason: SIP;cause=200;text=\"hold\"\n", new_sdp(&d->a));
+	run(d, A_MOMENT);
+	cr_assert_eq(status_of(invite), 503);
+	s->bodies_max = bodies_max;
+	run(d, 5 * SIM_S);
 	over(d);
 }
 
