@@ -9,7 +9,8 @@
 #include "core/call/relay.h"
 #include "core/call/reply.h"
 
-#define RETRY_422_MAX 3 /* of one request */
+#define RETRY_422_MAX 3                    /* of one request */
+#define NO_ROOM_NS    UINT64_C(1000000000) /* no transaction for an offer of ours: look again then */
 
 /* ---- what is open ---- */
 
@@ -120,8 +121,11 @@ static void send_offer(struct shard *s, struct leg *leg, uint32_t body, unsigned
 {
 	struct builder b;
 	struct transaction *tx = leg_request(s, leg, SIP_INVITE, ROLE_OFFER, 70, &b);
-	if (!tx)
+	if (!tx) {
+		leg->offer_due_ns = s->now.now_ns + NO_ROOM_NS;
+		refresh_arm(s, leg);
 		return;
+	}
 	tx->tries_422 = (uint8_t)tries_422;
 	tx->offer = body_share(s, body);
 	leg_build_contact(s, &b, leg);

@@ -306,6 +306,23 @@ Test(rfc3261_14_1, a_new_session_is_told_again_after_491)
 	}
 }
 
+/* All transactions are taken, but for those that end calls: the other side is told when there is one. */
+Test(limits, a_new_session_is_told_when_there_is_a_transaction_for_it)
+{
+	struct duel *d = refreshing(BY_INVITE, 3 * SIM_S);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t reserve = s->transaction_reserve;
+	d->b.ua->session++;
+	s->transaction_reserve = s->transactions.size;
+	run(d, 5 * SIM_S);
+	cr_assert_eq(refreshes(&d->b), 1);
+	cr_assert_eq(refreshes(&d->a), 0);
+	s->transaction_reserve = reserve;
+	run(d, SIM_S);
+	cr_assert(only_relayed(&d->a, "INVITE", sdp(&d->b)));
+	over(d);
+}
+
 Test(rfc4028_7_3, a_new_session_is_told_again_with_a_larger_interval)
 {
 	struct duel *d = duel_up(.parameters = NO_CAP, .ok = BY_INVITE,
