@@ -525,6 +525,8 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 	if (wire_method_is(w, "BYE") && call->truth && !call->truth->over_ns &&
 	    (leg == call->truth->legs[0] || leg == call->truth->legs[1]) && leg->began) {
 		call->truth->over_ns = sim->now_ns;
+		/* what ended it may have overtaken a proof of life in a mailbox */
+		call->truth->close_call |= sim->settings.mailbox && call->truth->life_ns + MAILBOX_NS >= sim->now_ns;
 		return;
 	}
 	if (wire_method_is(w, "ACK") && w->body.size)
