@@ -525,8 +525,6 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 	if (wire_method_is(w, "BYE") && call->truth && !call->truth->over_ns &&
 	    (leg == call->truth->legs[0] || leg == call->truth->legs[1]) && leg->began) {
 		call->truth->over_ns = sim->now_ns;
-		/* what ended it may have overtaken a proof of life in a mailbox */
-		call->truth->close_call |= sim->settings.mailbox && call->truth->life_ns + MAILBOX_NS >= sim->now_ns;
 		return;
 	}
 	if (wire_method_is(w, "ACK") && w->body.size)
@@ -640,6 +638,8 @@ void session_cdr(struct sim *sim, const struct sim_cdr *record)
 	if (!cdr->connect_us || !truth || is_blurred(sim, record->call) || truth->legs[0]->loose ||
 	    truth->legs[1]->loose || truth->close_call)
 		return;
+	if (sim->settings.mailbox && truth->life_ns + MAILBOX_NS >= sim->now_ns)
+		return; /* what ended it may have overtaken a proof of life in a mailbox */
 	unsigned timers =
 		(truth->legs[0]->interval_s ? CDR_TIMER_A : 0u) | (truth->legs[1]->interval_s ? CDR_TIMER_B : 0u);
 	int64_t slack_us = sim->settings.mailbox ? 200 : 0;
