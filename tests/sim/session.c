@@ -225,6 +225,10 @@ void session_response_in(struct sim *sim, struct sim_call *call, struct session_
 		response_2xx_in(sim, call, leg, w, initial, note);
 		return;
 	}
+	if (!initial && sim->now_ns >= note->at_ns + SIM_64T1) { /* its transaction is over, or lived on after a 1xx */
+		leg->loose |= note->has_provisional;
+		return;
+	}
 	bool grows = w->status == 422 && w->has_min_se && w->min_se_s > leg->min_se_s && w->min_se_s <= 86400;
 	if (grows)
 		leg->min_se_s = w->min_se_s;
@@ -291,6 +295,8 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 	}
 	if (wire_method_is(w, "ACK") && w->body.size)
 		leg->body_in = note->body;
+	if (wire_method_is(w, "ACK") && sim->now_ns > leg->window_ns + SIM_S) /* refreshes waited for it */
+		disturb(sim, leg);
 	if (!wire_method_is(w, "INVITE") && !wire_method_is(w, "UPDATE"))
 		return;
 	if (call && call->truth && call->truth->over_ns && sim->settings.mailbox) /* it may overtake the BYE */
