@@ -10,10 +10,12 @@
 
 enum {
 	DRAIN_TIMES_T1 = 70,
+	LOOKING_TIMES_T1 = 5,
 	FIND_TRIES = 2, /* a machine that stood still for a moment is no limit of a switch */
 };
 
-#define SETTLE_NS (BENCH_SECOND_NS / 3) /* records of the last calls are still being written */
+#define SETTLE_NS     (BENCH_SECOND_NS / 3) /* records of the last calls are still being written */
+#define SETTLE_BAD_NS (3 * BENCH_SECOND_NS)
 
 /* ---- open and close ---- */
 
@@ -118,9 +120,9 @@ static void show(const struct session *s, const struct sample *now, const struct
 	bench_progress(
 		"%s: %5.1f s  %.0f calls/s (%.0f wanted)  %llu up  failed %llu  sent again %llu  started %.1f ms "
 		"late  busy: we %.0f %%, %s %.0f %%",
-		s->options.find ? "finding" : "running", now->at_s, now->reached, now->rate,
-		(unsigned long long)now->active, (unsigned long long)now->failed, (unsigned long long)now->resent,
-		(double)l->late.max_ns / 1e6, 100 * now->own_busy, s->switch_name, 100 * now->switch_busy);
+		s->looking ? "finding" : "running", now->at_s, now->reached, now->rate, (unsigned long long)now->active,
+		(unsigned long long)now->failed, (unsigned long long)now->resent, (double)l->late.max_ns / 1e6,
+		100 * now->own_busy, s->switch_name, 100 * now->switch_busy);
 }
 
 static void take_sample(struct session *s, const struct second *before, const struct second *after, double at_s)
@@ -176,9 +178,9 @@ static void run_seconds(struct session *s, double rate, double rate_end, uint64_
 	free(second);
 }
 
-static void settle(struct session *s)
+static void settle(struct session *s, uint64_t ns)
 {
-	uint64_t until_ns = bench_wall_ns() + SETTLE_NS;
+	uint64_t until_ns = bench_wall_ns() + ns;
 
 	while (bench_wall_ns() < until_ns)
 		load_turn(&s->load, until_ns);
@@ -195,19 +197,19 @@ static uint64_t longest_call_ns(const struct load_settings *s)
 {
 	uint64_t hold_ns = s->hold_ns == UINT64_MAX ? 0 : s->hold_ns;
 
-	return s->ring_ns + s->answer_ns + hold_ns + (s->unanswered > 0 ? s->ring_out_ns : 0) +
-	       DRAIN_TIMES_T1 * s->t1_ns;
+	return s->ring_ns + s->answer_ns + hold_ns + (s->unanswered > 0 ? s->ring_out_ns : 0);
 }
 
-/* When nothing but failure can come of it, there is no need to see all of it. */
+/* When the question is only whether a rate is good, what is not over soon is a no. */
 static void drain(struct session *s, struct load_result *r)
 {
-	const struct load_settings *settings = &s->options.load;
+	uint64_t wait_ns = longest_call_ns(&s->options.load) +
+			   (s->looking ? LOOKING_TIMES_T1 : DRAIN_TIMES_T1) * s->options.load.t1_ns;
 
-	r->drained = load_drain(&s->load, bench_wall_ns() + longest_call_ns(settings));
+	r->drained = load_drain(&s->load, bench_wall_ns() + wait_ns);
 	if (!r->drained)
 		load_abandon(&s->load);
-	settle(s);
+	settle(s, r->drained ? SETTLE_NS : SETTLE_BAD_NS);
 }
 
 void session_run(struct session *s, double rate, double rate_end, uint64_t run_ns, struct load_result *ret_result)
@@ -251,6 +253,7 @@ void session_run(struct session *s, double rate, double rate_end, uint64_t run_n
 /* ---- judging ---- */
 
 #define NEAR_LIMIT 0.95
+#define LATE_NS    20000000 /* 1 % of all calls started later than this: the schedule was not kept */
 
 static double started_share(const struct load_result *r)
 {
@@ -268,16 +271,32 @@ bool result_good(const struct session *s, const struct load_result *r)
 	       started_share(r) > 0.99;
 }
 
+/* Of the time that it could have had a core: what others took is not its own doing. */
+static double busy_share(uint64_t cpu_ns, uint64_t wait_ns, uint64_t run_ns)
+{
+	return wait_ns < run_ns ? (double)cpu_ns / (double)(run_ns - wait_ns) : 1;
+}
+
 enum bottleneck result_bottleneck(const struct load_result *r)
 {
 	const struct process_thread *t = process_busiest(&r->running);
-	double own = (double)(r->own_cpu_ns + r->own_wait_ns) / (double)r->run_ns;
-	double other = t ? (double)(t->cpu_ns + t->wait_ns) / (double)r->run_ns : 0;
-	bool late = started_share(r) < 0.99 || spread_quantile(&r->late, 0.99) > 20000000;
+	double own = busy_share(r->own_cpu_ns, r->own_wait_ns, r->run_ns);
+	double other = t ? busy_share(t->cpu_ns, t->wait_ns, r->run_ns) : 0;
+	bool late = started_share(r) < 0.99 || spread_quantile(&r->late, 0.99) > LATE_NS;
 
 	if (own > NEAR_LIMIT || late)
 		return other > NEAR_LIMIT ? BOTTLENECK_BOTH : BOTTLENECK_GENERATOR;
 	return other > NEAR_LIMIT ? BOTTLENECK_SWITCH : BOTTLENECK_NONE;
+}
+
+double result_disturbed(const struct load_result *r)
+{
+	const struct process_thread *t = process_busiest(&r->running);
+	uint64_t wait_ns = r->own_wait_ns;
+
+	if (t && t->wait_ns > wait_ns)
+		wait_ns = t->wait_ns;
+	return (double)wait_ns / (double)r->run_ns;
 }
 
 /* ---- finding ---- */
@@ -301,6 +320,7 @@ double session_find(struct session *s, double from, struct load_result *ret_resu
 
 	if (!scratch)
 		return 0;
+	s->looking = true;
 	while (good < s->options.find_max && (bad == 0 || (bad - good) / bad > s->options.find_step / 100)) {
 		if (try_rate(s, rate, scratch, ret_result))
 			good = rate;
@@ -314,6 +334,7 @@ double session_find(struct session *s, double from, struct load_result *ret_resu
 	}
 	if (good == 0)
 		*ret_result = *scratch;
+	s->looking = false;
 	free(scratch);
 	return good;
 }

@@ -43,6 +43,7 @@ struct session {
 	struct machine machine;
 	pid_t pid; /* of the switch, 0: not known */
 	bool forwarder, ours;
+	bool looking; /* for the highest rate */
 	const char *switch_name;
 	struct sample *sample;
 	size_t samples, samples_room;
@@ -65,6 +66,8 @@ bool result_good(const struct session *s, const struct load_result *r);
 /* Who was at the end of its strength. */
 enum bottleneck { BOTTLENECK_NONE, BOTTLENECK_SWITCH, BOTTLENECK_GENERATOR, BOTTLENECK_BOTH };
 enum bottleneck result_bottleneck(const struct load_result *r);
+/* Share of the time that others kept either of them off its core: such a figure says little. */
+double result_disturbed(const struct load_result *r);
 const char *bottleneck_text(enum bottleneck b);
 
 /* ---- printing ---- */

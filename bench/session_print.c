@@ -128,6 +128,9 @@ void result_print(const struct session *s, const struct load_result *r)
 	printf("  %-36s %.0f ms, all cores\n", "stolen by the hypervisor", (double)r->stolen_ns / 1e6);
 	if (r->has_switch)
 		printf("  %s\n", bottleneck_text(result_bottleneck(r)));
+	if (result_disturbed(r) > 0.05)
+		printf("  OTHER PROGRAMS RAN ON THESE CORES for %.0f %% of the time: the figures say little\n",
+		       100 * result_disturbed(r));
 }
 
 /* ---- for programs ---- */
@@ -199,6 +202,7 @@ json_t *result_json(const struct session *s, const struct load_result *r)
 	json_object_set_new(all, "switch_busy", json_real((double)r->running.cpu_ns / (double)r->run_ns));
 	json_object_set_new(all, "pss_before_bytes", json_integer((json_int_t)r->pss_before_bytes));
 	json_object_set_new(all, "pss_after_bytes", json_integer((json_int_t)r->pss_after_bytes));
+	json_object_set_new(all, "disturbed", json_real(result_disturbed(r)));
 	json_object_set_new(all, "bottleneck", json_string(bottleneck_word(result_bottleneck(r))));
 	return all;
 }
