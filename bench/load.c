@@ -250,7 +250,7 @@ static void start(struct load *l)
 			l->counts.full++;
 			continue;
 		}
-		l->call[slot].plan = draw_plan(l);
+		l->call[slot].plan = (uint8_t)draw_plan(l);
 		l->counts.attempted++;
 		load_caller_start(l, slot);
 	}

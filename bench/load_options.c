@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind { FLAG, UNSET, TEXT, NUMBER, NUMBER32, REAL, REALS, MILLISECONDS, SECONDS, ADDRESS, ADDRESSES, CORE, PREFIX };
 
@@ -256,6 +257,17 @@ static bool read_all(int argc, char **argv, enum load_bench bench, struct load_o
 	return true;
 }
 
+/* Smoke tests of several builds at a time must not meet: each process has a loopback address of its own. */
+static void keep_apart(struct load_settings *s)
+{
+	unsigned pid = (unsigned)getpid();
+	struct address *all[] = { &s->target, &s->caller[0], &s->callee[0] };
+
+	for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+		memcpy(all[i]->ip, (uint8_t[]){ 127, (uint8_t)(1 + (pid >> 16)), (uint8_t)(pid >> 8), (uint8_t)pid },
+		       4);
+}
+
 int load_options_read(int argc, char **argv, enum load_bench bench, const char *text, struct load_options *options)
 {
 	for (int i = 1; i < argc; i++) {
@@ -267,6 +279,8 @@ int load_options_read(int argc, char **argv, enum load_bench bench, const char *
 	if (!read_all(argc, argv, bench, options))
 		return BENCH_USAGE;
 	const struct load_settings *s = &options->load;
+	if (options->smoke)
+		keep_apart(&options->load);
 	if (s->failed + s->cancelled + s->unanswered > 100) {
 		fputs("rwbench: --failed, --cancelled and --unanswered are together more than all calls\n", stderr);
 		return BENCH_USAGE;
