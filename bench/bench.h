@@ -21,8 +21,12 @@ enum bench_exit {
 #define BENCH_SECOND_NS UINT64_C(1000000000)
 
 /* argv[0] is the subcommand's name. */
+int bench_cdr(int argc, char **argv);
 int bench_cps(int argc, char **argv);
 int bench_limit(int argc, char **argv);
+int bench_parse(int argc, char **argv);
+int bench_route(int argc, char **argv);
+int bench_shard(int argc, char **argv);
 int bench_timers(int argc, char **argv);
 
 /* ---- clocks ---- */
@@ -72,6 +76,9 @@ static inline uint64_t bench_random_below(struct bench_random *r, uint64_t below
 
 /* A whole decimal number of at least `min` and at most `max`; otherwise false, and the reason is on stderr. */
 bool bench_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *ret_value);
+
+/* Sorts them.  At least one. */
+double bench_median(double *values, unsigned count);
 
 /* "192.0.2.1:5060", "[2001:db8::1]:5060", or the host alone, with that port.  false: it is none of these. */
 bool bench_address(struct bytes text, uint16_t port, struct address *ret_address);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -74,6 +75,41 @@ uint64_t machine_stolen_ns(void)
 	if (f)
 		fclose(f);
 	return ticks * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+uint64_t machine_pss_bytes(void)
+{
+	char line[256];
+	unsigned long long kibibytes = 0;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "Pss: %llu", &kibibytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kibibytes * 1024;
+}
+
+void machine_file_system(const char *path, char name[static 32])
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} known[] = { { 0xef53, "ext4" },
+		      { 0x01021994, "tmpfs" },
+		      { 0x58465342, "xfs" },
+		      { 0x9123683e, "btrfs" },
+		      { 0x794c7630, "overlayfs" } };
+	struct statfs s;
+
+	snprintf(name, 32, "unknown file system");
+	if (statfs(path, &s) < 0)
+		return;
+	snprintf(name, 32, "file system 0x%lx", (unsigned long)s.f_type);
+	for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (known[i].magic == (unsigned long)s.f_type)
+			snprintf(name, 32, "%s", known[i].name);
 }
 
 void machine_gaps(uint64_t run_ns, struct machine_gaps *ret_gaps)

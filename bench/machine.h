@@ -25,6 +25,12 @@ void machine_print(const struct machine *m, FILE *out);
  * on bare metal, and where it cannot be read. */
 uint64_t machine_stolen_ns(void);
 
+/* This process's memory, pages that are shared counted in part; 0: cannot be read. */
+uint64_t machine_pss_bytes(void);
+
+/* What kind of file system a path is on: "ext4", "tmpfs", ..., or its number. */
+void machine_file_system(const char *path, char name[static 32]);
+
 /* What the machine takes from a thread that does nothing but read the clocks: the longest time between two looks. */
 struct machine_gaps {
 	uint64_t run_ns;

@@ -16,8 +16,12 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
 	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
 	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
+	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
+	{ "route", bench_route, "gateways by dialled number: building the table, one look-up" },
+	{ "shard", bench_shard, "the call logic without a network: CPU time of each message and of a call" },
 	{ "timers", bench_timers, "the timing wheel: cost of an operation, longest advance, lateness" },
 };
 
@@ -36,6 +40,19 @@ bool bench_number(const char *option, const char *text, uint64_t min, uint64_t m
 	}
 	*ret_value = value;
 	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double bench_median(double *values, unsigned count)
+{
+	qsort(values, count, sizeof values[0], compare);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
 bool bench_address(struct bytes text, uint16_t port, struct address *ret_address)

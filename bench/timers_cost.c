@@ -149,13 +149,6 @@ static int round_of(struct workload *l, const struct timers *t, bool huge, struc
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 /* The median of the member at `offset`. */
 static double median(const struct cost *cost, unsigned count, size_t offset)
 {
@@ -163,8 +156,7 @@ static double median(const struct cost *cost, unsigned count, size_t offset)
 
 	for (unsigned i = 0; i < count; i++)
 		value[i] = *(const double *)(const void *)((const char *)&cost[i] + offset);
-	qsort(value, count, sizeof value[0], compare);
-	return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
+	return bench_median(value, count);
 }
 
 static struct cost medians(const struct cost *cost, unsigned count)

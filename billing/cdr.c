@@ -55,7 +55,8 @@
 #define SIZE(name) +sizeof((struct cdr *)NULL)->name
 #define ONE(name)  +1
 enum {
-	FIXED_BYTES = 2 + CDR_ID_SIZE NUMBERS_V1(SIZE) + 1,
+	NUMBERS_BYTES = 0 NUMBERS_V1(SIZE),
+	FIXED_BYTES = 2 + CDR_ID_SIZE + NUMBERS_BYTES + 1,
 	TEXT_COUNT = 0 TEXTS_V1(ONE),
 	TEXT_HEADER_BYTES = 2,
 	ATTEMPT_BYTES = 2 + 4,
@@ -215,14 +216,20 @@ static const uint8_t *take(struct reader *r, size_t size)
 	return taken;
 }
 
+/* Inlined always, as put() is. */
+__attribute__((always_inline)) static inline uint64_t number_at(const uint8_t *from, size_t size)
+{
+	uint64_t little = 0;
+
+	memcpy(&little, from, size);
+	return le64toh(little);
+}
+
 __attribute__((always_inline)) static inline uint64_t get(struct reader *r, size_t size)
 {
 	const uint8_t *from = take(r, size);
-	uint64_t little = 0;
 
-	if (from != NULL)
-		memcpy(&little, from, size);
-	return le64toh(little);
+	return from != NULL ? number_at(from, size) : 0;
 }
 
 static struct cdr_text get_text(struct reader *r, uint32_t max)
@@ -238,10 +245,14 @@ static struct cdr_text get_text(struct reader *r, uint32_t max)
 
 static void get_v1(struct reader *r, struct cdr *cdr)
 {
-	const uint8_t *id = take(r, CDR_ID_SIZE);
-	if (id != NULL)
-		memcpy(cdr->cdr_id, id, CDR_ID_SIZE);
-#define GET(name) cdr->name = (__typeof__(cdr->name))get(r, sizeof(cdr->name));
+	const uint8_t *from = take(r, CDR_ID_SIZE + NUMBERS_BYTES);
+	if (from == NULL)
+		return;
+	memcpy(cdr->cdr_id, from, CDR_ID_SIZE);
+	from += CDR_ID_SIZE;
+#define GET(name)                                                                                                      \
+	cdr->name = (__typeof__(cdr->name))number_at(from, sizeof(cdr->name));                                         \
+	from += sizeof(cdr->name);
 	NUMBERS_V1(GET)
 #undef GET
 #define GET(name) cdr->name = get_text(r, CDR_TEXT_MAX);

@@ -15,6 +15,9 @@
 #define CDR_GATEWAY_MAX  192  /* the same for an attempt's gateway */
 #define CDR_BYTES_MAX    32768 /* an encoded record is never larger */
 
+/* A cdr_id begins with start_us in so many hex digits, lower case: what sorts by cdr_id sorts by time. */
+#define CDR_ID_START_DIGITS 14
+
 #define CDR_END_REASONS(X)                                                                                             \
 	X(normal)                                                                                                      \
 	X(cancelled)                                                                                                   \

@@ -23,10 +23,11 @@ int cdr_store_sync_commits(struct cdr_store *store);
  * saved, and open a new one. */
 bool cdr_store_is_stale(struct cdr_store *store);
 
-/* begin, add..., commit.  Any failure: rollback, and the whole batch is given again later.  -EINVAL from add: this
- * record holds values without a name (the caller counts and skips it; the batch goes on).  -ESTALE from begin: it is
- * stale.  Texts are cut to CDR_TEXT_MAX; NUL and bytes that are no UTF-8 are stored as
- * '?'. */
+/* begin, add..., commit.  A record's texts must stay as they are until the commit or the rollback: rows go to SQLite
+ * some at a time (the record itself and its attempts are copied).  Any failure: rollback, and the whole batch is given
+ * again later.  -EINVAL from add: this record holds values without a name (the caller counts and skips it; the batch
+ * goes on). -ESTALE from begin: it is stale.  Texts are cut to CDR_TEXT_MAX; NUL and bytes that are no UTF-8 are stored
+ * as '?'. */
 int cdr_store_begin(struct cdr_store *store);
 int cdr_store_add(struct cdr_store *store, const struct cdr *cdr);
 int cdr_store_commit(struct cdr_store *store);

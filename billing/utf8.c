@@ -2,6 +2,7 @@
 #include "billing/utf8.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 static bool is_tail(unsigned char byte)
@@ -50,10 +51,35 @@ static size_t character(const unsigned char *at, size_t left)
 	return size;
 }
 
+/* Are the eight bytes at `at` ASCII without NUL?  The subtraction sets the highest bit of the lowest byte that is 0,
+ * and reaches beyond a byte only from one that is. */
+static bool is_plain_word(const unsigned char *at)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highest = UINT64_C(0x8080808080808080);
+	uint64_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return ((word | (word - ones)) & highest) == 0;
+}
+
+/* Bytes from the start that are seen to be ASCII at a glance: all, or a multiple of eight. */
+static size_t plain_start(const unsigned char *bytes, size_t size)
+{
+	size_t at = 0;
+
+	while (size - at >= 8) {
+		if (!is_plain_word(bytes + at))
+			return at;
+		at += 8;
+	}
+	/* The last word overlaps the one before it. */
+	return size >= 8 && is_plain_word(bytes + size - 8) ? size : at;
+}
+
 size_t utf8_good(const char *text, size_t size)
 {
 	const unsigned char *bytes = (const unsigned char *)text;
-	size_t at = 0;
+	size_t at = plain_start(bytes, size);
 
 	while (at < size) {
 		const size_t step = character(bytes + at, size - at);

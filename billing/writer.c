@@ -1,5 +1,5 @@
 /* The billing thread.  Producers never wake it: it looks into the queues every BILLING_BATCH_MS, so a push costs a
- * worker no system call, and an idle switch costs twenty looks a second.
+ * worker no system call, and an idle switch costs ten looks a second.
  *
  * A batch is: begin, add what the queues lend, commit, and only then give the bytes back.  Whatever fails in between
  * leaves the queues as they were, and the next try adds the same records again; those that were stored after all are
@@ -23,7 +23,7 @@
 
 #define PAUSE_MS_MIN  10
 #define PAUSE_MS_MAX  1000
-#define IDLE_LOOKS    20                      /* one in so many of an idle thread is at the store itself */
+#define IDLE_LOOKS    10                      /* one in so many of an idle thread is at the store itself */
 #define STOP_PAUSE_MS 100                     /* the longest pause when time is short */
 #define TELL_NS       (60 * 1000 * NS_PER_MS) /* a store that fails, or comes and goes, is told so often */
 #define NS_PER_MS     UINT64_C(1000000)

@@ -13,7 +13,7 @@
 #include "billing/queue.h"
 
 #define BILLING_BATCH_MAX 10000
-#define BILLING_BATCH_MS  50
+#define BILLING_BATCH_MS  100
 
 struct billing_writer;
 

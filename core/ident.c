@@ -24,11 +24,43 @@ static uint64_t check_of(const struct ident_key *key, const struct ident *id)
 	return siphash13(key->k0, key->k1, words, sizeof words) & CHECK_MASK;
 }
 
-static int digit(char c)
+/* What follows the prefix is 25 digits of 5 bits, worked on in parts of 64 bits: one digit, then twice 12. */
+#define PART_DIGITS 12
+#define PART_BITS   (5 * PART_DIGITS)
+#define PART_MASK   ((UINT64_C(1) << PART_BITS) - 1)
+
+static_assert(IDENT_SIZE == STEER_PREFIX_SIZE + 1 + 2 * PART_DIGITS, "one digit and two parts");
+
+/* The alphabet backwards, counted from 1; 0: not in it. */
+static const uint8_t digits[256] = {
+	['a'] = 1,  ['b'] = 2,  ['c'] = 3,  ['d'] = 4,  ['e'] = 5,  ['f'] = 6,  ['g'] = 7,  ['h'] = 8,
+	['i'] = 9,  ['j'] = 10, ['k'] = 11, ['l'] = 12, ['m'] = 13, ['n'] = 14, ['o'] = 15, ['p'] = 16,
+	['q'] = 17, ['r'] = 18, ['s'] = 19, ['t'] = 20, ['u'] = 21, ['v'] = 22, ['w'] = 23, ['x'] = 24,
+	['y'] = 25, ['z'] = 26, ['2'] = 27, ['3'] = 28, ['4'] = 29, ['5'] = 30, ['6'] = 31, ['7'] = 32,
+};
+
+/* Above 31 if the character is no digit. */
+static inline unsigned digit(char c)
 {
-	if (c >= 'a' && c <= 'z')
-		return c - 'a';
-	return c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+	return digits[(uint8_t)c] - 1u;
+}
+
+static inline void write_part(uint64_t part, char *at)
+{
+	for (unsigned i = 0; i < PART_DIGITS; i++)
+		at[i] = STEER_ALPHABET[part >> (5 * (PART_DIGITS - 1 - i)) & 31];
+}
+
+/* *seen collects the bits of all digits. */
+static inline uint64_t read_part(const char *at, unsigned *seen)
+{
+	uint64_t part = 0;
+	for (unsigned i = 0; i < PART_DIGITS; i++) {
+		unsigned d = digit(at[i]);
+		*seen |= d;
+		part |= (uint64_t)(d & 31) << (5 * (PART_DIGITS - 1 - i));
+	}
+	return part;
 }
 
 void ident_write(const struct ident_key *key, const struct ident *id, char token[static IDENT_SIZE])
@@ -39,27 +71,27 @@ void ident_write(const struct ident_key *key, const struct ident *id, char token
 	value = value << 16 | id->boot;
 	value = value << 24 | id->generation;
 	value = value << CHECK_BITS | check_of(key, id);
-	for (unsigned i = IDENT_SIZE; i-- > STEER_PREFIX_SIZE; value >>= 5)
-		token[i] = STEER_ALPHABET[(unsigned)value & 31];
+	token[STEER_PREFIX_SIZE] = STEER_ALPHABET[(unsigned)(value >> (2 * PART_BITS))];
+	write_part((uint64_t)(value >> PART_BITS) & PART_MASK, token + STEER_PREFIX_SIZE + 1);
+	write_part((uint64_t)value & PART_MASK, token + STEER_PREFIX_SIZE + 1 + PART_DIGITS);
 }
 
 bool ident_read(const struct ident_key *key, struct bytes token, struct ident *ret_id)
 {
 	if (token.size != IDENT_SIZE || memcmp(token.at, key->steer.marker, STEER_MARKER_SIZE) != 0)
 		return false;
-	uint128 value = 0;
-	unsigned bucket = 0;
-	for (unsigned i = STEER_MARKER_SIZE; i < IDENT_SIZE; i++) {
-		int d = digit(token.at[i]);
-		if (d < 0)
-			return false;
-		if (i < STEER_PREFIX_SIZE)
-			bucket = bucket << 5 | (unsigned)d;
-		else
-			value = value << 5 | (unsigned)d;
+	unsigned bucket = 0, seen = 0;
+	for (unsigned i = STEER_MARKER_SIZE; i < STEER_PREFIX_SIZE; i++) {
+		unsigned d = digit(token.at[i]);
+		seen |= d;
+		bucket = bucket << 5 | (d & 31);
 	}
-	if (bucket >= STEER_BUCKETS)
+	const char *at = token.at + STEER_PREFIX_SIZE;
+	unsigned top = digit(*at);
+	uint64_t upper = read_part(at + 1, &seen), lower = read_part(at + 1 + PART_DIGITS, &seen);
+	if ((seen | top) > 31 || bucket >= STEER_BUCKETS)
 		return false;
+	uint128 value = (uint128)top << (2 * PART_BITS) | (uint128)upper << PART_BITS | lower;
 	uint64_t check = (uint64_t)value & CHECK_MASK;
 	value >>= CHECK_BITS;
 	struct ident id = {
@@ -76,14 +108,21 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 
 static const char cookie[7] = { 'z', '9', 'h', 'G', '4', 'b', 'K' }; /* RFC 3261 8.1.1.7 */
 
-void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
-			char branch[static BRANCH_SIZE])
+void ident_make_branch(struct bytes token, uint16_t sequence, char branch[static BRANCH_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";
 	memcpy(branch, cookie, sizeof cookie);
-	ident_write(key, id, branch + sizeof cookie);
+	memcpy(branch + sizeof cookie, token.at, IDENT_SIZE);
 	for (unsigned i = 0; i < 4; i++)
 		branch[BRANCH_SIZE - 1 - i] = hex[sequence >> (4 * i) & 15];
+}
+
+void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
+			char branch[static BRANCH_SIZE])
+{
+	char token[IDENT_SIZE];
+	ident_write(key, id, token);
+	ident_make_branch((struct bytes){ token, IDENT_SIZE }, sequence, branch);
 }
 
 bool ident_read_branch(const struct ident_key *key, struct bytes branch, struct ident *ret_id, uint16_t *ret_sequence)

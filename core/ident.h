@@ -43,6 +43,13 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 
 void ident_write_branch(const struct ident_key *key, const struct ident *id, uint16_t sequence,
 			char branch[static BRANCH_SIZE]);
+/* The same of a token that is there already, IDENT_SIZE long. */
+void ident_make_branch(struct bytes token, uint16_t sequence, char branch[static BRANCH_SIZE]);
 bool ident_read_branch(const struct ident_key *key, struct bytes branch, struct ident *ret_id, uint16_t *ret_sequence);
+/* The token inside a branch that ident_read_branch() has read. */
+static inline struct bytes ident_of_branch(struct bytes branch)
+{
+	return (struct bytes){ branch.at + BRANCH_SIZE - 4 - IDENT_SIZE, IDENT_SIZE };
+}
 
 #endif

@@ -148,6 +148,16 @@ static int after_printing(int status)
 	return NOT_STARTED;
 }
 
+/* What the build asks of the machine (the top meson.build): better told than met as an illegal instruction. */
+static bool cpu_suffices(void)
+{
+#ifdef __x86_64__
+	return __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+#else
+	return true;
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -155,6 +165,10 @@ int main(int argc, char **argv)
 	char error[512] = "";
 	int status;
 
+	if (!cpu_suffices()) {
+		fputs("ringwheel: this build needs a processor of level x86-64-v2 (SSSE3, SSE4.2, POPCNT)\n", stderr);
+		return NOT_STARTED;
+	}
 	take_signals(true);
 	open_standard_streams();
 	if (!read_options(argc, argv, &options, &status))

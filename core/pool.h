@@ -15,7 +15,7 @@
 
 /* The first member of every pooled record. */
 struct slot {
-	uint32_t next_free;       /* while free */
+	uint32_t next_free;       /* while free; its owner's while in use */
 	uint32_t generation : 24; /* counts up when the slot is given back */
 	uint32_t used : 1;
 	uint32_t unused : 7;

@@ -5,8 +5,10 @@
 
 #include "core/pool.h"
 
-/* A handle is the offset of the piece in the arena / 32, plus 1.  A piece starts with the size of the text. */
-#define UNIT 32u
+/* A handle is the offset of the piece in the arena / 16, plus 1.  A piece starts with the size of the text. */
+#define UNIT      16u
+#define ARENA_MAX ((UINT64_C(1) << 32) * UNIT - TEXT_PAGE) /* what handles can name */
+#define FINE_MAX  512u                                     /* classes of all multiples of a unit up to here */
 
 struct piece {
 	uint32_t size;
@@ -16,18 +18,18 @@ struct piece {
 #define PIECE_HEAD ((uint32_t)sizeof(uint32_t))
 
 static const uint16_t class_bytes[TEXT_CLASSES] = {
-	32,   64,   96,   128,  160,  192,  224,   256,   288,   320,   352,   384,  416,
-	448,  480,  512,  640,  768,  896,  1024,  1280,  1536,  1792,  2048,  2560, 3072,
-	3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 16384, 20480, 28672,
+	16,   32,   48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,   224,   240,   256,   272,   288,
+	304,  320,  336,  352,  368,  384,  400,  416,  432,  448,  464,  480,  496,   512,   640,   768,   896,   1024,
+	1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 7168, 8192, 10240, 12288, 16384, 20480, 28672,
 };
 
 static_assert(TEXT_BYTES_MAX + PIECE_HEAD <= 28672, "the largest class holds the largest text");
 
 static unsigned class_of(uint32_t bytes)
 {
-	if (bytes <= 512)
-		return (bytes + UNIT - 1) / UNIT - (bytes ? 1 : 0);
-	unsigned class = 16;
+	if (bytes <= FINE_MAX)
+		return (bytes - 1) / UNIT;
+	unsigned class = FINE_MAX / UNIT;
 	while (class_bytes[class] < bytes)
 		class ++;
 	return class;
@@ -35,6 +37,8 @@ static unsigned class_of(uint32_t bytes)
 
 int text_store_create(struct text_store *t, uint64_t bytes)
 {
+	if (bytes > ARENA_MAX)
+		bytes = ARENA_MAX;
 	*t = (struct text_store){ .page_count = (uint32_t)((bytes + TEXT_PAGE - 1) / TEXT_PAGE) };
 	t->empty_first = POOL_NONE;
 	for (unsigned i = 0; i < TEXT_CLASSES; i++)

@@ -12,11 +12,11 @@
 
 #define TEXT_NONE      0u
 #define TEXT_BYTES_MAX 28668u
-#define TEXT_CLASSES   37
+#define TEXT_CLASSES   53
 #define TEXT_PAGE      65536u
 
 struct text_page {
-	uint32_t free_first; /* offset of the first free piece in the page / 32 + 1; 0: none */
+	uint32_t free_first; /* offset of the first free piece in the page / 16 + 1; 0: none */
 	uint32_t prev, next; /* pages of the same class that have room; in the list of empty pages only next */
 	uint16_t used;       /* pieces in use */
 	uint16_t cut;        /* pieces ever cut from it */

@@ -4,35 +4,69 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define IPV4_TEXT_MAX 15 /* "255.255.255.255" */
-
-bool address_read_host(struct bytes host, struct address *ret_address)
+/* "192.0.2.1": four numbers of at most 255 without leading zeros.  By hand, because every message has some and the
+ * library's way costs more than reading the rest of a URI. */
+static bool read_ipv4(struct bytes host, struct address *ret_address)
 {
-	struct address address = { 0 };
-	char text[INET6_ADDRSTRLEN];
-	int family = AF_INET;
+	const char *at = host.at, *end = host.at + host.size;
+	struct address address = { .family = 4 };
 
-	if (host.size >= 2 && host.at[0] == '[' && host.at[host.size - 1] == ']') {
-		host = (struct bytes){ host.at + 1, host.size - 2 };
-		family = AF_INET6;
+	for (unsigned i = 0; i < 4; i++) {
+		const char *start = at;
+		unsigned number = 0;
+
+		for (; at < end && *at >= '0' && *at <= '9' && at - start < 3; at++)
+			number = number * 10 + (unsigned)(*at - '0');
+		if (at == start || number > UINT8_MAX || (*start == '0' && at - start > 1))
+			return false;
+		address.ip[i] = (uint8_t)number;
+		if (i < 3 && (at == end || *at++ != '.'))
+			return false;
 	}
-	if (host.size == 0 || host.size >= sizeof text || memchr(host.at, '\0', host.size))
+	if (at != end)
 		return false;
-	if (memchr(host.at, ':', host.size))
-		family = AF_INET6;
-	else if (family == AF_INET6 || host.size > IPV4_TEXT_MAX)
+	*ret_address = address;
+	return true;
+}
+
+static bool read_ipv6(struct bytes host, struct address *ret_address)
+{
+	struct address address = { .family = 6 };
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.size == 0 || host.size >= sizeof text || memchr(host.at, '\0', host.size))
 		return false;
 	memcpy(text, host.at, host.size);
 	text[host.size] = '\0';
-	if (inet_pton(family, text, address.ip) != 1)
+	if (inet_pton(AF_INET6, text, address.ip) != 1)
 		return false;
-	address.family = family == AF_INET ? 4 : 6;
 	*ret_address = address;
 	return true;
+}
+
+bool address_read_host(struct bytes host, struct address *ret_address)
+{
+	if (host.size && host.at[0] != '[' && !memchr(host.at, ':', host.size))
+		return read_ipv4(host, ret_address);
+	if (host.size >= 2 && host.at[0] == '[' && host.at[host.size - 1] == ']')
+		host = (struct bytes){ host.at + 1, host.size - 2 };
+	return read_ipv6(host, ret_address);
+}
+
+/* Returns the number of digits; no NUL. */
+static uint32_t write_number(uint32_t number, char *text)
+{
+	char digits[10];
+	unsigned n = sizeof digits;
+
+	do
+		digits[--n] = (char)('0' + number % 10);
+	while (number /= 10);
+	memcpy(text, digits + n, sizeof digits - n);
+	return (uint32_t)sizeof digits - n;
 }
 
 uint32_t address_write_host(const struct address *a, bool brackets, char text[static ADDRESS_TEXT_MAX])
@@ -41,11 +75,11 @@ uint32_t address_write_host(const struct address *a, bool brackets, char text[st
 
 	assert(a->family == 4 || a->family == 6);
 	if (a->family == 4) {
-		const char *done = inet_ntop(AF_INET, a->ip, text, ADDRESS_TEXT_MAX);
-
-		assert(done == text);
-		(void)done;
-		return (uint32_t)strlen(text);
+		for (unsigned i = 0; i < 4; i++) {
+			size += write_number(a->ip[i], text + size);
+			text[size++] = i < 3 ? '.' : '\0';
+		}
+		return size - 1;
 	}
 	if (brackets)
 		text[size++] = '[';
@@ -61,10 +95,12 @@ uint32_t address_write_host(const struct address *a, bool brackets, char text[st
 uint32_t address_write(const struct address *a, char text[static ADDRESS_TEXT_MAX])
 {
 	uint32_t size = address_write_host(a, true, text);
-	int port_size = snprintf(text + size, ADDRESS_TEXT_MAX - size, ":%u", a->port);
 
-	assert(port_size > 0 && size + (uint32_t)port_size < ADDRESS_TEXT_MAX);
-	return size + (uint32_t)port_size;
+	text[size++] = ':';
+	size += write_number(a->port, text + size);
+	assert(size < ADDRESS_TEXT_MAX);
+	text[size] = '\0';
+	return size;
 }
 
 void address_from_sockaddr(const struct sockaddr *sa, struct address *ret_address)

@@ -76,7 +76,13 @@ void dialog_build_request(struct builder *b, const struct dialog *d, const struc
 		build_bytes(b, target);
 		build_text(b, ">\r\n");
 	}
-	build_header(b, "From: ", d->text[DIALOG_LOCAL]);
+	build_text(b, "From: ");
+	build_bytes(b, d->text[DIALOG_LOCAL]);
+	if (r->local_tag.size) {
+		build_text(b, ";tag=");
+		build_bytes(b, r->local_tag);
+	}
+	build_text(b, "\r\n");
 	build_header(b, "To: ", d->text[DIALOG_REMOTE]);
 	build_header(b, "Call-ID: ", r->call_id);
 	build_text(b, "CSeq: ");

@@ -12,7 +12,7 @@
 
 enum dialog_text {
 	DIALOG_CALL_ID, /* empty: the owner minted it and can write it anew */
-	DIALOG_LOCAL,   /* value of our From/To header, tag included */
+	DIALOG_LOCAL,   /* value of our From/To header; without tag where the owner can write that anew */
 	DIALOG_REMOTE,  /* value of the peer's, tag included once it has one */
 	DIALOG_TARGET,  /* remote target: the URI of the peer's Contact */
 	DIALOG_ROUTES,  /* route set: comma list of name-addrs, first hop first */
@@ -32,6 +32,7 @@ void dialog_build_routes(struct builder *b, const struct sip_message *m, bool re
 struct dialog_request {
 	struct bytes method;
 	struct bytes call_id;   /* the dialog's */
+	struct bytes local_tag; /* empty: DIALOG_LOCAL has it */
 	struct bytes transport; /* "UDP" */
 	struct bytes sent_by;   /* host:port for Via */
 	struct bytes branch;

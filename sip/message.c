@@ -60,18 +60,6 @@ const struct sip_header *sip_header_next(const struct sip_message *m, const stru
 	return NULL;
 }
 
-bool sip_list_has(const struct sip_message *m, enum sip_header_id id, struct bytes token)
-{
-	for (const struct sip_header *h = sip_header_first(m, id); h; h = sip_header_next(m, h)) {
-		struct bytes rest = sip_header_value(m, h), element;
-
-		while (sip_list_next(&rest, &element))
-			if (bytes_equal_nocase(element, token))
-				return true;
-	}
-	return false;
-}
-
 #define METHOD(name) [SIP_##name] = { #name, sizeof(#name) - 1 }
 
 static const struct bytes method_names[SIP_METHODS] = {

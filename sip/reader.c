@@ -11,6 +11,7 @@
 #endif
 
 #include "sip/names.h"
+#include "sip/span.h"
 #include "sip/syntax.h"
 
 void sip_refuse(enum sip_bad why, struct sip_refusal *ret_refusal)
@@ -172,7 +173,7 @@ static void read_line(struct reader *r, const char *at, const char *end, bool co
 		id = sip_name_lookup(at, (uint32_t)(name_end - at));
 	else
 		id = sip_header_id_of(sip_between(at, name_end));
-	if ((id == SIP_H_OTHER || controls) && sip_skip(at, name_end, SIP_C_TOKEN) != name_end) {
+	if ((id == SIP_H_OTHER || controls) && sip_span(at, name_end, SIP_SPAN_TOKEN) != name_end) {
 		fail(r, SIP_BAD_HEADER);
 		return;
 	}

@@ -226,6 +226,14 @@ void session_timer_retry_in(struct session_timer *t, uint64_t wait_ns, uint64_t 
 		wait_for(t, SESSION_REFRESH, now_ns + wait_ns);
 }
 
+void session_timer_postpone_probe(struct session_timer *t, uint64_t wait_ns, uint64_t now_ns)
+{
+	if (!may_retry(t) || !has_timer(t))
+		return;
+	t->we_refresh = false;
+	wait_for(t, SESSION_PROBE, min_u64(now_ns + wait_ns, session_timer_expires_ns(t) - 1));
+}
+
 bool session_timer_check(const struct session_timer *t)
 {
 	uint64_t expires_ns = session_timer_expires_ns(t);

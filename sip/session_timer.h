@@ -25,11 +25,22 @@
 
 /* The parameters of a leg, those in force when its call started. */
 struct session_timer_rules {
-	uint32_t ttl_s;    /* SS_SIP_SESSION_TTL */
-	uint32_t min_se_s; /* RW_SIP_MIN_SE */
-	uint32_t grace_s;  /* SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP */
-	uint8_t segments;  /* SS_SIP_SESSION_UPDATE_SEGMENT */
+	uint32_t ttl_s : 20;    /* SS_SIP_SESSION_TTL: at most 86400 */
+	uint32_t grace_s : 12;  /* SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP: at most 60 */
+	uint32_t min_se_s : 20; /* RW_SIP_MIN_SE: at most 86400 */
+	uint32_t segments : 8;  /* SS_SIP_SESSION_UPDATE_SEGMENT: at most 10 */
 };
+
+static inline struct session_timer_rules session_timer_rules(uint32_t ttl_s, uint32_t min_se_s, uint32_t grace_s,
+							     uint32_t segments)
+{
+	return (struct session_timer_rules){
+		.ttl_s = ttl_s & 0xfffff,
+		.grace_s = grace_s & 0xfff,
+		.min_se_s = min_se_s & 0xfffff,
+		.segments = segments & 0xff,
+	};
+}
 
 enum session_timer_wait {
 	SESSION_IDLE,    /* no timer on this leg */
@@ -147,6 +158,10 @@ void session_timer_refresh_failed(struct session_timer *t, uint32_t retry_after_
 /* The next try is to come after this long, neither before nor later (491, RFC 3261 14.1); none if the window ends
  * first. */
 void session_timer_retry_in(struct session_timer *t, uint64_t wait_ns, uint64_t now_ns);
+
+/* The probe could not be sent: it is to come after this long, at the end of the window at the latest, and until then
+ * the peer is the refresher as before. */
+void session_timer_postpone_probe(struct session_timer *t, uint64_t wait_ns, uint64_t now_ns);
 
 /* The end of the window in force, without grace; UINT64_MAX: none. */
 uint64_t session_timer_expires_ns(const struct session_timer *t);

@@ -6,6 +6,8 @@
  * ':' wherever the grammar has SWS. */
 #include "sip/syntax.h"
 
+#include "sip/span.h"
+
 #define ALNUM (SIP_C_TOKEN | SIP_C_SCHEME | SIP_C_HOST | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
 #define MARK  (SIP_C_TOKEN | SIP_C_URI | SIP_C_DISPLAY | SIP_C_VALUE)
 
@@ -113,6 +115,31 @@ bool sip_list_next(struct bytes *rest, struct bytes *ret_element)
 	return false;
 }
 
+/* Whether one element of the list is the token. */
+static bool list_has(struct bytes list, struct bytes token)
+{
+	const char *at = list.at, *end = sip_end(list);
+
+	while ((at = sip_skip(at, end, SIP_C_SPACE)) < end) {
+		const char *stop = sip_span(at, end, SIP_SPAN_TOKEN), *next = sip_skip(stop, end, SIP_C_SPACE);
+
+		if (next < end && *next != ',') /* more than a token */
+			next = find_outside(at, end, ',');
+		else if (bytes_equal_nocase(sip_between(at, stop), token))
+			return true;
+		at = next < end ? next + 1 : end;
+	}
+	return false;
+}
+
+bool sip_list_has(const struct sip_message *m, enum sip_header_id id, struct bytes token)
+{
+	for (const struct sip_header *h = sip_header_first(m, id); h; h = sip_header_next(m, h))
+		if (list_has(sip_header_value(m, h), token))
+			return true;
+	return false;
+}
+
 struct bytes sip_parameters_of(struct bytes element)
 {
 	const char *end = sip_end(element);
@@ -165,7 +192,7 @@ struct parameter {
 static const char *read_parameter(const char *at, const char *end, struct parameter *ret_parameter)
 {
 	const char *name = sip_skip(at + 1, end, SIP_C_SPACE);
-	const char *stop = sip_skip(name, end, SIP_C_TOKEN);
+	const char *stop = sip_span(name, end, SIP_SPAN_TOKEN);
 	const char *next = sip_skip(stop, end, SIP_C_SPACE);
 
 	if (stop == name)
@@ -178,7 +205,7 @@ static const char *read_parameter(const char *at, const char *end, struct parame
 		if (value < end && *value == '"')
 			stop = sip_quoted_end(value, end);
 		else
-			stop = sip_skip(value, end, SIP_C_VALUE);
+			stop = sip_span(value, end, SIP_SPAN_VALUE);
 		if (!stop || stop == value)
 			return NULL;
 		ret_parameter->value = sip_between(value, stop);
@@ -224,6 +251,51 @@ static const char *display_end(const char *at, const char *end, bool *ret_plain)
 	return stop < end && *stop == '<' ? stop : NULL;
 }
 
+/* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
+static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
+{
+	const char *start = at;
+	uint32_t port = 0;
+
+	for (; at < end && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++)
+		port = port * 10 + (uint32_t)(*at - '0');
+	if (at == start || port == 0 || port > UINT16_MAX)
+		return NULL;
+	*ret_port = (uint16_t)port;
+	return at;
+}
+
+/* "<sip:user@host:port>;tag=value", what nearly all gateways write: each part looked at once.  false: something else,
+ * good or bad. */
+static bool read_plain_address(struct bytes whole, struct sip_name_address *ret_address)
+{
+	const char *at = whole.at, *end = sip_end(whole), *host, *close, *tag;
+	uint16_t port;
+
+	if (whole.size < 8 || memcmp(at, "<sip:", 5) != 0)
+		return false;
+	host = sip_span(at + 5, end, SIP_SPAN_USER_PLAIN);
+	host = host < end && *host == '@' ? host + 1 : at + 5;
+	close = sip_span(host, end, SIP_SPAN_HOST);
+	if (close == host || close == end)
+		return false;
+	if (*close == ':' && !(close = read_port(close + 1, end, &port)))
+		return false;
+	if (close == end || *close != '>')
+		return false;
+	tag = close + 1;
+	if (tag < end) {
+		if (end - tag <= 5 || memcmp(tag, ";tag=", 5) != 0 || sip_span(tag + 5, end, SIP_SPAN_VALUE) != end)
+			return false;
+		tag += 5;
+	}
+	ret_address->whole = whole;
+	ret_address->uri = sip_between(at + 1, close);
+	ret_address->tag = sip_between(tag, end);
+	ret_address->display = BYTES_NONE;
+	return true;
+}
+
 enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_name_address *ret_address)
 {
 	struct bytes whole = sip_trim(element);
@@ -232,6 +304,8 @@ enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_nam
 	struct sip_uri uri;
 	bool plain = true;
 
+	if (read_plain_address(whole, ret_address))
+		return SIP_READ_OK;
 	if (whole.size && *at == '"') {
 		const char *after = sip_quoted_end(at, end);
 
@@ -242,8 +316,8 @@ enum sip_read_result sip_judge_name_address(struct bytes element, struct sip_nam
 		if (bracket == end || *bracket != '<')
 			return SIP_READ_BAD;
 	} else {
-		bracket = display_end(at, end, &plain);
-		if (bracket)
+		bracket = whole.size && *at == '<' ? at : display_end(at, end, &plain);
+		if (bracket > at)
 			address.display = sip_trim(sip_between(at, bracket));
 	}
 
@@ -295,26 +369,12 @@ static const char *read_host(const char *at, const char *end, struct bytes *ret_
 			return NULL;
 		stop++;
 	} else {
-		stop = sip_skip(at, end, SIP_C_HOST);
+		stop = sip_span(at, end, SIP_SPAN_HOST);
 		if (stop == at)
 			return NULL;
 	}
 	*ret_host = sip_between(at, stop);
 	return stop;
-}
-
-/* The digits of a port.  Returns what follows them, NULL if they are none, or no port. */
-static const char *read_port(const char *at, const char *end, uint16_t *ret_port)
-{
-	const char *start = at;
-	uint32_t port = 0;
-
-	for (; at < end && *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++)
-		port = port * 10 + (uint32_t)(*at - '0');
-	if (at == start || port == 0 || port > UINT16_MAX)
-		return NULL;
-	*ret_port = (uint16_t)port;
-	return at;
 }
 
 /* Whether these are characters of a URI, every '%' beginning an escape.  Where there is an escape, none of `illegal`
@@ -325,7 +385,7 @@ static bool all_uri(const char *at, const char *end, struct bytes illegal)
 	const char *start = at;
 	bool escapes = false;
 
-	for (; at < end && sip_is(*at, SIP_C_URI); at++) {
+	for (at = sip_span(at, end, SIP_SPAN_URI_PLAIN); at < end && sip_is(*at, SIP_C_URI); at++) {
 		if (*at != '%')
 			continue;
 		escapes = true;
@@ -347,9 +407,12 @@ static const struct bytes parameters_illegal = BYTES("\\^|");
 /* What follows "sip:" or "sips:".  The one '@' of a SIP URI ends its user part: elsewhere it must be escaped. */
 static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 {
-	const char *user_end = memchr(at, '@', (size_t)(end - at));
+	const char *user_end = sip_span(at, end, SIP_SPAN_USER_PLAIN);
 
-	if (user_end) {
+	if (user_end < end && *user_end == '@') { /* nothing in it that needs a closer look */
+		uri->user = sip_between(at, user_end);
+		at = user_end + 1;
+	} else if (user_end < end && (user_end = memchr(user_end, '@', (size_t)(end - user_end)))) {
 		const char *colon = memchr(at, ':', (size_t)(user_end - at));
 
 		uri->user = sip_between(at, colon ? colon : user_end);
@@ -361,7 +424,9 @@ static bool read_sip_uri(const char *at, const char *end, struct sip_uri *uri)
 	at = read_host(at, end, &uri->host);
 	if (at && at < end && *at == ':')
 		at = read_port(at + 1, end, &uri->port);
-	if (!at || memchr(at, '@', (size_t)(end - at)) || !all_uri(at, end, parameters_illegal))
+	if (!at)
+		return false;
+	if (at < end && (memchr(at, '@', (size_t)(end - at)) || !all_uri(at, end, parameters_illegal)))
 		return false;
 	if (at < end && *at == ';') {
 		const char *question = memchr(at, '?', (size_t)(end - at));
@@ -395,10 +460,17 @@ static bool read_other_uri(const char *at, const char *end, struct sip_uri *uri)
 bool sip_read_uri(struct bytes text, struct sip_uri *ret_uri)
 {
 	const char *end = sip_end(text);
-	const char *colon = sip_skip(text.at, end, SIP_C_SCHEME);
-	struct sip_uri uri = { .scheme = sip_between(text.at, colon) };
+	bool plain = text.size > 4 && memcmp(text.at, "sip:", 4) == 0;
+	const char *colon = plain ? text.at + 3 : sip_skip(text.at, end, SIP_C_SCHEME);
+	struct sip_uri uri = { .scheme = sip_between(text.at, colon), .is_sip = plain };
 	char first = text.size ? bytes_lower(*text.at) : '\0';
 
+	if (plain) {
+		if (!read_sip_uri(colon + 1, end, &uri))
+			return false;
+		*ret_uri = uri;
+		return true;
+	}
 	if (first < 'a' || first > 'z' || colon == end || *colon != ':')
 		return false;
 	uri.is_sip = bytes_equal_nocase(uri.scheme, BYTES("sip")) || bytes_equal_nocase(uri.scheme, BYTES("sips"));
@@ -457,12 +529,61 @@ static bool read_via_parameters(const char *at, const char *end, struct sip_via 
 	return true;
 }
 
+/* A parameter that begins with `name`, '=' included: its value; NULL: it is another one, or not so plain. */
+static const char *read_plain_value(const char *at, const char *end, struct bytes name, struct bytes *ret_value)
+{
+	const char *value = at + name.size, *stop;
+
+	if ((size_t)(end - at) <= name.size || memcmp(at, name.at, name.size) != 0 || ret_value->size)
+		return NULL;
+	stop = sip_span(value, end, SIP_SPAN_VALUE);
+	*ret_value = sip_between(value, stop);
+	return stop > value ? stop : NULL;
+}
+
+/* "SIP/2.0/UDP host:port;branch=...;rport", each part looked at once.  false: something else, good or bad. */
+static bool read_plain_via(struct bytes whole, struct sip_via *ret_via)
+{
+	const char *at = whole.at + 12, *end = sip_end(whole), *stop;
+	struct sip_via via = { .whole = whole, .transport = { whole.at + 8, 3 } };
+
+	if (whole.size <= 12 || memcmp(whole.at, "SIP/2.0/UDP ", 12) != 0)
+		return false;
+	stop = sip_span(at, end, SIP_SPAN_HOST);
+	via.host = sip_between(at, stop);
+	if (stop == at || (stop < end && *stop == ':' && !(stop = read_port(stop + 1, end, &via.port))))
+		return false;
+	for (at = stop; at < end; at = stop) {
+		if (*at != ';')
+			return false;
+		if ((stop = read_plain_value(at + 1, end, BYTES("branch="), &via.branch)) ||
+		    (stop = read_plain_value(at + 1, end, BYTES("received="), &via.received)))
+			continue;
+		if (end - at < 6 || memcmp(at, ";rport", 6) != 0 || via.has_rport)
+			return false;
+		via.has_rport = true;
+		stop = at + 6;
+		if (stop < end && *stop == '=') {
+			const char *value = stop + 1;
+
+			stop = sip_skip(value, end, SIP_C_DIGIT);
+			if (stop == value)
+				return false;
+		}
+		via.rport = sip_between(at, stop);
+	}
+	*ret_via = via;
+	return true;
+}
+
 bool sip_read_via(struct bytes element, struct sip_via *ret_via)
 {
 	struct bytes whole = sip_trim(element);
 	const char *end = sip_end(whole), *at, *host;
 	struct sip_via via = { .whole = whole };
 
+	if (read_plain_via(whole, ret_via))
+		return true;
 	at = read_sent_protocol(whole.at, end, &via.transport);
 	if (!at)
 		return false;

@@ -38,8 +38,9 @@ enum line_answer admission_ask(struct shard *s, struct call *call, enum line_kin
 			     .a = gateway_id,
 			     .b = capacity,
 			     .c = (uint64_t)call->slot.generation << 32 | call_index(s, call) };
-	call->asked = (uint8_t)kind;
-	call->ask_ends_ns = s->now.now_ns + ASK_MAX_NS;
+	struct setup *setup = setup_of(s, call);
+	setup->asked = (uint8_t)kind;
+	setup->ask_ends_ns = s->now.now_ns + ASK_MAX_NS;
 	setup_arm(s, call);
 	s->edge.post(s->edge.context, home, &note);
 	return LINE_PENDING;
@@ -58,7 +59,8 @@ void admission_free(struct shard *s, uint32_t gateway_id)
 static void answered(struct shard *s, const struct note *note, bool granted)
 {
 	struct call *call = pool_find(&s->calls, (uint32_t)note->c, (uint32_t)(note->c >> 32));
-	if (call && !call->over && call->asked != LINE_NONE)
+	const struct setup *setup = call && !call->over ? setup_of(s, call) : NULL;
+	if (setup && setup->asked != LINE_NONE)
 		setup_line_answered(s, call, granted);
 	else if (granted) /* the call ended meanwhile */
 		admission_free(s, (uint32_t)note->a);

@@ -6,6 +6,7 @@
 #include "core/call/body.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/refresh.h"
@@ -58,12 +59,11 @@ static struct bytes written(const struct builder *b, const char *from)
 static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg,
 			 const struct routing_gateway *routing, uint32_t *ret_sent)
 {
-	struct bytes numbers[CALL_TEXTS];
+	struct bytes numbers[CALL_NUMBERS];
 	struct dialog dialog = { 0 };
 	struct builder b;
-	char token[IDENT_SIZE], host[ADDRESS_TEXT_MAX];
-	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
-	leg_token(s, leg, token);
+	char host[ADDRESS_TEXT_MAX];
+	pack_read(text_get(&s->texts, setup_of(s, call)->numbers), numbers, CALL_NUMBERS);
 
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_text(&b, "<sip:");
@@ -72,8 +72,7 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 		build_text(&b, "@");
 	}
 	build_bytes(&b, bytes_of(listen_of(s, &leg->flow)->host));
-	build_text(&b, ">;tag=");
-	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
+	build_text(&b, ">");
 	dialog.text[DIALOG_LOCAL] = written(&b, b.start);
 
 	const char *remote = b.at;
@@ -100,13 +99,12 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 static void send_invite(struct shard *s, struct call *call, struct attempt *attempt, struct leg *leg)
 {
 	struct builder b;
-	struct transaction *tx = leg_request(s, leg, SIP_INVITE, ROLE_SETUP, call->max_forwards, &b);
+	struct transaction *tx = leg_request(s, leg, SIP_INVITE, ROLE_SETUP, setup_of(s, call)->max_forwards, &b);
 	assert(tx); /* the caller has looked */
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
 	refresh_build_request(s, &b, leg, true);
 	body_build(s, &b, leg->body_out);
-	tx->flow = leg->flow; /* the RG, whatever its URI says */
 	attempt->invite = transaction_index(s, tx);
 	exchange_send(s, tx, &b);
 	if (s->edge.relayed)
@@ -115,14 +113,16 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 
 bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
 {
+	struct setup *setup = setup_of(s, call);
+	const struct leg *caller = leg_at(s, call->caller_leg);
 	uint32_t sent = TEXT_NONE, index;
 	struct leg *leg = NULL;
 	if (!pool_free(&s->transactions) || (index = pool_take(&s->attempts)) == POOL_NONE)
 		return false;
-	leg = leg_take(s, call_index(s, call), LEG_CALLEE, call->bucket);
+	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
 		leg->flow = (struct flow){ .peer = routing->address, .listener = routing->listener };
-		leg->body_out = body_share(s, leg_at(s, call->caller_leg)->body_in);
+		leg->body_out = body_share(s, caller->body_in);
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
 	if (!leg || !write_dialog(s, call, leg, routing, &sent)) {
@@ -138,13 +138,13 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->routing = routing;
 	attempt->started_ns = s->now.now_ns;
 	attempt->line = routing->capacity > 0;
-	call->attempt = index;
-	call->attempts_count = (uint8_t)(call->attempts_count + (call->attempts_count < UINT8_MAX));
 	call->routing_id = routing->id;
-	call->destination = routing->address;
-	call->callee_slot = leg_index(s, leg);
-	call->callee_generation = leg->slot.generation;
-	call->callee_max_duration_s = routing->max_duration_s;
+	setup->attempt = index;
+	setup->attempts_count = (uint8_t)(setup->attempts_count + (setup->attempts_count < UINT8_MAX));
+	setup->destination = routing->address;
+	setup->callee_slot = leg_index(s, leg);
+	setup->callee_generation = leg->slot.generation;
+	setup->callee_max_duration_s = routing->max_duration_s;
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
 	wait_for(s, attempt, WAIT_INVITE);
@@ -156,25 +156,26 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 /* The attempt is decided: into the list of the CDR, its line back. */
 static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool keep_line)
 {
-	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct setup *setup = setup_of(s, call);
+	struct attempt *attempt = attempt_at(s, setup->attempt);
 	struct attempt_note note = {
 		.routing_id = attempt->routing->id,
 		.code = code,
 		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
 	};
-	ending_note_attempt(s, call, &note);
+	facts_note_attempt(s, setup, &note);
 	if (attempt->line && keep_line)
 		call->routing_line = true;
 	else if (attempt->line)
 		admission_free(s, attempt->routing->id);
 	wheel_cancel(&s->wheel, &attempt->timer);
-	pool_give(&s->attempts, call->attempt);
-	call->attempt = POOL_NONE;
+	pool_give(&s->attempts, setup->attempt);
+	setup->attempt = POOL_NONE;
 }
 
 void attempt_abandon(struct shard *s, struct call *call, uint16_t code)
 {
-	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct attempt *attempt = attempt_under_way(s, call);
 	if (!attempt)
 		return;
 	struct leg *leg = leg_at(s, attempt->leg);
@@ -197,7 +198,7 @@ static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
 
 static void attempt_silent(struct shard *s, struct call *call, enum cdr_end_reason reason)
 {
-	const struct routing_gateway *routing = attempt_at(s, call->attempt)->routing;
+	const struct routing_gateway *routing = attempt_under_way(s, call)->routing;
 	struct attempt_failure failure = { .reason = reason };
 	attempt_abandon(s, call, 0);
 	setup_attempt_failed(s, call, routing, &failure);
@@ -224,7 +225,7 @@ static bool is_sdp(const struct sip_message *m)
 
 static void provisional(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
-	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct attempt *attempt = attempt_under_way(s, call);
 	enum attempt_waiting waiting = m->status == 100   ? WAIT_TRYING
 				       : m->status == 180 ? WAIT_RINGING
 				       : is_sdp(m)        ? WAIT_PROGRESS_SDP
@@ -240,8 +241,8 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 
 static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
 {
-	const struct routing_gateway *routing = attempt_at(s, call->attempt)->routing;
-	bool unanswered = call->rang && (code == 408 || code == 480);
+	const struct routing_gateway *routing = attempt_under_way(s, call)->routing;
+	bool unanswered = setup_of(s, call)->rang && (code == 408 || code == 480);
 	struct attempt_failure failure = {
 		.code = code,
 		.q850 = ending_q850(reason),
@@ -289,7 +290,7 @@ static void abandoned(struct shard *s, struct leg *leg, const struct sip_message
 static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struct transaction *invite,
 		      const struct sip_message *m)
 {
-	struct attempt *attempt = attempt_at(s, call->attempt);
+	struct attempt *attempt = attempt_under_way(s, call);
 	struct session_timer_headers headers;
 	session_timer_read(m, &headers);
 	if (attempt->tries_422 >= TRIES_422_MAX || !pool_free(&s->transactions) ||

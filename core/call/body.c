@@ -4,54 +4,75 @@
 
 #include "core/siphash.h"
 
-static struct body *body_at(const struct shard *s, uint32_t index)
+/* The header lines of a plain session description are not stored. */
+#define SDP_HEAD "Content-Type: application/sdp\r\n"
+
+static struct body *body_at(const struct shard *s, uint32_t handle)
 {
-	return pool_at(&s->bodies, index);
+	return (struct body *)(void *)text_at(&s->texts, handle);
 }
 
-static struct bytes payload(const struct shard *s, const struct body *body)
+static struct bytes head_of(const struct body *body)
 {
-	struct bytes text = text_get(&s->texts, body->text);
-	return (struct bytes){ text.at + body->head_size, text.size - body->head_size };
+	return (struct bytes){ (const char *)(body + 1), body->head_size };
+}
+
+static struct bytes payload_of(const struct shard *s, uint32_t handle)
+{
+	const struct body *body = body_at(s, handle);
+	uint32_t before = (uint32_t)sizeof *body + body->head_size;
+	return (struct bytes){ (const char *)body + before, text_size(&s->texts, handle) - before };
+}
+
+static uint32_t *chain_of(const struct shard *s, uint32_t hash)
+{
+	return &s->body_heads[hash & s->body_head_mask];
+}
+
+/* The lines of a message that describe its body, written into s->work.  false: no room. */
+static bool write_head(struct shard *s, const struct sip_message *m, struct bytes *ret_head)
+{
+	struct builder b;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_content_headers(&b, m);
+	*ret_head = (struct bytes){ s->work, (uint32_t)build_size(&b) };
+	return !b.overflow && ret_head->size <= UINT16_MAX;
 }
 
 uint32_t body_keep(struct shard *s, const struct sip_message *m)
 {
-	if (!m->body.size)
+	struct bytes head;
+	if (!m->body.size || !write_head(s, m, &head))
 		return POOL_NONE;
-	struct builder b;
-	build_begin(&b, s->work, DATAGRAM_MAX);
-	build_content_headers(&b, m);
-	uint32_t head_size = (uint32_t)build_size(&b);
-	build_bytes(&b, m->body);
-	if (b.overflow)
-		return POOL_NONE;
-	struct bytes whole = { s->work, (uint32_t)build_size(&b) };
-	uint64_t hash = siphash13(s->key.k0, ~s->key.k1, whole.at, whole.size);
-	uint32_t *head = &s->body_heads[(uint32_t)hash & s->body_head_mask];
-	for (uint32_t link = *head; link; link = body_at(s, link - 1)->chain) {
-		struct body *body = body_at(s, link - 1);
-		if (body->hash == hash && body->head_size == head_size &&
-		    bytes_equal(text_get(&s->texts, body->text), whole)) {
+	bool plain = bytes_equal(head, BYTES(SDP_HEAD));
+	if (plain)
+		head = BYTES_NONE;
+	uint32_t hash = (uint32_t)siphash13(s->key.k0, ~s->key.k1, m->body.at, m->body.size),
+		 *chain = chain_of(s, hash);
+	for (uint32_t handle = *chain; handle; handle = body_at(s, handle)->chain) {
+		struct body *body = body_at(s, handle);
+		if (body->hash == hash && body->plain == plain && bytes_equal(head_of(body), head) &&
+		    bytes_equal(payload_of(s, handle), m->body)) {
 			body->references++;
-			return link - 1;
+			return handle;
 		}
 	}
-	uint32_t index = pool_take(&s->bodies);
-	if (index == POOL_NONE)
+	if (s->bodies_used == s->bodies_max)
 		return POOL_NONE;
-	struct body *body = body_at(s, index);
-	body->text = text_put(&s->texts, whole);
-	if (body->text == TEXT_NONE) {
-		pool_give(&s->bodies, index);
+	uint32_t handle = text_take(&s->texts, (uint32_t)sizeof(struct body) + head.size + m->body.size);
+	if (handle == TEXT_NONE)
 		return POOL_NONE;
-	}
-	body->references = 1;
-	body->hash = hash;
-	body->head_size = head_size;
-	body->chain = *head;
-	*head = index + 1;
-	return index;
+	struct body *body = body_at(s, handle);
+	*body = (struct body){
+		.references = 1, .hash = hash, .head_size = (uint16_t)head.size, .plain = plain, .chain = *chain
+	};
+	char *after = (char *)(body + 1);
+	if (head.size)
+		memcpy(after, head.at, head.size);
+	memcpy(after + head.size, m->body.at, m->body.size);
+	*chain = handle;
+	s->bodies_used++;
+	return handle;
 }
 
 uint32_t body_share(struct shard *s, uint32_t body)
@@ -61,22 +82,22 @@ uint32_t body_share(struct shard *s, uint32_t body)
 	return body;
 }
 
-void body_drop(struct shard *s, uint32_t index)
+void body_drop(struct shard *s, uint32_t handle)
 {
-	if (index == POOL_NONE)
+	if (handle == POOL_NONE)
 		return;
-	struct body *body = body_at(s, index);
+	struct body *body = body_at(s, handle);
 	assert(body->references > 0);
 	if (--body->references)
 		return;
-	uint32_t *link = &s->body_heads[(uint32_t)body->hash & s->body_head_mask];
-	while (*link != index + 1) {
+	uint32_t *link = chain_of(s, body->hash);
+	while (*link != handle) {
 		assert(*link);
-		link = &body_at(s, *link - 1)->chain;
+		link = &body_at(s, *link)->chain;
 	}
 	*link = body->chain;
-	text_give(&s->texts, body->text);
-	pool_give(&s->bodies, index);
+	text_give(&s->texts, handle);
+	s->bodies_used--;
 }
 
 void body_replace(struct shard *s, uint32_t *kept, uint32_t body)
@@ -86,15 +107,15 @@ void body_replace(struct shard *s, uint32_t *kept, uint32_t body)
 	body_drop(s, old);
 }
 
-void body_build(const struct shard *s, struct builder *b, uint32_t index)
+void body_build(const struct shard *s, struct builder *b, uint32_t handle)
 {
-	if (index == POOL_NONE) {
+	if (handle == POOL_NONE) {
 		build_body(b, BYTES_NONE);
 		return;
 	}
-	const struct body *body = body_at(s, index);
-	build_bytes(b, (struct bytes){ text_at(&s->texts, body->text), body->head_size });
-	build_body(b, payload(s, body));
+	const struct body *body = body_at(s, handle);
+	build_bytes(b, body->plain ? BYTES(SDP_HEAD) : head_of(body));
+	build_body(b, payload_of(s, handle));
 }
 
 void body_build_from(struct builder *b, const struct sip_message *m)
@@ -103,7 +124,7 @@ void body_build_from(struct builder *b, const struct sip_message *m)
 	build_body(b, m->body);
 }
 
-bool body_equals(const struct shard *s, uint32_t index, const struct sip_message *m)
+bool body_equals(const struct shard *s, uint32_t handle, const struct sip_message *m)
 {
-	return index != POOL_NONE && bytes_equal(payload(s, body_at(s, index)), m->body);
+	return handle != POOL_NONE && bytes_equal(payload_of(s, handle), m->body);
 }

@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 #include "core/call/ending.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/state.h"
-#include "sip/pack.h"
 
 #define SLOTS_A_TURN 2000 /* call slots looked at before datagrams get their turn again */
 
@@ -29,21 +29,17 @@ static const char *state_name(const struct call *call)
 	return names[call->state];
 }
 
-static struct bytes minted_call_id(const struct shard *s, const struct call *call, char token[static IDENT_SIZE])
+static struct bytes minted_call_id(const struct shard *s, const struct facts *facts, char token[static IDENT_SIZE])
 {
-	struct ident id = { .slot = call->callee_slot,
-			    .generation = call->callee_generation,
-			    .boot = s->boot,
-			    .bucket = call->bucket };
-	if (call->callee_slot == POOL_NONE)
+	if (!facts->tried)
 		return BYTES_NONE;
-	ident_write(&s->key, &id, token);
+	ident_write(&s->key, &facts->callee, token);
 	return (struct bytes){ token, IDENT_SIZE };
 }
 
 static int64_t next_deadline_s(const struct shard *s, const struct call *call)
 {
-	const struct attempt *attempt = attempt_at(s, call->attempt);
+	const struct attempt *attempt = attempt_under_way(s, call);
 	uint64_t at = wheel_armed(&call->timer) ? wheel_deadline_ns(&call->timer) : UINT64_MAX;
 	if (attempt && wheel_armed(&attempt->timer) && wheel_deadline_ns(&attempt->timer) < at)
 		at = wheel_deadline_ns(&attempt->timer);
@@ -60,33 +56,32 @@ static int64_t next_deadline_s(const struct shard *s, const struct call *call)
 
 static void fill_row(const struct shard *s, const struct call *call, struct call_row *row)
 {
-	struct bytes numbers[CALL_TEXTS];
+	struct facts facts;
 	char token[IDENT_SIZE];
-	bool tried = call->attempts_count > 0;
 	memset(row, 0, sizeof *row);
-	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	facts_read(s, call, &facts);
 	call_cdr_id(s, call, row->cdr_id);
 	copy(row->state, sizeof row->state, bytes_of(state_name(call)));
 	copy(row->mapping_gateway, sizeof row->mapping_gateway, bytes_of(gateway_name(call->mapping_id)));
-	copy(row->caller_in, sizeof row->caller_in, numbers[CALL_CALLER_IN]);
-	copy(row->callee_in, sizeof row->callee_in, numbers[CALL_CALLEE_IN]);
+	copy(row->caller_in, sizeof row->caller_in, facts.numbers[CALL_CALLER_IN]);
+	copy(row->callee_in, sizeof row->callee_in, facts.numbers[CALL_CALLEE_IN]);
 	copy(row->call_id_a, sizeof row->call_id_a, leg_call_id(s, leg_at(s, call->caller_leg), token));
-	address_write(&call->source, row->source_address);
-	if (tried) {
+	address_write(&facts.source, row->source_address);
+	if (facts.tried) {
 		copy(row->routing_gateway, sizeof row->routing_gateway, bytes_of(gateway_name(call->routing_id)));
-		copy(row->caller_out, sizeof row->caller_out, numbers[CALL_CALLER_OUT]);
-		copy(row->callee_out, sizeof row->callee_out, numbers[CALL_CALLEE_OUT]);
-		copy(row->call_id_b, sizeof row->call_id_b, minted_call_id(s, call, token));
-		address_write(&call->destination, row->destination_address);
+		copy(row->caller_out, sizeof row->caller_out, facts.numbers[CALL_CALLER_OUT]);
+		copy(row->callee_out, sizeof row->callee_out, facts.numbers[CALL_CALLEE_OUT]);
+		copy(row->call_id_b, sizeof row->call_id_b, minted_call_id(s, &facts, token));
+		address_write(&facts.destination, row->destination_address);
 	}
 	static const char *const timers[] = { "none", "a", "b", "a+b" };
 	copy(row->session_timer, sizeof row->session_timer,
 	     bytes_of(timers[call->connect_ns ? refresh_timers(s, call) : 0]));
 	row->start_us = call->start_us;
-	row->connect_us = call->connect_us;
+	row->connect_us = facts.connect_us;
 	row->age_s = (int64_t)((s->now.now_ns - call->start_ns) / 1000000000);
 	row->next_deadline_s = next_deadline_s(s, call);
-	row->attempts = call->attempts_count;
+	row->attempts = facts.attempts_count;
 	row->shard = s->shard;
 }
 
@@ -106,27 +101,30 @@ static bool begins(struct bytes number, const char *prefix)
 
 static bool matches_filter(const struct shard *s, const struct call *call, const struct command *command)
 {
-	struct bytes numbers[CALL_TEXTS];
+	struct facts facts;
 	if (command->older_than_s &&
 	    s->now.now_ns - call->start_ns < (uint64_t)command->older_than_s * UINT64_C(1000000000))
 		return false;
 	if (*command->gateway && strcmp(command->gateway, gateway_name(call->mapping_id)) != 0 &&
-	    !(call->attempts_count && strcmp(command->gateway, gateway_name(call->routing_id)) == 0))
+	    strcmp(command->gateway, gateway_name(call->routing_id)) != 0)
 		return false;
 	if (!*command->number)
 		return true;
-	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
-	return begins(numbers[CALL_CALLER_IN], command->number) || begins(numbers[CALL_CALLEE_IN], command->number);
+	facts_read(s, call, &facts);
+	return begins(facts.numbers[CALL_CALLER_IN], command->number) ||
+	       begins(facts.numbers[CALL_CALLEE_IN], command->number);
 }
 
 static bool matches_id(const struct shard *s, const struct call *call, const struct command *command)
 {
 	char cdr_id[CDR_ID_SIZE], token[IDENT_SIZE];
 	struct bytes id = bytes_of(command->id);
+	struct facts facts;
+	facts_read(s, call, &facts);
 	call_cdr_id(s, call, cdr_id);
 	return bytes_equal(id, (struct bytes){ cdr_id, CDR_ID_SIZE }) ||
 	       bytes_equal(id, leg_call_id(s, leg_at(s, call->caller_leg), token)) ||
-	       bytes_equal(id, minted_call_id(s, call, token));
+	       bytes_equal(id, minted_call_id(s, &facts, token));
 }
 
 static void hang_up(struct shard *s, struct call *call)

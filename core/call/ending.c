@@ -5,10 +5,10 @@
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
-#include "sip/pack.h"
 
 /* ---- causes ---- */
 
@@ -52,7 +52,7 @@ static void write_id(const struct shard *s, int64_t start_us, uint32_t sequence,
 	const struct {
 		uint64_t value;
 		unsigned digits;
-	} parts[] = { { (uint64_t)start_us, 14 }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
+	} parts[] = { { (uint64_t)start_us, CDR_ID_START_DIGITS }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
 	unsigned at = 0;
 	for (unsigned p = 0; p < 4; p++) {
 		if (p)
@@ -71,12 +71,6 @@ void call_cdr_id(const struct shard *s, const struct call *call, char id[static 
 static struct cdr_text text_of(struct bytes bytes)
 {
 	return (struct cdr_text){ bytes.at, bytes.size };
-}
-
-/* A monotonic moment of a call as wall time: the start's stamp and the distance from it. */
-static int64_t wall_us(const struct call *call, uint64_t at_ns)
-{
-	return at_ns ? call->start_us + (int64_t)(at_ns - call->start_ns) / 1000 : 0;
 }
 
 /* Into the queue, or, when that has no room, into the backlog, which has room for the record of every call. */
@@ -123,64 +117,44 @@ void ending_flush_backlog(struct shard *s)
 	}
 }
 
-static uint32_t list_attempts(const struct shard *s, const struct call *call, struct cdr_attempt *attempts)
+static void list_attempts(const struct facts *facts, struct cdr_attempt *attempts)
 {
-	struct bytes log = text_get(&s->texts, call->attempt_log);
-	uint32_t count = log.size / (uint32_t)sizeof(struct attempt_note);
-	for (uint32_t i = 0; i < count; i++) {
-		struct attempt_note note;
-		memcpy(&note, log.at + i * sizeof note, sizeof note);
-		const char *name = gateway_name(note.routing_id);
+	for (uint32_t i = 0; i < facts->note_count; i++) {
+		const struct attempt_note *note = &facts->notes[i];
+		const char *name = gateway_name(note->routing_id);
 		attempts[i] = (struct cdr_attempt){ .gateway = text_of(bytes_of(name ? name : "")),
-						    .code = (uint16_t)note.code,
-						    .ms = note.ms };
+						    .code = (uint16_t)note->code,
+						    .ms = note->ms };
 	}
-	return count;
-}
-
-void ending_note_attempt(struct shard *s, struct call *call, const struct attempt_note *note)
-{
-	struct bytes old = text_get(&s->texts, call->attempt_log);
-	bool full = old.size / sizeof *note >= CDR_ATTEMPTS_MAX; /* then the last one is always the latest */
-	uint32_t kept = full ? old.size - (uint32_t)sizeof *note : old.size;
-	uint32_t log = text_take(&s->texts, kept + (uint32_t)sizeof *note);
-	if (log == TEXT_NONE)
-		return; /* the record then lists fewer */
-	if (kept)
-		memcpy(text_at(&s->texts, log), old.at, kept);
-	memcpy(text_at(&s->texts, log) + kept, note, sizeof *note);
-	text_give(&s->texts, call->attempt_log);
-	call->attempt_log = log;
 }
 
 static void write_record(struct shard *s, struct call *call, const struct ending *ending, uint64_t end_ns)
 {
-	struct bytes numbers[CALL_TEXTS];
+	struct facts facts;
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 	char token_a[IDENT_SIZE], token_b[IDENT_SIZE], source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
-	const char *routing = call->attempts_count ? gateway_name(call->routing_id) : "";
-	const char *mapping = gateway_name(call->mapping_id);
+	const char *routing = gateway_name(call->routing_id), *mapping = gateway_name(call->mapping_id);
 	bool answered = call->connect_ns != 0 && !ending->not_connected;
 	uint64_t hold_ns = answered && end_ns > call->connect_ns ? end_ns - call->connect_ns : 0;
-	uint64_t first_ns = call->first_reply_ns;
 
-	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
+	facts_read(s, call, &facts);
+	list_attempts(&facts, attempts);
 	struct cdr cdr = {
 		.node = text_of(bytes_of(s->config->node)),
 		.shard = s->shard,
 		.mapping_gateway = text_of(bytes_of(mapping ? mapping : "")),
 		.routing_gateway = text_of(bytes_of(routing ? routing : "")),
-		.account = text_of(bytes_of(call->mapping->account)),
-		.caller_in = text_of(numbers[CALL_CALLER_IN]),
-		.callee_in = text_of(numbers[CALL_CALLEE_IN]),
-		.source_address = { source, address_write(&call->source, source) },
+		.account = text_of(facts.account),
+		.caller_in = text_of(facts.numbers[CALL_CALLER_IN]),
+		.callee_in = text_of(facts.numbers[CALL_CALLEE_IN]),
+		.source_address = { source, address_write(&facts.source, source) },
 		.call_id_a = text_of(leg_call_id(s, leg_at(s, call->caller_leg), token_a)),
 		.start_us = call->start_us,
-		.ringing_us = wall_us(call, call->ringing_ns),
-		.connect_us = answered ? call->connect_us : 0,
-		.pdd_ms = first_ns ? (int64_t)(first_ns - call->start_ns) / 1000000 : 0,
+		.ringing_us = facts.ringing_us,
+		.connect_us = answered ? facts.connect_us : 0,
+		.pdd_ms = facts.pdd_ms,
 		.hold_ms = (int64_t)(hold_ns / 1000000),
-		.end_us = answered ? call->connect_us + (int64_t)(hold_ns / 1000) : wall_us(call, end_ns),
+		.end_us = answered ? facts.connect_us + (int64_t)(hold_ns / 1000) : facts_wall_us(call, end_ns),
 		.end_side = (uint8_t)ending->side,
 		.end_reason = (uint8_t)ending->reason,
 		.sip_code = call->connect_ns ? 200 : ending->sip_code,
@@ -190,19 +164,15 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.refreshes_confirmed = call->refreshes_confirmed,
 		.last_confirmed_us = answered ? call->last_confirmed_us : 0,
 		.attempts = attempts,
-		.attempts_count = list_attempts(s, call, attempts),
+		.attempts_count = facts.note_count,
 	};
-	if (call->attempts_count) { /* what was sent, and where to */
-		struct ident id = { .slot = call->callee_slot,
-				    .generation = call->callee_generation,
-				    .boot = s->boot,
-				    .bucket = call->bucket };
-		ident_write(&s->key, &id, token_b);
+	if (facts.tried) { /* what was sent, and where to */
+		ident_write(&s->key, &facts.callee, token_b);
 		cdr.call_id_b = (struct cdr_text){ token_b, IDENT_SIZE };
-		cdr.caller_out = text_of(numbers[CALL_CALLER_OUT]);
-		cdr.callee_out = text_of(numbers[CALL_CALLEE_OUT]);
+		cdr.caller_out = text_of(facts.numbers[CALL_CALLER_OUT]);
+		cdr.callee_out = text_of(facts.numbers[CALL_CALLEE_OUT]);
 		cdr.destination_address =
-			(struct cdr_text){ destination, address_write(&call->destination, destination) };
+			(struct cdr_text){ destination, address_write(&facts.destination, destination) };
 	}
 	call_cdr_id(s, call, cdr.cdr_id);
 	if (answered || s->config->parameters.SERVER_BILLING_RECORD_ZERO_HOLD_TIME)
@@ -238,15 +208,16 @@ void ending_record_refused(struct shard *s, const struct sip_message *m, const s
 /* Requests of the peer that wait for the other leg's answer: RFC 3261 15.1.2. */
 static void answer_open_requests(struct shard *s, struct leg *leg, const struct call *call)
 {
+	const struct setup *setup = setup_of(s, call);
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
 		tx->peer = POOL_NONE;
 		if (!tx->over && (tx->role == ROLE_REFRESH || tx->role == ROLE_PROBE))
 			exchange_stop_resending(s, tx); /* nobody is asked whether a call lives that is over */
-		if (tx->kind == INVITE_CLIENT && exchange_server_open(tx))
+		if (tx->kind == INVITE_CLIENT && exchange_is_open(tx))
 			exchange_end_after_64t1(s, tx); /* the BYE ends it on the other side (RFC 3261 15.1.2) */
-		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_server_open(tx) &&
-		    i != call->invite && tx->method != SIP_BYE)
+		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && exchange_is_open(tx) &&
+		    !(setup && i == setup->invite) && tx->method != SIP_BYE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
 	}
 }
@@ -263,7 +234,8 @@ static struct bytes reason_line(struct shard *s, struct bytes reason)
 static void finish_caller(struct shard *s, struct call *call, const struct ending *ending)
 {
 	struct leg *leg = leg_at(s, call->caller_leg);
-	struct transaction *invite = transaction_at(s, call->invite);
+	const struct setup *setup = setup_of(s, call);
+	struct transaction *invite = setup ? transaction_at(s, setup->invite) : NULL;
 	answer_open_requests(s, leg, call);
 	leg_ack_without_answer(s, leg);
 	if (leg->state == LEG_EARLY) {
@@ -272,7 +244,7 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 	} else if (leg->state == LEG_UP && invite && !invite->over && !s->stopping) {
 		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
 		if (ending->reason_header.size)
-			leg->bye_reason = text_put(&s->texts, ending->reason_header);
+			invite->bye_reason = text_put(&s->texts, ending->reason_header);
 	} else if (leg->state == LEG_UP) {
 		leg_bye(s, leg, ending->reason_header);
 	}
@@ -314,8 +286,9 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	if (call->over)
 		return;
 	call->over = true;
-	if (!call->first_reply_ns && ending->side != CDR_SIDE_CALLER)
-		call->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
+	struct setup *setup = setup_of(s, call);
+	if (setup && !setup->first_reply_ns && ending->side != CDR_SIDE_CALLER)
+		setup->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
 	attempt_abandon(s, call, 0);
 	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);
@@ -326,6 +299,6 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	if (call->routing_line)
 		admission_free(s, call->routing_id);
 	wheel_cancel(&s->wheel, &call->timer);
-	call->over_next = s->over_calls;
+	call->slot.next_free = s->over_calls;
 	s->over_calls = call_index(s, call);
 }

@@ -21,8 +21,6 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending);
 /* The name of a call, made when its INVITE came; CDR_ID_SIZE characters, not terminated. */
 void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE]);
 
-void ending_note_attempt(struct shard *s, struct call *call, const struct attempt_note *note);
-
 /* The cause in a Reason header value (RFC 3326), 0: none. */
 uint16_t ending_q850(struct bytes reason);
 

@@ -4,6 +4,7 @@
 
 #include "core/call/body.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 
 uint64_t exchange_64t1_ns(const struct shard *s)
 {
@@ -47,7 +48,6 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 	tx->leg = leg_index(s, leg);
 	tx->next = leg->transactions;
 	leg->transactions = index;
-	leg->transaction_count++;
 	return tx;
 }
 
@@ -71,14 +71,17 @@ void exchange_give(struct shard *s, struct transaction *tx)
 	while (*link != index)
 		link = &transaction_at(s, *link)->next;
 	*link = tx->next;
-	leg->transaction_count--;
 	text_give(&s->texts, tx->head);
 	text_give(&s->texts, tx->message);
 	text_give(&s->texts, tx->contact);
+	text_give(&s->texts, tx->bye_reason);
+	text_give(&s->texts, tx->passed_lines);
 	body_drop(s, tx->offer);
 	pool_give(&s->transactions, index);
 	if (leg->call == POOL_NONE)
 		leg_release(s, leg);
+	else
+		offer_settle(s, call_at(s, leg->call));
 }
 
 static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32_t branch_hash, uint8_t method,
@@ -98,8 +101,7 @@ static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32
 
 void exchange_bury_request(struct shard *s, const struct leg *leg, const struct sip_message *m, unsigned status)
 {
-	bury_as(s, leg, table_key(&s->table, m, m->method), table_hash32(&s->table, m->via.branch), (uint8_t)m->method,
-		status);
+	bury_as(s, leg, message_key(s), table_hash32(&s->table, m->via.branch), (uint8_t)m->method, status);
 }
 
 /* What is left of a server transaction that is over: retransmissions are answered, or absorbed, without it. */
@@ -231,7 +233,7 @@ struct transaction *exchange_accept(struct shard *s, struct leg *leg, const stru
 		return NULL;
 	}
 	tx->cseq = m->cseq;
-	tx->key = table_key(&s->table, m, m->method);
+	tx->key = message_key(s);
 	tx->branch_hash = table_hash32(&s->table, m->via.branch);
 	exchange_reply_flow(m, from, &tx->flow);
 	exchange_event(s, tx, EVENT_BEGIN);
@@ -304,7 +306,7 @@ struct transaction *exchange_open(const struct shard *s, const struct leg *leg, 
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
-		if (tx != except && tx->kind == kind && tx->method == method && exchange_server_open(tx))
+		if (tx != except && tx->kind == kind && tx->method == method && exchange_is_open(tx))
 			return tx;
 	}
 	return NULL;

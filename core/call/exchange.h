@@ -52,7 +52,7 @@ struct transaction *exchange_open(const struct shard *s, const struct leg *leg, 
 struct transaction *exchange_peer(const struct shard *s, const struct transaction *tx);
 void exchange_pair(struct shard *s, struct transaction *a, struct transaction *b);
 
-static inline bool exchange_server_open(const struct transaction *tx)
+static inline bool exchange_is_open(const struct transaction *tx)
 {
 	return !tx->over && (tx->state == TRANSACTION_CALLING || tx->state == TRANSACTION_PROCEEDING);
 }

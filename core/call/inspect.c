@@ -1,6 +1,7 @@
 /* What others may see of a shard: its gauges, and the checker that tests and the simulation call. */
 #include <assert.h>
 
+#include "core/call/offer.h"
 #include "core/call/state.h"
 
 void shard_publish_stats(struct shard *s)
@@ -16,12 +17,73 @@ void shard_publish_stats(struct shard *s)
 	stat_set(&st->pool_attempt_size, s->attempts.size);
 	stat_set(&st->pool_transaction_used, s->transactions.used);
 	stat_set(&st->pool_transaction_size, s->transactions.size);
-	stat_set(&st->pool_body_used, s->bodies.used);
-	stat_set(&st->pool_body_size, s->bodies.size);
+	stat_set(&st->pool_body_used, s->bodies_used);
+	stat_set(&st->pool_body_size, s->bodies_max);
 	stat_set(&st->pool_tombstone_used, table_buried(&s->table));
 	stat_set(&st->pool_tombstone_size, s->table.tombstone_size);
 	stat_set(&st->pool_text_used, s->texts.used_bytes);
 	stat_set(&st->pool_text_size, (uint64_t)s->texts.page_count * TEXT_PAGE);
+}
+
+static uint64_t earliest(const uint64_t *times, unsigned count)
+{
+	uint64_t at = UINT64_MAX;
+	for (unsigned i = 0; i < count; i++)
+		if (times[i] && times[i] < at)
+			at = times[i];
+	return at;
+}
+
+/* A record is on the wheel if, and only if, it waits for a moment (UINT64_MAX: it does not), and for that moment. */
+static unsigned check_timer(const struct wheel_entry *timer, uint64_t at_ns)
+{
+	assert(wheel_armed(timer) == (at_ns != UINT64_MAX));
+	if (!wheel_armed(timer))
+		return 0;
+	uint64_t tick = at_ns / WHEEL_TICK_NS + (at_ns % WHEEL_TICK_NS != 0);
+	assert(wheel_deadline_ns(timer) == tick * WHEEL_TICK_NS);
+	return 1;
+}
+
+/* Nothing is armed but what the records wait for. */
+static void check_timers(const struct shard *s)
+{
+	uint64_t armed = 0;
+	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
+		const struct call *c = call_at(s, i);
+		const struct setup *setup = setup_of(s, c);
+		uint64_t times[] = { c->ends_ns, setup ? setup->ends_ns : 0, setup ? setup->ask_ends_ns : 0 };
+		armed += check_timer(&c->timer, earliest(times, 3));
+	}
+	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1)) {
+		const struct leg *l = leg_at(s, i);
+		uint64_t times[] = { l->session.due_ns, l->probe_due_ns, l->offer_due_ns };
+		armed += check_timer(&l->timer, l->call == POOL_NONE ? UINT64_MAX : earliest(times, 3));
+	}
+	for (uint32_t i = pool_next_used(&s->attempts, 0); i != POOL_NONE; i = pool_next_used(&s->attempts, i + 1)) {
+		const struct attempt *a = attempt_at(s, i);
+		armed += check_timer(&a->timer, a->wait_ends_ns[a->waiting]);
+	}
+	for (uint32_t i = pool_next_used(&s->transactions, 0); i != POOL_NONE;
+	     i = pool_next_used(&s->transactions, i + 1)) {
+		const struct transaction *tx = transaction_at(s, i);
+		armed += check_timer(&tx->timer, earliest((uint64_t[]){ tx->resend_at_ns, tx->ends_at_ns }, 2));
+	}
+	assert(armed == s->wheel.armed);
+}
+
+/* A request waits only for a leg that is taken, and is found when that is free. */
+static void check_held(const struct shard *s, const struct leg *leg)
+{
+	unsigned held = 0;
+	for (uint32_t t = leg->transactions; t != POOL_NONE; t = transaction_at(s, t)->next)
+		held += offer_is_held(transaction_at(s, t));
+	assert(held <= 1 && (!held || (leg->holds && leg->call != POOL_NONE)));
+	if (!held)
+		return;
+	const struct call *call = call_at(s, leg->call);
+	const struct leg *other = leg_at(s, leg->side == LEG_CALLER ? call->callee_leg : call->caller_leg);
+	assert(offer_open(s, other, NULL) & OPEN_OFFERS);
 }
 
 static void check_legs(const struct shard *s)
@@ -38,6 +100,7 @@ static void check_legs(const struct shard *s)
 			assert(wheel_armed(&tx->timer) || leg->call != POOL_NONE);
 			transactions++;
 		}
+		check_held(s, leg);
 	}
 	assert(transactions == s->transactions.used);
 }
@@ -45,28 +108,35 @@ static void check_legs(const struct shard *s)
 static void check_calls(const struct shard *s)
 {
 	uint64_t active = 0, setup = 0;
+	uint32_t records = 0;
 	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
 		const struct call *call = call_at(s, i);
 		assert(!call->over && leg_at(s, call->caller_leg)->call == i);
 		assert((call->connect_ns != 0) == (call->callee_leg != POOL_NONE));
 		assert(call->callee_leg == POOL_NONE || leg_at(s, call->callee_leg)->call == i);
-		assert(call->attempt == POOL_NONE || attempt_at(s, call->attempt)->call == i);
+		const struct attempt *attempt = attempt_under_way(s, call);
+		assert(!attempt || attempt->call == i);
+		assert((call->setup != POOL_NONE) == (call->facts == TEXT_NONE) &&
+		       (call->setup != POOL_NONE || call->state == CALL_UP));
+		records += call->setup != POOL_NONE;
 		*(call->connect_ns ? &active : &setup) += 1;
 	}
-	assert(active == s->stats->calls_active && setup == s->stats->calls_setup);
+	assert(records == s->setups.used && active == s->stats->calls_active && setup == s->stats->calls_setup);
 }
 
 void shard_check(const struct shard *s)
 {
 	assert(s->over_transactions == POOL_NONE && s->over_legs == POOL_NONE && s->over_calls == POOL_NONE);
 	pool_check(&s->calls);
+	pool_check(&s->setups);
 	pool_check(&s->legs);
 	pool_check(&s->attempts);
 	pool_check(&s->transactions);
-	pool_check(&s->bodies);
+	assert(s->bodies_used <= s->bodies_max);
 	text_check(&s->texts);
 	table_check(&s->table);
 	wheel_check(&s->wheel);
 	check_legs(s);
 	check_calls(s);
+	check_timers(s);
 }

@@ -76,7 +76,7 @@ static void ack_fork(struct shard *s, const struct ident *id, const struct dialo
 /* The key of a 2xx to an INVITE of ours: each branch of a fork has its own. */
 static uint64_t answer_key(const struct shard *s, const struct sip_message *m)
 {
-	return table_key(&s->table, m, SIP_INVITE) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
+	return message_key(s) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
 }
 
 static bool seen_before(const struct shard *s, const struct sip_message *m)
@@ -88,7 +88,8 @@ static bool seen_before(const struct shard *s, const struct sip_message *m)
 void late_remember(struct shard *s, const struct sip_message *m)
 {
 	struct tombstone tombstone = { .key = answer_key(s, m), .method = SIP_INVITE, .status = m->status };
-	if (!seen_before(s, m))
+	struct table_hit hit;
+	if (!table_find(&s->table, tombstone.key, &hit))
 		table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
 }
 

@@ -16,8 +16,8 @@ struct leg *leg_take(struct shard *s, uint32_t call, enum leg_side side, unsigne
 	leg->transactions = POOL_NONE;
 	leg->body_in = leg->body_out = leg->ack_body = POOL_NONE;
 	leg->boot = s->boot;
-	leg->bucket = (uint16_t)bucket;
-	leg->side = (uint8_t)side;
+	leg->bucket = bucket & (STEER_BUCKETS - 1);
+	leg->side = side & 1;
 	leg->state = LEG_EARLY;
 	leg->refresh = POOL_NONE;
 	leg->session.due_ns = UINT64_MAX;
@@ -32,7 +32,7 @@ void leg_release(struct shard *s, struct leg *leg)
 	if (leg->over)
 		return;
 	leg->over = true;
-	leg->over_next = s->over_legs;
+	leg->slot.next_free = s->over_legs;
 	s->over_legs = leg_index(s, leg);
 }
 
@@ -42,7 +42,6 @@ void leg_give(struct shard *s, struct leg *leg)
 	if (leg->call != POOL_NONE || leg->transactions != POOL_NONE)
 		return;
 	text_give(&s->texts, leg->texts);
-	text_give(&s->texts, leg->bye_reason);
 	body_drop(s, leg->body_in);
 	body_drop(s, leg->body_out);
 	body_drop(s, leg->ack_body);
@@ -57,10 +56,23 @@ struct ident leg_ident(const struct shard *s, const struct leg *leg)
 	};
 }
 
-void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+/* Lends the rendered token, valid until that of another leg is asked for. */
+static struct bytes lend_token(const struct shard *s, const struct leg *leg)
 {
 	struct ident id = leg_ident(s, leg);
-	ident_write(&s->key, &id, token);
+	struct token_memo *memo = &s->memo->tokens[leg->side];
+	if (memo->leg != id.slot || memo->generation != id.generation || memo->boot != id.boot) {
+		ident_write(&s->key, &id, memo->token);
+		memo->leg = id.slot;
+		memo->generation = id.generation;
+		memo->boot = id.boot;
+	}
+	return (struct bytes){ memo->token, IDENT_SIZE };
+}
+
+void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
+{
+	memcpy(token, lend_token(s, leg).at, IDENT_SIZE);
 }
 
 struct leg *leg_find(const struct shard *s, const struct ident *id)
@@ -110,6 +122,14 @@ struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char toke
 		return dialog.text[DIALOG_CALL_ID];
 	leg_token(s, leg, token);
 	return (struct bytes){ token, IDENT_SIZE };
+}
+
+bool leg_call_id_is(const struct shard *s, const struct leg *leg, struct bytes token, struct bytes call_id)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	bool minted = !dialog.text[DIALOG_CALL_ID].size;
+	return bytes_equal(minted ? token : dialog.text[DIALOG_CALL_ID], call_id);
 }
 
 bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response)
@@ -168,23 +188,29 @@ void leg_destination(const struct shard *s, const struct leg *leg, struct flow *
 
 void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
 {
-	char token[IDENT_SIZE];
-	leg_token(s, leg, token);
 	build_text(b, "Contact: <sip:");
-	build_bytes(b, (struct bytes){ token, IDENT_SIZE });
+	build_bytes(b, lend_token(s, leg));
 	build_text(b, "@");
 	build_bytes(b, bytes_of(listen_of(s, &leg->flow)->host_port));
 	build_text(b, ">\r\n");
 }
 
+/* The tag of what we send in its dialog, which is not stored; that of a fork was made of another token, and is. */
+static struct bytes local_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE])
+{
+	if (leg->fork)
+		return BYTES_NONE;
+	leg_token(s, leg, room);
+	return (struct bytes){ room, IDENT_SIZE };
+}
+
 static void build_head(struct shard *s, struct builder *b, const struct leg *leg, struct bytes method, uint32_t cseq,
 		       uint16_t branch_sequence, uint32_t max_forwards)
 {
-	char token[IDENT_SIZE], branch[BRANCH_SIZE];
-	struct ident id = leg_ident(s, leg);
+	char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
-	ident_write_branch(&s->key, &id, branch_sequence, branch);
+	ident_make_branch(lend_token(s, leg), branch_sequence, branch);
 	struct dialog_request request = {
 		.method = method,
 		.call_id = leg_call_id(s, leg, token),
@@ -193,6 +219,7 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 		.branch = { branch, BRANCH_SIZE },
 		.cseq = cseq,
 		.max_forwards = max_forwards,
+		.local_tag = local_tag(s, leg, tag),
 	};
 	dialog_build_request(b, &dialog, &request);
 }
@@ -219,7 +246,10 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	if (method == SIP_INVITE)
 		leg->invite_cseq = tx->cseq;
 	tx->branch_sequence = BRANCH_REQUEST(leg->branch_sequence++);
-	leg_destination(s, leg, &tx->flow);
+	if (role == ROLE_SETUP)
+		tx->flow = leg->flow; /* the RG, whatever its URI says */
+	else
+		leg_destination(s, leg, &tx->flow);
 	if (method == SIP_INVITE && leg->state != LEG_EARLY)
 		keep_head(s, leg, tx);
 	datagram_begin(s, b);
@@ -281,10 +311,9 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		build_head(s, &b, leg, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
 	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
 		struct dialog dialog;
-		char token[IDENT_SIZE], branch[BRANCH_SIZE];
-		struct ident id = leg_ident(s, leg);
+		char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 		leg_dialog(s, leg, &dialog);
-		ident_write_branch(&s->key, &id, tx->branch_sequence, branch);
+		ident_make_branch(lend_token(s, leg), tx->branch_sequence, branch);
 		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
 		if (invite->role == ROLE_SETUP)
 			dialog.text[DIALOG_ROUTES] = BYTES_NONE;
@@ -296,6 +325,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 			.branch = { branch, BRANCH_SIZE },
 			.cseq = tx->cseq,
 			.max_forwards = 70,
+			.local_tag = local_tag(s, leg, tag),
 		};
 		dialog_build_request(&b, &dialog, &request);
 	}

@@ -25,6 +25,8 @@ bool leg_set_dialog(struct shard *s, struct leg *leg, const struct dialog *dialo
 bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target);
 /* Call-ID: as stored, or the token written into `token`. */
 struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE]);
+/* Whether a message that names the leg by `token`, its own, has its Call-ID. */
+bool leg_call_id_is(const struct shard *s, const struct leg *leg, struct bytes token, struct bytes call_id);
 
 /* The dialog a response makes for the UAC: remote tag, target, route set (12.1.2).  false: no room. */
 bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response);

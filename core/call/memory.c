@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/siphash.h"
 
@@ -24,15 +25,18 @@ static int create_tables(struct shard *s, uint32_t calls)
 	while (heads < calls && heads < 1u << 28)
 		heads <<= 1;
 	s->body_head_mask = heads - 1;
+	s->bodies_max = 2 * calls + LEG_SPARE;
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
 	s->backlog = memory_reserve(s->backlog_size);
+	s->memo = calloc(1, sizeof *s->memo);
 	s->scratch = malloc(SIP_SCRATCH_BYTES);
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
-	if (!s->body_heads || !s->lines || !s->backlog || !s->scratch || !s->work || !s->spare)
+	if (!s->body_heads || !s->lines || !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare)
 		return -ENOMEM;
+	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
 	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
 		return error;
@@ -46,10 +50,10 @@ static int create_pools(struct shard *s, uint32_t calls)
 		uint32_t size, item;
 	} pools[] = {
 		{ &s->calls, calls, sizeof(struct call) },
+		{ &s->setups, calls, sizeof(struct setup) },
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
-		{ &s->bodies, 2 * calls + LEG_SPARE, sizeof(struct body) },
 	};
 	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
 		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
@@ -93,15 +97,16 @@ void shard_destroy(struct shard *s)
 	if (!s)
 		return;
 	pool_destroy(&s->calls);
+	pool_destroy(&s->setups);
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
-	pool_destroy(&s->bodies);
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
 	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
 	memory_release(s->backlog, s->backlog_size);
+	free(s->memo);
 	free(s->scratch);
 	free(s->work);
 	free(s->spare);
@@ -154,14 +159,13 @@ void shard_settle(struct shard *s)
 	}
 	while (s->over_legs != POOL_NONE) {
 		struct leg *leg = leg_at(s, s->over_legs);
-		s->over_legs = leg->over_next;
+		s->over_legs = leg->slot.next_free;
 		leg_give(s, leg);
 	}
 	while (s->over_calls != POOL_NONE) {
 		struct call *call = call_at(s, s->over_calls);
-		s->over_calls = call->over_next;
-		text_give(&s->texts, call->texts);
-		text_give(&s->texts, call->attempt_log);
+		s->over_calls = call->slot.next_free;
+		facts_give(s, call);
 		pool_give(&s->calls, call_index(s, call));
 	}
 }

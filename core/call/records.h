@@ -1,8 +1,13 @@
-/* The records of a shard: call, leg, transaction, body.  Flat: they name each other by index into their pools
- * (POOL_NONE: none), and keep texts by handle into the shard's text store (design, rule 5). */
+/* The records of a shard: call, set-up, leg, attempt, transaction, body.  Flat: they name each other by index into
+ * their pools (POOL_NONE: none), and keep texts by handle into the shard's text store (design, rule 5).
+ *
+ * A call that is up has a call, two legs, three texts (its facts, a dialog a leg), and a body for each session
+ * description: what each message touches stands first in them, what only set-up needs is in a record that the caller's
+ * ACK gives back.  docs/architecture.md adds it up. */
 #ifndef RW_CORE_CALL_RECORDS_H
 #define RW_CORE_CALL_RECORDS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,73 +34,86 @@ enum call_state {
 	CALL_STATES
 };
 
-enum call_text {
+/* No duration that is configured is above 604800 s. */
+#define DURATION_BITS 20
+#define DURATION(s)   ((s) & ((1u << DURATION_BITS) - 1))
+
+struct call {
+	struct slot slot;         /* next_free chains shard.over_calls */
+	struct wheel_entry timer; /* the earliest deadline of the call: set-up, pending admission, caps */
+	uint32_t caller_leg;
+	uint32_t callee_leg;              /* the winning one; POOL_NONE until answered */
+	uint32_t setup;                   /* POOL_NONE once the caller's ACK has come */
+	uint32_t facts;                   /* text (core/call/facts.h); TEXT_NONE until then */
+	uint32_t mapping_id, routing_id;  /* names of gateways; routing_id of the last attempt, 0: none yet */
+	struct session_timer_rules rules; /* parameters, as they were when the call started */
+
+	uint64_t start_ns;                            /* INVITE in, monotonic */
+	int64_t start_us;                             /* the same, realtime: with `sequence` the cdr_id */
+	uint64_t connect_ns;                          /* 200 in; 0: not answered */
+	uint64_t ends_ns;                             /* the smallest cap of an answered call; 0: none */
+	int64_t last_confirmed_us;                    /* latest proof of life of either leg; 0: not answered yet */
+	uint32_t refreshes_sent, refreshes_confirmed; /* both legs */
+	uint32_t sequence;
+	uint32_t no_timer_cap_s : DURATION_BITS; /* 0: none */
+	uint32_t ends_reason : 8;                /* enum cdr_end_reason of the smallest cap */
+	uint32_t state : 4;                      /* enum call_state */
+	uint32_t max_duration_s
+	    : DURATION_BITS;       /* of the node, the MG and the RG that answered, the smallest; 0: none */
+	uint32_t mapping_line : 1; /* holds a line of the MG */
+	uint32_t routing_line : 1; /* answered: holds the line of the RG that its attempt held */
+	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
+	uint32_t probe_interval_s : DURATION_BITS;
+};
+
+static_assert(sizeof(struct call) == 128, "two cache lines: see the table in docs/architecture.md");
+
+/* ---- set-up: what a call needs until the caller's ACK, and not afterwards ---- */
+
+enum call_number {
 	CALL_CALLER_IN, /* user part of From as received */
 	CALL_CALLEE_IN, /* user part of the request-URI as received */
 	CALL_CALLER_OUT,
 	CALL_CALLEE_OUT, /* what routing looks up: without + and visual separators */
-	CALL_TEXTS
+	CALL_NUMBERS
 };
 
 /* What admission is asked for while a call is CALL_ASKING. */
 enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING };
 
-struct call {
+struct setup {
 	struct slot slot;
-	struct wheel_entry timer; /* the earliest deadline of the call: set-up, pending admission, caps */
-	uint32_t caller_leg;
-	uint32_t callee_leg;             /* the winning one; POOL_NONE until answered */
-	uint32_t attempt;                /* under way; POOL_NONE when there is none */
-	uint32_t invite;                 /* server transaction of the caller's INVITE; POOL_NONE once it is over */
-	uint32_t texts;                  /* packed, CALL_TEXTS */
-	uint32_t attempt_log;            /* text: struct cdr_attempt_note[] of the attempts that have ended */
-	uint32_t mapping_id, routing_id; /* names of gateways; routing_id of the last attempt */
-	uint32_t sequence;               /* in the cdr_id */
-	struct address source;           /* of the INVITE */
-	struct address destination;      /* of the last attempt */
-	uint32_t callee_slot, callee_generation; /* leg of the last attempt: its Call-ID; POOL_NONE: no attempt yet */
-	uint16_t bucket;
-
-	int64_t start_us;        /* INVITE in, realtime */
-	uint64_t start_ns;       /* the same, monotonic: all other moments are durations from here */
-	uint64_t ringing_ns;     /* first 18x; 0: none */
-	uint64_t first_reply_ns; /* first 18x or final from the callee's side; 0: none */
-	uint64_t connect_ns;     /* 200 in; 0: not answered */
-	int64_t connect_us;
-	uint64_t setup_ends_ns; /* RW_SETUP_MAX; 0: none */
-	uint64_t ask_ends_ns;   /* admission must have answered by then; 0: nothing asked */
-	uint64_t ends_ns;       /* the smallest cap of an answered call; 0: none */
-	uint8_t ends_reason;    /* enum cdr_end_reason of that cap */
-
-	uint8_t state;        /* enum call_state */
-	uint8_t asked;        /* enum line_kind: what CALL_ASKING waits for */
-	uint8_t max_forwards; /* to send on */
-	uint16_t last_code;   /* final code of the latest failed attempt, 0: none or silence */
-	uint8_t last_reason;  /* enum cdr_end_reason of that attempt */
-	uint16_t last_q850;
-	bool rang;                /* 180 was relayed (or any 18x but 183) */
-	bool mapping_line : 1;    /* holds a line of the MG */
-	bool routing_line : 1;    /* answered: holds the line of the RG that its attempt held */
-	bool last_silent : 1;     /* the latest attempt failed without a response */
-	bool offer_in_invite : 1; /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
-	bool early_sdp : 1;       /* a provisional response with SDP was relayed */
-	bool over : 1;            /* has ended; in shard.over_calls until the input under way is done with */
-	uint8_t attempts_count;   /* made so far, at most 255 */
-	struct session_timer_rules rules; /* parameters, as they were when the call started */
-	uint32_t probe_interval_s;
-	uint32_t refreshes_sent, refreshes_confirmed; /* both legs */
-	uint64_t last_confirmed_ns;                   /* latest proof of life of either leg; 0: not answered yet */
-	int64_t last_confirmed_us;
-	uint32_t no_timer_cap_s, max_duration_s; /* 0: none */
-	uint32_t callee_max_duration_s;          /* of the RG under way */
-
-	const struct mapping_gateway *mapping;           /* set-up only */
-	const struct routing_gateway *const *candidates; /* set-up only: lent by the configuration */
+	uint32_t attempt; /* under way; POOL_NONE when there is none */
+	uint32_t invite;  /* server transaction of the caller's INVITE; POOL_NONE once it is over */
+	const struct mapping_gateway *mapping;
+	const struct routing_gateway *const *candidates; /* lent by the configuration */
 	uint32_t candidate_count, candidate_next;
-	uint32_t over_next;
+	uint32_t callee_max_duration_s; /* of the RG under way; 0: none */
+	uint64_t ends_ns;               /* RW_SETUP_MAX; 0: none */
+	uint64_t ask_ends_ns;           /* admission must have answered by then; 0: nothing asked */
+	uint8_t asked;                  /* enum line_kind: what CALL_ASKING waits for */
+	uint8_t max_forwards;           /* to send on */
+	uint8_t last_reason;            /* enum cdr_end_reason of the latest failed attempt */
+	uint16_t last_code;             /* final code of it, 0: none or silence */
+	uint16_t last_q850;
+	bool last_silent : 1;     /* it failed without a response */
+	bool rang : 1;            /* 180 was relayed (or any 18x but 183) */
+	bool early_sdp : 1;       /* a provisional response with SDP was relayed */
+	bool offer_in_invite : 1; /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
+
+	/* For the CDR. */
+	uint8_t attempts_count;                  /* made so far, at most 255 */
+	uint32_t numbers;                        /* text: packed, CALL_NUMBERS */
+	uint32_t attempt_log;                    /* text: struct attempt_note[] of the attempts that have ended */
+	uint32_t callee_slot, callee_generation; /* leg of the last attempt: its Call-ID */
+	uint64_t ringing_ns;                     /* first 18x; 0: none */
+	uint64_t first_reply_ns;                 /* first 18x or final from the callee's side; 0: none */
+	int64_t connect_us;                      /* 200 in, realtime; 0: not answered */
+	struct address source;                   /* of the INVITE */
+	struct address destination;              /* of the last attempt */
 };
 
-/* An ended attempt in call.attempt_log. */
+/* An ended attempt in setup.attempt_log. */
 struct attempt_note {
 	uint32_t routing_id;
 	uint32_t ms;
@@ -113,43 +131,47 @@ enum leg_state {
 };
 
 struct leg {
-	struct slot slot;
-	uint32_t call;         /* POOL_NONE once the call has ended: the leg waits for its transactions */
-	uint32_t transactions; /* first of its list */
-	uint32_t transaction_count;
+	struct slot slot;         /* next_free chains shard.over_legs */
+	uint32_t call;            /* POOL_NONE once the call has ended: the leg waits for its transactions */
+	uint32_t transactions;    /* first of its list */
 	uint32_t texts;           /* packed dialog (sip/dialog.h) */
+	uint32_t remote_tag_hash; /* of the peer's tag; 0 none yet */
+	uint32_t local_cseq;      /* of our latest request */
+	uint32_t remote_cseq;     /* of the peer's latest request, valid when has_remote_cseq */
+	uint32_t invite_cseq;     /* of our latest INVITE */
 	uint32_t body_in;         /* last session body from the peer; POOL_NONE: none */
 	uint32_t body_out;        /* last session body sent to the peer */
 	uint32_t ack_cseq;        /* of our latest ACK for a 2xx, which may be asked for again */
 	uint32_t ack_body;        /* what it carried; POOL_NONE: nothing */
-	uint32_t local_cseq;      /* of our latest request */
-	uint32_t remote_cseq;     /* of the peer's latest request, valid when has_remote_cseq */
-	uint32_t invite_cseq;     /* of our latest INVITE */
-	uint32_t remote_tag_hash; /* of the peer's tag; 0 none yet */
+	uint32_t refresh;         /* transaction of the refresh under way; POOL_NONE */
 	uint16_t boot;            /* the start of the node that minted its token */
-	uint16_t bucket;
 	uint16_t branch_sequence; /* of the next client transaction */
-	uint8_t side;             /* enum leg_side */
-	uint8_t state;            /* enum leg_state */
-	bool has_remote_cseq : 1;
-	bool ack_wanted : 1;    /* delayed offer: the 2xx of our INVITE waits for its ACK */
-	bool bye_after_ack : 1; /* caller: BYE goes out after its ACK or 64*T1 */
-	bool fork : 1;          /* made of another branch's 2xx, to end it */
-	bool over : 1;          /* in shard.over_legs */
-	uint32_t bye_reason;    /* text: value of the Reason header for bye_after_ack; TEXT_NONE */
-	uint32_t over_next;
-	bool peer_updates : 1;   /* its Allow lists UPDATE */
-	bool no_update : 1;      /* but it refused one: refresh by re-INVITE */
-	bool probe_open : 1;     /* the latest OPTIONS has no answer yet */
-	bool probe_answered : 1; /* one was answered before */
-	uint8_t probes_silent;   /* running */
-	uint8_t tries_422;       /* of the refresh under way */
-	uint32_t refresh;        /* transaction of the refresh under way; POOL_NONE */
-	uint64_t probe_due_ns;   /* 0: no probing */
-	struct session_timer session;
-	struct wheel_entry timer; /* the earlier of session.due_ns and probe_due_ns */
+	uint32_t bucket : 12;
+	uint32_t side : 1;  /* enum leg_side */
+	uint32_t state : 2; /* enum leg_state */
+	uint32_t has_remote_cseq : 1;
+	uint32_t ack_wanted : 1;     /* delayed offer: the 2xx of our INVITE waits for its ACK */
+	uint32_t bye_after_ack : 1;  /* caller: BYE goes out after its ACK or 64*T1 */
+	uint32_t fork : 1;           /* made of another branch's 2xx, to end it */
+	uint32_t over : 1;           /* in shard.over_legs */
+	uint32_t peer_updates : 1;   /* its Allow lists UPDATE */
+	uint32_t no_update : 1;      /* but it refused one: refresh by re-INVITE */
+	uint32_t probe_open : 1;     /* the latest OPTIONS has no answer yet */
+	uint32_t probe_answered : 1; /* one was answered before */
+	uint32_t probes_silent : 2;  /* running */
+	uint32_t tries_422 : 2;      /* of the refresh under way */
+	uint32_t last_waits : 1;     /* the last refresh, at the end of the window, waits for another offer */
+	uint32_t holds : 1;          /* a request of its peer may wait for the other leg (core/call/offer.h) */
+
 	struct flow flow;         /* where the peer's last message in this dialog came from */
+	struct wheel_entry timer; /* the earliest of session.due_ns, probe_due_ns and offer_due_ns */
+	uint64_t probe_due_ns;    /* 0: no probing */
+	struct session_timer session;
+	uint64_t offer_due_ns; /* the peer has yet to hear of the other side's session; UINT64_MAX: when the leg is
+				* free; 0: it has */
 };
+
+static_assert(sizeof(struct leg) == 168, "see the table in docs/architecture.md");
 
 /* ---- attempt: one INVITE towards one RG ---- */
 
@@ -193,11 +215,13 @@ struct transaction {
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
 	uint32_t peer_generation;
-	uint32_t head;    /* text; server: Via to CSeq of every response; INVITE client: packed To and
-			   * request-URI as sent, for its CANCEL and ACK */
-	uint32_t message; /* text: last message sent, for retransmission */
-	uint32_t contact; /* server, text: Contact URI of the request, taken as remote target with the 2xx */
-	uint32_t offer;   /* body of the request, POOL_NONE: none */
+	uint32_t head;         /* text; server: Via to CSeq of every response; INVITE client: packed To and
+				* request-URI as sent, for its CANCEL and ACK */
+	uint32_t message;      /* text: last message sent, for retransmission */
+	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
+	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
+	uint32_t bye_reason;   /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
+	uint32_t offer;        /* body of the request, POOL_NONE: none */
 	struct session_timer_offer session; /* server, INVITE and UPDATE: what the 2xx will say of session timers */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */
@@ -215,19 +239,22 @@ struct transaction {
 	bool cancelled : 1;      /* INVITE: a CANCEL came (server) or was sent (client) */
 	bool cancel_wanted : 1;  /* INVITE client: CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
+	bool held : 1;           /* server: waits, or waited, for the other leg before it is passed on */
+	uint8_t max_forwards;    /* server, ROLE_RELAY: to pass on */
 	struct flow flow;        /* server: where responses go; client: where the request went */
 };
 
 /* ---- body: a session description, identical ones shared ---- */
 
+/* A text that begins so; the header lines that describe the content follow, and the content.  Named by its handle, or
+ * POOL_NONE. */
 struct body {
-	struct slot slot;
 	uint32_t references;
-	uint32_t chain;
-	uint32_t text;      /* content header lines, then the bytes */
-	uint32_t head_size; /* of the content header lines */
-	uint32_t unused;
-	uint64_t hash;
+	uint32_t chain; /* the next with such a hash; TEXT_NONE: none */
+	uint32_t hash;  /* of the content */
+	uint16_t head_size;
+	bool plain; /* the header lines are "Content-Type: application/sdp" alone, and are not stored */
+	uint8_t unused;
 };
 
 #endif

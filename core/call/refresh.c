@@ -6,6 +6,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
@@ -19,22 +20,16 @@
 void refresh_take_rules(const struct shard *s, struct call *call)
 {
 	const struct parameters *p = &s->config->parameters;
-	call->rules = (struct session_timer_rules){
-		.ttl_s = p->SS_SIP_SESSION_TTL,
-		.min_se_s = p->RW_SIP_MIN_SE,
-		.grace_s = p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP,
-		.segments = (uint8_t)p->SS_SIP_SESSION_UPDATE_SEGMENT,
-	};
-	call->probe_interval_s = p->RW_NO_TIMER_PROBE_INTERVAL;
+	call->rules = session_timer_rules(p->SS_SIP_SESSION_TTL, p->RW_SIP_MIN_SE,
+					  p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, p->SS_SIP_SESSION_UPDATE_SEGMENT);
+	call->probe_interval_s = DURATION(p->RW_NO_TIMER_PROBE_INTERVAL);
 }
 
 unsigned refresh_judge(const struct session_timer *session, const struct session_timer_rules *rules,
-		       const struct sip_message *m, char lines[static 64], struct bytes *ret_lines)
+		       const struct session_timer_headers *request, char lines[static 64], struct bytes *ret_lines)
 {
-	struct session_timer_headers headers;
 	*ret_lines = BYTES_NONE;
-	session_timer_read(m, &headers);
-	switch (session_timer_judge(session, rules, &headers)) {
+	switch (session_timer_judge(session, rules, request)) {
 	case SESSION_MALFORMED:
 		return 400;
 	case SESSION_TOO_SMALL:
@@ -47,12 +42,10 @@ unsigned refresh_judge(const struct session_timer *session, const struct session
 }
 
 void refresh_note_request(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m,
-			  bool in_dialog)
+			  const struct session_timer_headers *request, bool in_dialog)
 {
 	const struct call *call = call_at(s, leg->call);
-	struct session_timer_headers headers;
-	session_timer_read(m, &headers);
-	session_timer_answer(&leg->session, &call->rules, &headers, in_dialog, &tx->session);
+	session_timer_answer(&leg->session, &call->rules, request, in_dialog, &tx->session);
 	refresh_note_allow(leg, m);
 }
 
@@ -65,7 +58,6 @@ void refresh_build_answer(struct builder *b, const struct leg *leg, const struct
 static void note_life(struct shard *s, struct call *call)
 {
 	call->last_confirmed_us = s->now.real_us;
-	call->last_confirmed_ns = s->now.now_ns;
 }
 
 /* A timer was agreed upon or given up in mid call: probes take turns with it, and so does the cap of the caller. */
@@ -147,6 +139,8 @@ void refresh_arm(struct shard *s, struct leg *leg)
 	uint64_t at = leg->session.due_ns;
 	if (leg->probe_due_ns && leg->probe_due_ns < at)
 		at = leg->probe_due_ns;
+	if (leg->offer_due_ns && leg->offer_due_ns < at)
+		at = leg->offer_due_ns;
 	if (at == UINT64_MAX)
 		wheel_cancel(&s->wheel, &leg->timer);
 	else
@@ -155,27 +149,18 @@ void refresh_arm(struct shard *s, struct leg *leg)
 
 /* ---- sending ---- */
 
-/* Another exchange of an offer is open on the leg: no request of ours may cross it (RFC 3261 14.1); its 2xx confirms.
- */
-static bool is_busy(const struct shard *s, const struct leg *leg)
-{
-	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
-		const struct transaction *tx = transaction_at(s, i);
-		bool offers = tx->method == SIP_INVITE || tx->method == SIP_UPDATE;
-		if (tx->over || !offers || tx->role == ROLE_REFRESH)
-			continue;
-		if (exchange_server_open(tx) || (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_ACCEPTED))
-			return true;
-	}
-	return leg->ack_wanted;
-}
-
 static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 {
 	struct call *call = call_at(s, leg->call);
 	struct builder b;
-	if (is_busy(s, leg)) {
-		session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
+	/* Another offer is open on the leg: its 2xx confirms as well.  A refresh of ours is replaced. */
+	leg->last_waits = false;
+	if (offer_open(s, leg, NULL) & OPEN_OTHERS) {
+		leg->last_waits = leg->session.wait == SESSION_GRACE;
+		if (claim)
+			session_timer_postpone_probe(&leg->session, COLLISION_NS, s->now.now_ns);
+		else
+			session_timer_retry_in(&leg->session, COLLISION_NS, s->now.now_ns);
 		return;
 	}
 	replace_pending(s, leg);
@@ -194,6 +179,14 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	exchange_send(s, tx, &b);
 	call->refreshes_sent++;
 	stat_add(&s->stats->refresh_sent, 1);
+}
+
+void refresh_settle(struct shard *s, struct leg *leg)
+{
+	if (leg->last_waits && leg->session.wait == SESSION_GRACE)
+		send_refresh(s, leg, true);
+	else
+		leg->last_waits = false;
 }
 
 static void expire(struct shard *s, struct call *call, uint64_t at_ns)
@@ -289,28 +282,12 @@ void refresh_due(struct shard *s, struct leg *leg)
 	if (leg->call != POOL_NONE && leg->probe_due_ns && leg->probe_due_ns <= s->now.now_ns)
 		probe_due(s, leg);
 	if (leg->call != POOL_NONE)
+		offer_tell_due(s, leg);
+	if (leg->call != POOL_NONE)
 		refresh_arm(s, leg);
 }
 
 /* ---- answers ---- */
-
-/* The 2xx to our re-INVITE described another session than before: the other side is offered it (spec 4). */
-static void offer_to_other(struct shard *s, struct leg *leg, uint32_t body)
-{
-	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
-	struct builder b;
-	if (!other || is_busy(s, other) || exchange_open(s, other, INVITE_CLIENT, SIP_INVITE, NULL))
-		return;
-	struct transaction *tx = leg_request(s, other, SIP_INVITE, ROLE_OFFER, 70, &b);
-	if (!tx)
-		return;
-	leg_build_contact(s, &b, other);
-	build_text(&b, ALLOW_LINE);
-	refresh_build_request(s, &b, other, false);
-	body_build(s, &b, body);
-	tx->offer = body_share(s, body);
-	exchange_send(s, tx, &b);
-}
 
 static void take_session(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
@@ -320,7 +297,7 @@ static void take_session(struct shard *s, struct leg *leg, const struct sip_mess
 	if (body == POOL_NONE)
 		return;
 	body_replace(s, &leg->body_in, body);
-	offer_to_other(s, leg, body);
+	offer_tell_other(s, leg);
 }
 
 static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
@@ -344,11 +321,12 @@ static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, 
 		take_session(s, leg, m);
 }
 
-/* RFC 3261 14.1: 2.1 to 4 s for whoever made the Call-ID, 0 to 2 s for the other, in steps of 10 ms. */
-static uint64_t glare_wait_ns(struct shard *s, const struct leg *leg)
+/* At once, in another way; unless the answer to another request has made the peer the refresher meanwhile, or ended the
+ * timer. */
+static void send_again(struct shard *s, struct leg *leg, const struct transaction *tx)
 {
-	uint64_t steps = leg->side == LEG_CALLEE ? 210 + shard_random(s) % 191 : shard_random(s) % 201;
-	return steps * UINT64_C(10000000);
+	if (leg->session.interval_s && leg->session.we_refresh)
+		send_refresh(s, leg, tx->claim);
 }
 
 static void failed(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
@@ -360,16 +338,16 @@ static void failed(struct shard *s, struct leg *leg, struct transaction *tx, con
 	stat_add(&s->stats->refresh_failed, 1);
 	if (update && (m->status == 405 || m->status == 501 || m->status == 488) && leg->body_out != POOL_NONE) {
 		leg->no_update = true;
-		send_refresh(s, leg, tx->claim);
+		send_again(s, leg, tx);
 	} else if (m->status == 422 && leg->tries_422 < RETRY_422_MAX) {
 		session_timer_read(m, &headers);
 		leg->tries_422++;
 		if (session_timer_too_small(&leg->session, &headers))
-			send_refresh(s, leg, tx->claim);
+			send_again(s, leg, tx);
 		else
 			session_timer_refresh_failed(&leg->session, 0, s->now.now_ns);
 	} else if (m->status == 491) {
-		session_timer_retry_in(&leg->session, glare_wait_ns(s, leg), s->now.now_ns);
+		session_timer_retry_in(&leg->session, offer_glare_wait_ns(s, leg), s->now.now_ns);
 	} else {
 		struct bytes retry = sip_header(m, SIP_H_RETRY_AFTER);
 		for (uint32_t i = 0; i < retry.size; i++) /* "18 (comment);duration=3" */
@@ -402,9 +380,23 @@ void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, 
 		leg->probes_silent = 0;
 	} else if (m->status < 300) {
 		succeeded(s, leg, tx, m);
+	} else if (tx->role == ROLE_OFFER) {
+		offer_refused(s, leg, tx, m);
 	} else if (tx->role == ROLE_REFRESH && current) {
 		failed(s, leg, tx, m);
 	}
+}
+
+bool refresh_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	bool ours = tx->role == ROLE_REFRESH || tx->role == ROLE_OFFER;
+	bool due = tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns;
+	if (!due || !ours || tx->kind != INVITE_CLIENT || tx->state != TRANSACTION_PROCEEDING || tx->cancelled ||
+	    leg->call == POOL_NONE)
+		return false;
+	leg_cancel(s, leg, tx);
+	refresh_timeout(s, leg, tx);
+	return true;
 }
 
 void refresh_timeout(struct shard *s, struct leg *leg, struct transaction *tx)

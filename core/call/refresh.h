@@ -11,11 +11,11 @@ void refresh_take_rules(const struct shard *s, struct call *call);
 /* What a request says of session timers, judged for this leg: 0 go on, else the status to refuse it with, and the
  * header lines that go with it (written into `lines`, whole lines). */
 unsigned refresh_judge(const struct session_timer *session, const struct session_timer_rules *rules,
-		       const struct sip_message *m, char lines[static 64], struct bytes *ret_lines);
+		       const struct session_timer_headers *request, char lines[static 64], struct bytes *ret_lines);
 
 /* The peer's INVITE or UPDATE, to be answered later: what its 2xx will say is kept with the transaction. */
 void refresh_note_request(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m,
-			  bool in_dialog);
+			  const struct session_timer_headers *request, bool in_dialog);
 /* That 2xx: its lines, and, when it goes out, the window starts. */
 void refresh_build_answer(struct builder *b, const struct leg *leg, const struct transaction *tx);
 void refresh_answered(struct shard *s, struct leg *leg, const struct transaction *tx);
@@ -34,9 +34,15 @@ void refresh_begin_probes(struct shard *s, struct leg *leg);
 void refresh_due(struct shard *s, struct leg *leg);
 void refresh_arm(struct shard *s, struct leg *leg);
 
+/* An offer on the leg has ended, and what waited for it went out: the last refresh, if it is still to be sent. */
+void refresh_settle(struct shard *s, struct leg *leg);
+
 /* Responses, or none, to a refresh (ROLE_REFRESH), an offer of ours (ROLE_OFFER) or a probe (ROLE_PROBE). */
 void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void refresh_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
+/* The end of its time has come.  A re-INVITE that had a provisional response is cancelled, and its transaction lives on
+ * for the final one, which wants an ACK with what the INVITE said (RFC 3261 17.1.1.3): true.  false: it is over. */
+bool refresh_overdue(struct shard *s, struct leg *leg, struct transaction *tx);
 
 /* CDR_TIMER_A | CDR_TIMER_B: which legs have a session timer. */
 uint8_t refresh_timers(const struct shard *s, const struct call *call);

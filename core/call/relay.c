@@ -6,6 +6,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
@@ -60,7 +61,7 @@ static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const 
 /* ---- passing a request on ---- */
 
 /* What of a request's content the other side sees, beside the body and the headers that describe it. */
-static void build_passed_headers(struct builder *b, const struct sip_message *m)
+void relay_build_passed_headers(struct builder *b, const struct sip_message *m)
 {
 	static const struct {
 		enum sip_header_id id;
@@ -89,10 +90,10 @@ static bool makes_target(enum sip_method method)
 }
 
 /* The sender of what is no INVITE hears of a silent peer before its own Timer F (RFC 4320 4.2 has no 408). */
-static void bound_wait(struct shard *s, struct transaction *out)
+static void bound_wait(struct shard *s, struct transaction *out, uint64_t received_ns)
 {
 	if (out->kind == CLIENT)
-		exchange_end_at(s, out, s->now.now_ns + exchange_64t1_ns(s) / 64 * 60);
+		exchange_end_at(s, out, received_ns + exchange_64t1_ns(s) / 64 * 60);
 }
 
 static void build_offer(struct shard *s, struct builder *b, const struct leg *leg)
@@ -102,30 +103,69 @@ static void build_offer(struct shard *s, struct builder *b, const struct leg *le
 	refresh_build_request(s, b, leg, false);
 }
 
-static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+static void reply_full(struct shard *s, struct transaction *tx)
 {
-	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
-	struct builder b;
-	uint32_t max_forwards = m->max_forwards < 0 ? 70 : (uint32_t)m->max_forwards - 1;
-	struct transaction *out =
-		leg_request(s, other, m->method, ROLE_RELAY, max_forwards > 255 ? 255 : max_forwards, &b);
-	if (!out) {
-		exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
-		return;
-	}
-	exchange_pair(s, tx, out);
-	if (makes_target(m->method)) {
-		build_offer(s, &b, other);
-		tx->offer = body_keep(s, m);
-	}
-	build_passed_headers(&b, m);
-	body_build_from(&b, m);
-	exchange_send(s, out, &b);
-	bound_wait(s, out);
+	exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
 }
 
-/* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
-static void reply_busy(struct shard *s, struct transaction *tx)
+/* The request to the other leg, up to what is passed on of its content.  NULL: no transaction left, and tx is answered.
+ */
+static struct transaction *begin_passing(struct shard *s, struct leg *leg, struct transaction *tx, struct builder *b)
+{
+	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
+	enum sip_method method = (enum sip_method)tx->method;
+	struct transaction *out = leg_request(s, other, method, ROLE_RELAY, tx->max_forwards, b);
+	if (!out) {
+		reply_full(s, tx);
+		return NULL;
+	}
+	exchange_pair(s, tx, out);
+	if (makes_target(method))
+		build_offer(s, b, other);
+	return out;
+}
+
+static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	struct builder b;
+	struct transaction *out = begin_passing(s, leg, tx, &b);
+	if (!out)
+		return;
+	relay_build_passed_headers(&b, m);
+	body_build_from(&b, m);
+	exchange_send(s, out, &b);
+	bound_wait(s, out, s->now.now_ns);
+}
+
+void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	struct builder b;
+	uint64_t received_ns = offer_held_since_ns(s, tx);
+	tx->held = false;
+	exchange_end_at(s, tx, 0);
+	struct transaction *out = begin_passing(s, leg, tx, &b);
+	if (!out)
+		return;
+	build_bytes(&b, text_get(&s->texts, tx->passed_lines));
+	body_build(s, &b, tx->offer);
+	exchange_send(s, out, &b);
+	bound_wait(s, out, received_ns);
+}
+
+/* No offer goes out into one that is open on the other leg (RFC 3261 14.1, RFC 3311 5.1). */
+static void pass_offer_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	unsigned open = offer_open(s, relay_other_leg(s, call_at(s, leg->call), leg), NULL);
+	tx->offer = body_keep(s, m);
+	if (open & OPEN_PEERS)
+		exchange_reply(s, tx, 491, BYTES_NONE);
+	else if (!(open & OPEN_OFFERS))
+		pass_on(s, leg, tx, m);
+	else if (!offer_hold(s, leg, tx, m))
+		reply_full(s, tx);
+}
+
+void relay_reply_busy(struct shard *s, struct transaction *tx)
 {
 	char line[32];
 	int size = snprintf(line, sizeof line, "Retry-After: %u\r\n", (unsigned)(shard_random(s) % 11));
@@ -146,29 +186,26 @@ static void answer_here(struct shard *s, struct leg *leg, struct transaction *tx
 	exchange_respond(s, tx, 200, &b, body != POOL_NONE);
 }
 
-static bool waits_for_ack(const struct shard *s, const struct leg *leg)
+/* RFC 3261 14.2, RFC 3311 5.2: of offers on one leg the later one is refused. */
+static bool refuse_offer(struct shard *s, const struct leg *leg, struct transaction *tx)
 {
-	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
-		const struct transaction *tx = transaction_at(s, i);
-		if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_ACCEPTED && !tx->over)
-			return true;
-	}
-	return false;
+	unsigned open = offer_open(s, leg, tx);
+	if (open & (OPEN_PEERS | OPEN_UNACKED))
+		relay_reply_busy(s, tx);
+	else if (open & OPEN_GLARE)
+		exchange_reply(s, tx, 491, BYTES_NONE);
+	return (open & (OPEN_PEERS | OPEN_UNACKED | OPEN_GLARE)) != 0;
 }
 
 static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
-	struct call *call = call_at(s, leg->call);
-	if (waits_for_ack(s, leg) || exchange_open(s, leg, INVITE_SERVER, SIP_INVITE, tx))
-		reply_busy(s, tx); /* 14.2: one before it is not answered, or its ACK has not come */
-	else if (call->state != CALL_UP || exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE, NULL) ||
-		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL))
-		exchange_reply(s, tx, 491, BYTES_NONE);
-	else if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE)
+	if (refuse_offer(s, leg, tx))
+		return;
+	if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE) {
 		answer_here(s, leg, tx, leg->body_out);
-	else {
+	} else {
 		exchange_reply(s, tx, 100, BYTES_NONE);
-		pass_on(s, leg, tx, m);
+		pass_offer_on(s, leg, tx, m);
 	}
 }
 
@@ -177,15 +214,9 @@ static void update(struct shard *s, struct leg *leg, struct transaction *tx, con
 	if (!m->body.size)
 		answer_here(s, leg, tx, POOL_NONE);
 	else if (call_at(s, leg->call)->callee_leg == POOL_NONE) /* early: no session to change yet (RFC 3311 5.2) */
-		reply_busy(s, tx);
-	else if (exchange_open(s, leg, SERVER, SIP_UPDATE, tx) ||
-		 exchange_open(s, leg, INVITE_SERVER, SIP_INVITE, NULL) || waits_for_ack(s, leg))
-		reply_busy(s, tx); /* RFC 3311 5.2: an offer of the peer is not answered yet */
-	else if (exchange_open(s, leg, INVITE_CLIENT, SIP_INVITE, NULL) ||
-		 exchange_open(s, leg, CLIENT, SIP_UPDATE, NULL))
-		exchange_reply(s, tx, 491, BYTES_NONE);
-	else
-		pass_on(s, leg, tx, m);
+		relay_reply_busy(s, tx);
+	else if (!refuse_offer(s, leg, tx))
+		pass_offer_on(s, leg, tx, m);
 }
 
 static void keep_contact(struct shard *s, struct transaction *tx, const struct sip_message *m)
@@ -197,13 +228,15 @@ static void keep_contact(struct shard *s, struct transaction *tx, const struct s
 /* In-dialog requests negotiate by the same rules as the first (spec 5). */
 static bool refuse_interval(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
+	struct session_timer_headers headers;
 	char room[64];
 	struct bytes lines;
-	unsigned status = refresh_judge(&leg->session, &call_at(s, leg->call)->rules, m, room, &lines);
+	session_timer_read(m, &headers);
+	unsigned status = refresh_judge(&leg->session, &call_at(s, leg->call)->rules, &headers, room, &lines);
 	if (status)
 		exchange_reply(s, tx, status, lines);
 	else
-		refresh_note_request(s, leg, tx, m, true);
+		refresh_note_request(s, leg, tx, m, &headers, true);
 	return status != 0;
 }
 
@@ -248,11 +281,19 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 /* One leg may not hold so many transactions that finding one among them costs: real peers have one or two. */
 #define LEG_TRANSACTIONS_MAX 32
 
+static bool has_too_many_transactions(const struct shard *s, const struct leg *leg)
+{
+	unsigned count = 0;
+	for (uint32_t i = leg->transactions; i != POOL_NONE && count < LEG_TRANSACTIONS_MAX; count++)
+		i = transaction_at(s, i)->next;
+	return count == LEG_TRANSACTIONS_MAX;
+}
+
 static bool refuse_here(struct shard *s, const struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	if (reply_unsupported(s, m, from, !leg->session.off))
 		return true;
-	if (leg->transaction_count < LEG_TRANSACTIONS_MAX)
+	if (!has_too_many_transactions(s, leg))
 		return false;
 	reply(s, m, from, 500, BYTES_NONE, BYTES("Retry-After: 10\r\n"));
 	return true;
@@ -284,6 +325,8 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 		reply(s, m, from, 503, BYTES_NONE, BYTES("Retry-After: 1\r\n"));
 		return;
 	}
+	uint32_t max_forwards = m->max_forwards < 0 ? 70 : m->max_forwards ? (uint32_t)m->max_forwards - 1 : 0;
+	tx->max_forwards = (uint8_t)(max_forwards > 255 ? 255 : max_forwards);
 	leg->remote_cseq = m->cseq;
 	leg->has_remote_cseq = true;
 	leg->flow = *from;
@@ -376,7 +419,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	build_offer(s, &b, leg);
 	body_build(s, &b, asked->offer);
 	exchange_send(s, out, &b);
-	bound_wait(s, out);
+	bound_wait(s, out, s->now.now_ns);
 	return true;
 }
 
@@ -400,7 +443,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 	struct leg *asker = leg_at(s, asked->leg);
 	bool lost = m->status == 481 || m->status == 408;
 	if (lost && leg->side == LEG_CALLER && call_at(s, leg->call)->state == CALL_ANSWERED) {
-		reply_busy(s, asked); /* it overtook our 200: there is no dialog yet, rather than no more */
+		relay_reply_busy(s, asked); /* it overtook our 200: there is no dialog yet, rather than no more */
 		return;
 	}
 	if (m->status < 300 && makes_target((enum sip_method)tx->method))

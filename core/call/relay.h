@@ -20,6 +20,12 @@ struct leg *relay_other_leg(const struct shard *s, const struct call *call, cons
 /* The peer says, or shows, that the dialog is no more: the call ends (RFC 3261 12.2.1.2). */
 void relay_dialog_lost(struct shard *s, struct leg *leg);
 
+/* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
+void relay_reply_busy(struct shard *s, struct transaction *tx);
+/* A request that was held goes out now (core/call/offer.h); the lines of one that are passed on beside its body. */
+void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx);
+void relay_build_passed_headers(struct builder *b, const struct sip_message *m);
+
 /* CANCEL of a re-INVITE. */
 void relay_cancelled(struct shard *s, struct transaction *invite);
 

@@ -6,8 +6,7 @@
 static void build_tag(const struct shard *s, const struct sip_message *m, char tag[static 16])
 {
 	static const char hex[] = "0123456789abcdef";
-	uint64_t hash = table_key(&s->table, m, m->method) ^
-			siphash13(s->key.k0, s->key.k1, m->via.branch.at, m->via.branch.size);
+	uint64_t hash = message_key(s) ^ siphash13(s->key.k0, s->key.k1, m->via.branch.at, m->via.branch.size);
 	for (unsigned i = 0; i < 16; i++, hash >>= 4)
 		tag[i] = hex[hash & 15];
 }
@@ -50,7 +49,7 @@ static void reply_buried(struct shard *s, const struct sip_message *m, const str
 	struct ident id = { .slot = tombstone->leg_slot,
 			    .generation = tombstone->leg_generation,
 			    .boot = tombstone->boot,
-			    .bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id) };
+			    .bucket = s->memo->bucket };
 	ident_write(&s->key, &id, token);
 	reply_tagged(s, m, from, status, (struct bytes){ token, IDENT_SIZE });
 }

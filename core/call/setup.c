@@ -7,6 +7,7 @@
 #include "core/call/body.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
+#include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
@@ -38,13 +39,15 @@ static bool is_own_request(const struct shard *s, const struct sip_message *m)
 {
 	struct ident id;
 	uint16_t sequence;
-	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id))
+	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id) ||
+	    ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return true;
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_VIA); h; h = sip_header_next(m, h)) {
 		struct bytes rest = sip_header_value(m, h), element;
 		struct sip_via via;
 		while (sip_list_next(&rest, &element))
-			if (sip_read_via(element, &via) && ident_read_branch(&s->key, via.branch, &id, &sequence))
+			if (element.at != m->via.whole.at && sip_read_via(element, &via) &&
+			    ident_read_branch(&s->key, via.branch, &id, &sequence))
 				return true;
 	}
 	return false;
@@ -54,11 +57,12 @@ static bool is_own_request(const struct shard *s, const struct sip_message *m)
 
 void setup_arm(struct shard *s, struct call *call)
 {
-	const uint64_t deadlines[] = { call->setup_ends_ns, call->ask_ends_ns, call->ends_ns };
-	uint64_t at = UINT64_MAX;
-	for (unsigned i = 0; i < sizeof deadlines / sizeof *deadlines; i++)
-		if (deadlines[i] && deadlines[i] < at)
-			at = deadlines[i];
+	const struct setup *setup = setup_of(s, call);
+	uint64_t at = call->ends_ns ? call->ends_ns : UINT64_MAX;
+	if (setup && setup->ends_ns && setup->ends_ns < at)
+		at = setup->ends_ns;
+	if (setup && setup->ask_ends_ns && setup->ask_ends_ns < at)
+		at = setup->ask_ends_ns;
 	if (at == UINT64_MAX)
 		wheel_cancel(&s->wheel, &call->timer);
 	else
@@ -84,17 +88,14 @@ void setup_arm_caps(struct shard *s, struct call *call)
 	} caps[] = {
 		{ timed ? 0 : call->no_timer_cap_s, CDR_END_no_timer_cap },
 		{ call->max_duration_s, CDR_END_max_duration },
-		{ call->mapping->max_duration_s, CDR_END_max_duration },
-		{ call->callee_max_duration_s, CDR_END_max_duration },
 	};
 	uint32_t least = 0;
 	for (unsigned i = 0; i < sizeof caps / sizeof *caps; i++) {
 		if (!caps[i].seconds || (least && caps[i].seconds >= least))
 			continue;
 		least = caps[i].seconds;
-		call->ends_reason = (uint8_t)caps[i].reason;
+		call->ends_reason = caps[i].reason & 0xff;
 	}
-	call->setup_ends_ns = 0;
 	call->ends_ns = least ? call->connect_ns + seconds_ns(least) : 0;
 	if (call->ends_ns && call->ends_ns < s->now.now_ns)
 		call->ends_ns = s->now.now_ns; /* the caller's timer went when its cap was already over */
@@ -103,6 +104,7 @@ void setup_arm_caps(struct shard *s, struct call *call)
 
 void setup_due(struct shard *s, struct call *call)
 {
+	const struct setup *setup = setup_of(s, call);
 	uint64_t now_ns = s->now.now_ns;
 	if (call->ends_ns && now_ns >= call->ends_ns) {
 		struct ending ending = { .reason = call->ends_reason,
@@ -110,11 +112,11 @@ void setup_due(struct shard *s, struct call *call)
 					 .at_ns = call->ends_ns,
 					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
 		call_end(s, call, &ending);
-	} else if (call->ask_ends_ns && now_ns >= call->ask_ends_ns) {
+	} else if (setup && setup->ask_ends_ns && now_ns >= setup->ask_ends_ns) {
 		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
 		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
-	} else if (call->setup_ends_ns && now_ns >= call->setup_ends_ns) {
-		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, call->rang ? 480 : 408, 0, BYTES_NONE);
+	} else if (setup && setup->ends_ns && now_ns >= setup->ends_ns) {
+		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, setup->rang ? 480 : 408, 0, BYTES_NONE);
 	} else {
 		setup_arm(s, call);
 	}
@@ -124,17 +126,19 @@ void setup_due(struct shard *s, struct call *call)
 
 static void no_candidate_left(struct shard *s, struct call *call)
 {
-	if (!call->attempts_count) {
+	const struct setup *setup = setup_of(s, call);
+	if (!setup->attempts_count) {
 		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
 		return;
 	}
-	fail(s, call, (enum cdr_end_reason)call->last_reason, call->last_silent ? CDR_SIDE_SWITCH : CDR_SIDE_CALLEE,
-	     call->last_code, call->last_q850, BYTES_NONE);
+	fail(s, call, (enum cdr_end_reason)setup->last_reason, setup->last_silent ? CDR_SIDE_SWITCH : CDR_SIDE_CALLEE,
+	     setup->last_code, setup->last_q850, BYTES_NONE);
 }
 
 static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
 {
-	call->state = call->state == CALL_ASKING ? CALL_TRYING : call->state;
+	if (call->state == CALL_ASKING)
+		call->state = CALL_TRYING;
 	if (attempt_begin(s, call, routing))
 		return;
 	if (routing->capacity)
@@ -145,14 +149,15 @@ static void begin(struct shard *s, struct call *call, const struct routing_gatew
 /* The next candidate that has a line free; asking may take until a note comes back. */
 static void try_next(struct shard *s, struct call *call)
 {
-	while (call->candidate_next < call->candidate_count) {
-		const struct routing_gateway *routing = call->candidates[call->candidate_next];
+	struct setup *setup = setup_of(s, call);
+	while (setup->candidate_next < setup->candidate_count) {
+		const struct routing_gateway *routing = setup->candidates[setup->candidate_next];
 		enum line_answer answer = LINE_GRANTED;
 		if (routing->capacity)
 			answer = admission_ask(s, call, LINE_ROUTING, routing->id, routing->capacity);
 		if (answer == LINE_PENDING)
 			return;
-		call->candidate_next++; /* one that is full is skipped */
+		setup->candidate_next++; /* one that is full is skipped */
 		if (answer == LINE_GRANTED) {
 			begin(s, call, routing);
 			return;
@@ -163,10 +168,11 @@ static void try_next(struct shard *s, struct call *call)
 
 static void route(struct shard *s, struct call *call)
 {
-	struct bytes numbers[CALL_TEXTS];
-	pack_read(text_get(&s->texts, call->texts), numbers, CALL_TEXTS);
-	call->candidate_count = config_route_find(s->config, numbers[CALL_CALLEE_OUT], &call->candidates);
-	if (call->candidate_count)
+	struct setup *setup = setup_of(s, call);
+	struct bytes numbers[CALL_NUMBERS];
+	pack_read(text_get(&s->texts, setup->numbers), numbers, CALL_NUMBERS);
+	setup->candidate_count = config_route_find(s->config, numbers[CALL_CALLEE_OUT], &setup->candidates);
+	if (setup->candidate_count)
 		try_next(s, call);
 	else
 		fail(s, call, CDR_END_no_route, CDR_SIDE_SWITCH, 404, 0, BYTES_NONE);
@@ -183,14 +189,15 @@ static void mapping_line_answered(struct shard *s, struct call *call, bool grant
 
 void setup_line_answered(struct shard *s, struct call *call, bool granted)
 {
-	enum line_kind asked = call->asked;
-	call->asked = LINE_NONE;
-	call->ask_ends_ns = 0;
+	struct setup *setup = setup_of(s, call);
+	enum line_kind asked = setup->asked;
+	setup->asked = LINE_NONE;
+	setup->ask_ends_ns = 0;
 	setup_arm(s, call);
 	if (asked == LINE_MAPPING) {
 		mapping_line_answered(s, call, granted);
 	} else {
-		const struct routing_gateway *routing = call->candidates[call->candidate_next++];
+		const struct routing_gateway *routing = setup->candidates[setup->candidate_next++];
 		if (granted)
 			begin(s, call, routing);
 		else
@@ -200,7 +207,7 @@ void setup_line_answered(struct shard *s, struct call *call, bool granted)
 
 static void admit(struct shard *s, struct call *call)
 {
-	const struct mapping_gateway *mapping = call->mapping;
+	const struct mapping_gateway *mapping = setup_of(s, call)->mapping;
 	if (!mapping->capacity) {
 		route(s, call);
 		return;
@@ -214,7 +221,7 @@ static void admit(struct shard *s, struct call *call)
 
 /* Whether the caller's session interval is too small or unreadable: 422 or 400, no call. */
 static bool refuse_interval(struct shard *s, const struct sip_message *m, const struct flow *from,
-			    const struct mapping_gateway *mapping)
+			    const struct mapping_gateway *mapping, const struct session_timer_headers *headers)
 {
 	struct call rules_of = { 0 };
 	struct session_timer session;
@@ -222,7 +229,7 @@ static bool refuse_interval(struct shard *s, const struct sip_message *m, const 
 	char room[64];
 	refresh_take_rules(s, &rules_of);
 	session_timer_init(&session, mapping->timer, &rules_of.rules);
-	unsigned status = refresh_judge(&session, &rules_of.rules, m, room, &lines);
+	unsigned status = refresh_judge(&session, &rules_of.rules, headers, room, &lines);
 	if (status)
 		reply(s, m, from, status, BYTES_NONE, lines);
 	return status != 0;
@@ -230,46 +237,41 @@ static bool refuse_interval(struct shard *s, const struct sip_message *m, const 
 
 static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
 {
-	struct bytes numbers[CALL_TEXTS] = { [CALL_CALLER_IN] = caller,
-					     [CALL_CALLEE_IN] = callee,
-					     [CALL_CALLER_OUT] = caller,
-					     [CALL_CALLEE_OUT] = number };
-	uint32_t texts = text_take(&s->texts, pack_size(numbers, CALL_TEXTS));
-	if (texts != TEXT_NONE)
-		pack_write(numbers, CALL_TEXTS, text_at(&s->texts, texts));
-	return texts;
+	struct bytes numbers[CALL_NUMBERS] = { [CALL_CALLER_IN] = caller,
+					       [CALL_CALLEE_IN] = callee,
+					       [CALL_CALLER_OUT] = caller,
+					       [CALL_CALLEE_OUT] = number };
+	uint32_t text = text_take(&s->texts, pack_size(numbers, CALL_NUMBERS));
+	if (text != TEXT_NONE)
+		pack_write(numbers, CALL_NUMBERS, text_at(&s->texts, text));
+	return text;
 }
 
 static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
 	struct dialog dialog = { .text = {
 					 [DIALOG_CALL_ID] = m->call_id,
+					 [DIALOG_LOCAL] = sip_header(m, SIP_H_TO),
 					 [DIALOG_REMOTE] = sip_header(m, SIP_H_FROM),
 					 [DIALOG_TARGET] = m->contact.uri.size ? m->contact.uri
 									       : m->from.uri, /* RFC 2543: no Contact */
 				 } };
 	struct builder b;
-	char token[IDENT_SIZE];
-	leg_token(s, leg, token);
 	build_begin(&b, s->work, DATAGRAM_MAX);
-	build_bytes(&b, sip_header(m, SIP_H_TO));
-	build_text(&b, ";tag=");
-	build_bytes(&b, (struct bytes){ token, IDENT_SIZE });
-	uint32_t local = (uint32_t)build_size(&b);
 	dialog_build_routes(&b, m, false);
-	dialog.text[DIALOG_LOCAL] = (struct bytes){ s->work, local };
-	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work + local, (uint32_t)build_size(&b) - local };
+	dialog.text[DIALOG_ROUTES] = (struct bytes){ s->work, (uint32_t)build_size(&b) };
 	return !b.overflow && leg_set_dialog(s, leg, &dialog);
 }
 
 /* Takes all records of a new call; NULL: one of the pools is at its limit, nothing was kept. */
-static struct call *take_call(struct shard *s, const struct sip_message *m, const struct flow *from, uint32_t texts)
+static struct call *take_call(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	uint32_t index = s->calls.used < s->calls_max ? pool_take(&s->calls) : POOL_NONE;
 	if (index == POOL_NONE)
 		return NULL;
 	struct call *call = call_at(s, index);
-	unsigned bucket = steer_bucket(&s->key.steer, m->call_id);
+	call->setup = pool_take(&s->setups); /* there is one for each call */
+	unsigned bucket = s->memo->bucket;
 	struct leg *leg = leg_take(s, index, LEG_CALLER, bucket);
 	struct transaction *invite = NULL;
 	if (leg && write_caller_dialog(s, leg, m))
@@ -277,6 +279,7 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	if (!invite) {
 		if (leg)
 			leg_release(s, leg);
+		facts_give(s, call);
 		pool_give(&s->calls, index);
 		return NULL;
 	}
@@ -287,40 +290,51 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	leg->remote_tag_hash = table_hash32(&s->table, m->from.tag);
 	leg->body_in = body_keep(s, m);
 	wheel_entry_init(&call->timer, WHEEL_CALL);
-	call->texts = texts;
 	call->caller_leg = leg_index(s, leg);
-	call->callee_leg = call->attempt = call->callee_slot = POOL_NONE;
-	call->invite = transaction_index(s, invite);
-	call->bucket = (uint16_t)bucket;
-	call->source = from->peer;
-	call->offer_in_invite = leg->body_in != POOL_NONE;
+	call->callee_leg = POOL_NONE;
+	struct setup *setup = setup_of(s, call);
+	setup->attempt = POOL_NONE;
+	setup->invite = transaction_index(s, invite);
+	setup->source = from->peer;
+	setup->offer_in_invite = leg->body_in != POOL_NONE;
 	return call;
 }
 
+/* The smallest of those that there are. */
+static void bound_duration(struct call *call, uint32_t seconds)
+{
+	if (seconds && (!call->max_duration_s || seconds < call->max_duration_s))
+		call->max_duration_s = DURATION(seconds);
+}
+
 static void begin_call(struct shard *s, const struct sip_message *m, const struct flow *from,
-		       const struct mapping_gateway *mapping, uint32_t texts)
+		       const struct mapping_gateway *mapping, const struct session_timer_headers *headers,
+		       uint32_t numbers)
 {
 	const struct parameters *p = &s->config->parameters;
-	struct call *call = texts == TEXT_NONE ? NULL : take_call(s, m, from, texts);
+	struct call *call = numbers == TEXT_NONE ? NULL : take_call(s, m, from);
 	if (!call) {
-		text_give(&s->texts, texts);
+		text_give(&s->texts, numbers);
 		refuse_overload(s, m, from);
 		return;
 	}
 	call->sequence = s->sequence++;
 	call->start_us = s->now.real_us;
 	call->start_ns = s->now.now_ns;
-	call->mapping = mapping;
 	call->mapping_id = mapping->id;
-	call->no_timer_cap_s = p->SS_SIP_NO_TIMER_REINVITE_INTERVAL;
-	call->max_duration_s = p->RW_MAX_CALL_DURATION;
+	call->no_timer_cap_s = DURATION(p->SS_SIP_NO_TIMER_REINVITE_INTERVAL);
+	bound_duration(call, p->RW_MAX_CALL_DURATION);
+	bound_duration(call, mapping->max_duration_s);
 	refresh_take_rules(s, call);
 	struct leg *caller = leg_at(s, call->caller_leg);
-	struct transaction *invite = transaction_at(s, call->invite);
+	struct setup *setup = setup_of(s, call);
+	struct transaction *invite = transaction_at(s, setup->invite);
+	setup->mapping = mapping;
+	setup->numbers = numbers;
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
-	refresh_note_request(s, caller, invite, m, false);
-	call->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
-	call->setup_ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
+	refresh_note_request(s, caller, invite, m, headers, false);
+	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
+	setup->ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
 	setup_arm(s, call);
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
@@ -348,6 +362,7 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 	struct bytes callee = number_of_uri(m->request_uri, callee_room);
 	struct bytes number = number_plain(callee, number_room);
 	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, number);
+	struct session_timer_headers headers;
 	if (!mapping) {
 		refuse_stranger(s, m, from);
 		return;
@@ -368,7 +383,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		reply(s, m, from, 483, BYTES_NONE, BYTES_NONE);
 		return;
 	}
-	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping))
+	session_timer_read(m, &headers);
+	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping, &headers))
 		return;
 	if (s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
 		refuse_overload(s, m, from);
@@ -379,30 +395,33 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		number.at += prefix;
 		number.size -= prefix;
 	}
-	begin_call(s, m, from, mapping, pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
+	begin_call(s, m, from, mapping, &headers,
+		   pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
 }
 
 /* ---- from the callee's side ---- */
 
 static void note_first_reply(struct shard *s, struct call *call)
 {
-	if (call->first_reply_ns)
+	struct setup *setup = setup_of(s, call);
+	if (setup->first_reply_ns)
 		return;
-	call->first_reply_ns = s->now.now_ns;
-	histogram_add(&s->stats->pdd_us, (call->first_reply_ns - call->start_ns) / 1000);
+	setup->first_reply_ns = s->now.now_ns;
+	histogram_add(&s->stats->pdd_us, (setup->first_reply_ns - call->start_ns) / 1000);
 }
 
 void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m)
 {
-	struct transaction *invite = transaction_at(s, call->invite);
+	struct setup *setup = setup_of(s, call);
+	struct transaction *invite = transaction_at(s, setup->invite);
 	struct leg *caller = leg_at(s, call->caller_leg);
 	struct builder b;
 	note_first_reply(s, call);
-	if (!call->ringing_ns)
-		call->ringing_ns = s->now.now_ns;
+	if (!setup->ringing_ns)
+		setup->ringing_ns = s->now.now_ns;
 	call->state = CALL_RINGING;
-	call->rang = call->rang || m->status != 183;
-	call->early_sdp = call->early_sdp || m->body.size > 0;
+	setup->rang = setup->rang || m->status != 183;
+	setup->early_sdp = setup->early_sdp || m->body.size > 0;
 	exchange_response(s, invite, m->status, BYTES_NONE, &b);
 	leg_build_contact(s, &b, caller);
 	body_build_from(&b, m);
@@ -411,13 +430,16 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m)
 {
-	struct transaction *invite = transaction_at(s, call->invite);
+	struct setup *setup = setup_of(s, call);
+	struct transaction *invite = transaction_at(s, setup->invite);
 	struct leg *caller = leg_at(s, call->caller_leg);
 	struct builder b;
 	note_first_reply(s, call);
 	call->callee_leg = leg_index(s, callee);
 	call->connect_ns = s->now.now_ns;
-	call->connect_us = s->now.real_us;
+	setup->connect_us = s->now.real_us;
+	setup->ends_ns = 0;
+	bound_duration(call, setup->callee_max_duration_s);
 	call->state = CALL_ANSWERED;
 	stat_sub(&s->stats->calls_setup, 1);
 	stat_add(&s->stats->calls_active, 1);
@@ -428,8 +450,8 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	refresh_begin_probes(s, caller);
 	setup_arm_caps(s, call);
 
-	callee->ack_wanted = !call->offer_in_invite;
-	if (call->offer_in_invite)
+	callee->ack_wanted = !setup->offer_in_invite;
+	if (setup->offer_in_invite)
 		leg_ack(s, callee, m->cseq, POOL_NONE);
 	caller->state = LEG_UP;
 	body_replace(s, &caller->body_out, body_share(s, callee->body_in));
@@ -452,32 +474,34 @@ static uint16_t code_for_caller(uint16_t code)
 static bool may_switch(const struct shard *s, const struct call *call, const struct attempt_failure *failure)
 {
 	const struct parameters *p = &s->config->parameters;
+	const struct setup *setup = setup_of(s, call);
 	uint16_t code = failure->code;
-	if (p->SS_GATEWAY_SWITCH_LIMIT && call->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT)
+	if (p->SS_GATEWAY_SWITCH_LIMIT && setup->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT)
 		return false;
 	if ((code == 486 || code == 600) && p->SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY)
 		return false;
 	if (code == 603 || code == 604 || code == 606)
 		return false;
-	if (call->early_sdp && p->SS_SIP_STOP_SWITCH_AFTER_SDP)
+	if (setup->early_sdp && p->SS_SIP_STOP_SWITCH_AFTER_SDP)
 		return false;
-	return !call->rang || p->SS_GATEWAY_SWITCH_UNTIL_CONNECT;
+	return !setup->rang || p->SS_GATEWAY_SWITCH_UNTIL_CONNECT;
 }
 
 void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
 			  const struct attempt_failure *failure)
 {
 	bool rang_out = failure->reason == CDR_END_timeout_ringing;
+	struct setup *setup = setup_of(s, call);
 	(void)routing;
-	call->last_silent = !failure->code;
-	call->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
-	call->last_reason = (uint8_t)failure->reason;
-	call->last_q850 = failure->q850;
-	if (may_switch(s, call, failure) && call->candidate_next < call->candidate_count) {
+	setup->last_silent = !failure->code;
+	setup->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
+	setup->last_reason = (uint8_t)failure->reason;
+	setup->last_q850 = failure->q850;
+	if (may_switch(s, call, failure) && setup->candidate_next < setup->candidate_count) {
 		try_next(s, call);
 		return;
 	}
-	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, call->last_code,
+	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, setup->last_code,
 	     failure->q850, failure->reason_header);
 }
 
@@ -494,7 +518,6 @@ void setup_cancelled(struct shard *s, struct call *call)
 void setup_acked(struct shard *s, struct call *call, const struct sip_message *m)
 {
 	struct leg *caller = leg_at(s, call->caller_leg), *callee = leg_at(s, call->callee_leg);
-	call->invite = POOL_NONE;
 	call->state = CALL_UP;
 	if (callee->ack_wanted) { /* delayed offer: this ACK has the answer */
 		callee->ack_wanted = false;
@@ -502,11 +525,13 @@ void setup_acked(struct shard *s, struct call *call, const struct sip_message *m
 		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
 		leg_ack(s, callee, callee->invite_cseq, callee->body_out);
 	}
+	setup_of(s, call)->invite = POOL_NONE;
+	facts_pack(s, call);
 }
 
 void setup_ack_missing(struct shard *s, struct call *call)
 {
-	call->invite = POOL_NONE; /* the wait is over: BYE may go out */
+	setup_of(s, call)->invite = POOL_NONE; /* the wait is over: BYE may go out */
 	struct ending ending = { .reason = CDR_END_ack_missing,
 				 .side = CDR_SIDE_SWITCH,
 				 .reason_header = BYTES("SIP;cause=408;text=\"no ACK\"") };

@@ -9,6 +9,7 @@
 #include "core/call/exchange.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/offer.h"
 #include "core/call/refresh.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
@@ -21,13 +22,11 @@ static enum transaction_event event_of(unsigned status)
 	return status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699;
 }
 
-/* The branch is ours; Call-ID and From must be, too. */
-static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct ident *id, const struct sip_message *m)
+/* The branch is ours, and holds the token of the leg; Call-ID and From must be ours, too. */
+static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct sip_message *m)
 {
-	char token[IDENT_SIZE];
-	struct bytes own = { token, IDENT_SIZE };
-	ident_write(&s->key, id, token);
-	return bytes_equal(leg->fork ? own : m->from.tag, own) && bytes_equal(leg_call_id(s, leg, token), m->call_id);
+	struct bytes own = ident_of_branch(m->via.branch);
+	return (leg->fork || bytes_equal(m->from.tag, own)) && leg_call_id_is(s, leg, own, m->call_id);
 }
 
 static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
@@ -40,7 +39,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 	}
 	struct leg *leg = leg_find(s, &id);
 	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
-	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, &id, m))) {
+	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, m))) {
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
@@ -102,10 +101,10 @@ static void refuse(struct shard *s, const struct sip_message *m, const struct fl
 /* ---- requests inside a dialog ---- */
 
 /* The BYE that had to wait for the caller's ACK. */
-static void send_waiting_bye(struct shard *s, struct leg *leg)
+static void send_waiting_bye(struct shard *s, struct leg *leg, const struct transaction *invite)
 {
 	leg->bye_after_ack = false;
-	leg_bye(s, leg, text_get(&s->texts, leg->bye_reason));
+	leg_bye(s, leg, text_get(&s->texts, invite->bye_reason));
 }
 
 static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m)
@@ -121,7 +120,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
 	else if (call)
 		relay_acked(s, leg, invite, m);
 	if (leg->bye_after_ack)
-		send_waiting_bye(s, leg);
+		send_waiting_bye(s, leg, invite);
 }
 
 /* Before the final response; or so soon after our 200 that the two must have crossed.  A later one has no effect (9.2),
@@ -150,7 +149,7 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 		setup_cancelled(s, call);
 		return;
 	}
-	if (!exchange_server_open(invite))
+	if (!exchange_is_open(invite))
 		return; /* too late: no effect (RFC 3261 9.2) */
 	if (invite->role == ROLE_RELAY)
 		relay_cancelled(s, invite);
@@ -178,8 +177,7 @@ static void take_late_cancel(struct shard *s, const struct sip_message *m, const
 static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
 {
 	struct leg *leg = leg_find_by_tag(s, m->to.tag);
-	char token[IDENT_SIZE];
-	if (!leg || leg->fork || leg->texts == TEXT_NONE || !bytes_equal(leg_call_id(s, leg, token), m->call_id) ||
+	if (!leg || leg->fork || leg->texts == TEXT_NONE || !leg_call_id_is(s, leg, m->to.tag, m->call_id) ||
 	    !leg_remote_tag_is(s, leg, m->from.tag))
 		return NULL;
 	return leg;
@@ -193,7 +191,7 @@ static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_messa
 		exchange_event(s, tx, EVENT_REQUEST);
 		return true;
 	}
-	if (!table_find(&s->table, table_key(&s->table, m, m->method), &hit) || !hit.tombstone)
+	if (!table_find(&s->table, message_key(s), &hit) || !hit.tombstone)
 		return false;
 	reply_from_tombstone(s, m, from, hit.tombstone);
 	return true;
@@ -232,10 +230,12 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 static void take_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	uint32_t branch = table_hash32(&s->table, m->via.branch);
-	if (!table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit))
+	if (!table_find(&s->table, message_key(s), &hit)) {
 		setup_invite(s, m, from);
-	else if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
+		return;
+	}
+	uint32_t branch = table_hash32(&s->table, m->via.branch);
+	if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
 		reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE); /* RFC 3261 8.2.2.2 */
 	else if (hit.transaction)
 		exchange_event(s, hit.transaction, EVENT_REQUEST);
@@ -313,9 +313,11 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 		s->now.now_ns = arrival->now_ns;
 	s->now.real_us = arrival->real_us;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
-	if (result == SIP_READ_OK && !handed_over) {
-		unsigned owner = steer_worker(steer_bucket(&s->key.steer, m->call_id), s->shard_count);
-		if (owner != s->shard) {
+	s->memo->has_key = false;
+	if (result == SIP_READ_OK) {
+		s->memo->bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id);
+		unsigned owner = steer_worker(s->memo->bucket, s->shard_count);
+		if (owner != s->shard && !handed_over) {
 			s->edge.hand_over(s->edge.context, owner, arrival, from, datagram);
 			return;
 		}
@@ -366,6 +368,7 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 	uint16_t sequence;
 	if (now_ns > s->now.now_ns)
 		s->now.now_ns = now_ns;
+	s->memo->has_key = false;
 	if (sip_message_read(datagram, s->scratch, m, &refusal) != SIP_READ_OK || !m->is_request ||
 	    m->method != SIP_INVITE || !ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return; /* retransmission, or the deadline of whoever waits, takes care of the rest */
@@ -382,11 +385,15 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 {
 	struct leg *leg = leg_at(s, tx->leg);
 	struct call *call = call_at(s, leg->call);
-	if (!(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
+	if (offer_is_held(tx)) {
+		offer_hold_due(s, tx);
+		return;
+	}
+	if (refresh_overdue(s, leg, tx) || !(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
 		return;
 	if (tx->kind == INVITE_SERVER) {
 		if (leg->bye_after_ack)
-			send_waiting_bye(s, leg);
+			send_waiting_bye(s, leg, tx);
 		else if (call && tx->role == ROLE_SETUP)
 			setup_ack_missing(s, call);
 		else if (call)

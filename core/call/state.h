@@ -8,8 +8,10 @@
  *   attempt.c    one INVITE towards one routing gateway
  *   admission.c  lines of gateways, asked of their home shard
  *   relay.c      requests inside a dialog
+ *   offer.c      one offer at a time on a leg; what waits for that
  *   refresh.c    session timers and probes
  *   ending.c     how a call ends, and its CDR
+ *   facts.c      what only the CDR needs of a call
  *   late.c       responses whose transaction is over
  *   leg.c        a dialog: its texts, its requests
  *   exchange.c   transactions: what the state machines of sip/transaction ask for
@@ -37,6 +39,18 @@
 #define LINES_MAX    (1u << 20) /* gateways, by gateway id */
 #define NUMBER_MAX   128        /* characters of a number; a longer one has no route */
 
+/* What was worked out of the message under way and is asked for more than once. */
+struct memo {
+	struct token_memo { /* by enum leg_side: the token of a leg, which is Call-ID, tag, branch and Contact */
+		uint32_t leg, generation; /* POOL_NONE: none */
+		uint16_t boot;
+		char token[IDENT_SIZE];
+	} tokens[2];
+	uint64_t key; /* table_key() of the message with its own method */
+	bool has_key;
+	uint16_t bucket; /* of its Call-ID */
+};
+
 struct shard {
 	const struct config *config;
 	struct edge edge;
@@ -51,12 +65,13 @@ struct shard {
 	struct arrival now;           /* of the input under way */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
-	struct pool calls, legs, attempts, transactions, bodies;
+	struct pool calls, setups, legs, attempts, transactions;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
-	uint32_t *body_heads; /* chains of bodies by hash */
+	uint32_t *body_heads; /* chains of bodies by hash: handles, TEXT_NONE at the end */
 	uint32_t body_head_mask;
+	uint32_t bodies_used, bodies_max;
 	uint32_t *lines; /* by gateway id: in use, for the gateways whose home is this shard */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
@@ -72,6 +87,7 @@ struct shard {
 	 * an end has to care who else holds the record. */
 	uint32_t over_transactions, over_legs, over_calls;
 
+	struct memo *memo;
 	char *scratch;              /* SIP_SCRATCH_BYTES for the reader */
 	char *work;                 /* DATAGRAM_MAX: texts and bodies while they are put together */
 	char *spare;                /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
@@ -85,6 +101,12 @@ static inline struct call *call_at(const struct shard *s, uint32_t index)
 	return index == POOL_NONE ? NULL : pool_at(&s->calls, index);
 }
 
+/* NULL: set-up is over. */
+static inline struct setup *setup_of(const struct shard *s, const struct call *call)
+{
+	return call->setup == POOL_NONE ? NULL : pool_at(&s->setups, call->setup);
+}
+
 static inline struct leg *leg_at(const struct shard *s, uint32_t index)
 {
 	return index == POOL_NONE ? NULL : pool_at(&s->legs, index);
@@ -93,6 +115,13 @@ static inline struct leg *leg_at(const struct shard *s, uint32_t index)
 static inline struct attempt *attempt_at(const struct shard *s, uint32_t index)
 {
 	return index == POOL_NONE ? NULL : pool_at(&s->attempts, index);
+}
+
+/* NULL: none. */
+static inline struct attempt *attempt_under_way(const struct shard *s, const struct call *call)
+{
+	const struct setup *setup = setup_of(s, call);
+	return setup ? attempt_at(s, setup->attempt) : NULL;
 }
 
 static inline struct transaction *transaction_at(const struct shard *s, uint32_t index)
@@ -128,6 +157,16 @@ static inline uint64_t milliseconds_ns(uint64_t milliseconds)
 static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)
 {
 	return &s->config->listens[flow->listener];
+}
+
+/* What a retransmission of the message under way is found by. */
+static inline uint64_t message_key(const struct shard *s)
+{
+	if (!s->memo->has_key) {
+		s->memo->key = table_key(&s->table, &s->message, s->message.method);
+		s->memo->has_key = true;
+	}
+	return s->memo->key;
 }
 
 /* Gives back what ended during the input. */

@@ -8,6 +8,18 @@
 /* A handle in a chain: index of a transaction, or of a tombstone with the top bit. */
 #define TOMBSTONE  0x80000000u
 #define DECISECOND UINT64_C(100000000)
+#define CHUNK      1024u /* tombstones */
+
+/* The chunks of a queue that is full span one more than it fills; their ring has room for twice as many. */
+static uint32_t chunks_of(uint32_t tombstones)
+{
+	return tombstones / CHUNK + 1;
+}
+
+static uint32_t chunk_ring(uint32_t tombstones)
+{
+	return 2 * (tombstones / CHUNK);
+}
 
 int table_create(struct table *t, struct pool *transactions, uint32_t tombstones, uint64_t k0, uint64_t k1)
 {
@@ -19,8 +31,10 @@ int table_create(struct table *t, struct pool *transactions, uint32_t tombstones
 		.k0 = k0, .k1 = k1, .transactions = transactions, .tombstone_size = size, .head_mask = heads - 1
 	};
 	t->heads = memory_reserve((size_t)heads * sizeof *t->heads);
-	t->tombstones = memory_reserve((size_t)size * sizeof *t->tombstones);
-	if (t->heads && t->tombstones)
+	t->tombstones = memory_reserve((size_t)chunks_of(size) * CHUNK * sizeof *t->tombstones);
+	t->chunks = memory_reserve(chunk_ring(size) * sizeof *t->chunks);
+	t->spare_chunks = memory_reserve(chunks_of(size) * sizeof *t->spare_chunks);
+	if (t->heads && t->tombstones && t->chunks && t->spare_chunks)
 		return 0;
 	table_destroy(t);
 	return -ENOMEM;
@@ -29,7 +43,9 @@ int table_create(struct table *t, struct pool *transactions, uint32_t tombstones
 void table_destroy(struct table *t)
 {
 	memory_release(t->heads, ((size_t)t->head_mask + 1) * sizeof *t->heads);
-	memory_release(t->tombstones, (size_t)t->tombstone_size * sizeof *t->tombstones);
+	memory_release(t->tombstones, (size_t)chunks_of(t->tombstone_size) * CHUNK * sizeof *t->tombstones);
+	memory_release(t->chunks, chunk_ring(t->tombstone_size) * sizeof *t->chunks);
+	memory_release(t->spare_chunks, chunks_of(t->tombstone_size) * sizeof *t->spare_chunks);
 	*t = (struct table){ 0 };
 }
 
@@ -58,15 +74,26 @@ static uint32_t *head_of(const struct table *t, uint64_t key)
 	return &t->heads[(uint32_t)key & t->head_mask];
 }
 
-static struct tombstone *tombstone_at(const struct table *t, uint32_t count)
+static uint32_t *chunk_at(const struct table *t, uint32_t count)
 {
-	return &t->tombstones[count & (t->tombstone_size - 1)];
+	return &t->chunks[count / CHUNK & (chunk_ring(t->tombstone_size) - 1)];
+}
+
+/* Where in memory the tombstone is that was buried as the count-th. */
+static uint32_t place_of(const struct table *t, uint32_t count)
+{
+	return *chunk_at(t, count) * CHUNK + count % CHUNK;
+}
+
+static struct tombstone *oldest(const struct table *t)
+{
+	return &t->tombstones[place_of(t, t->tombstone_first)];
 }
 
 static uint32_t *chain_of(const struct table *t, uint32_t handle)
 {
 	if (handle & TOMBSTONE)
-		return &tombstone_at(t, handle & ~TOMBSTONE)->chain;
+		return &t->tombstones[handle & ~TOMBSTONE].chain;
 	return &((struct transaction *)pool_at(t->transactions, handle))->chain;
 }
 
@@ -75,7 +102,7 @@ bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit)
 	for (uint32_t link = *head_of(t, key); link; link = *chain_of(t, link - 1)) {
 		uint32_t handle = link - 1;
 		if (handle & TOMBSTONE) {
-			struct tombstone *tombstone = tombstone_at(t, handle & ~TOMBSTONE);
+			struct tombstone *tombstone = &t->tombstones[handle & ~TOMBSTONE];
 			if (tombstone->key == key) {
 				*ret_hit = (struct table_hit){ .tombstone = tombstone };
 				return true;
@@ -124,19 +151,22 @@ void table_remove(struct table *t, struct transaction *tx)
 
 static void remove_oldest(struct table *t)
 {
-	uint32_t index = t->tombstone_first & (t->tombstone_size - 1);
-	unlink_handle(t, t->tombstones[index].key, index | TOMBSTONE);
-	t->tombstone_first++;
+	uint32_t place = place_of(t, t->tombstone_first), chunk = *chunk_at(t, t->tombstone_first);
+	unlink_handle(t, t->tombstones[place].key, place | TOMBSTONE);
+	if (++t->tombstone_first % CHUNK == 0)
+		t->spare_chunks[t->spare_count++] = chunk;
 }
 
 void table_bury(struct table *t, const struct tombstone *tombstone, uint64_t end_ns)
 {
 	if (table_buried(t) == t->tombstone_size)
 		remove_oldest(t);
-	uint32_t index = t->tombstone_last++ & (t->tombstone_size - 1);
-	t->tombstones[index] = *tombstone;
-	t->tombstones[index].expires_ds = (uint32_t)(end_ns / DECISECOND);
-	link_handle(t, tombstone->key, index | TOMBSTONE);
+	if (t->tombstone_last % CHUNK == 0)
+		*chunk_at(t, t->tombstone_last) = t->spare_count ? t->spare_chunks[--t->spare_count] : t->chunk_fresh++;
+	uint32_t place = place_of(t, t->tombstone_last++);
+	t->tombstones[place] = *tombstone;
+	t->tombstones[place].expires_ds = (uint32_t)(end_ns / DECISECOND);
+	link_handle(t, tombstone->key, place | TOMBSTONE);
 }
 
 /* Ages wrap after 13 years; what counts is the distance. */
@@ -147,7 +177,7 @@ static bool is_over(const struct tombstone *tombstone, uint64_t now_ns)
 
 void table_expire(struct table *t, uint64_t now_ns)
 {
-	while (table_buried(t) && is_over(tombstone_at(t, t->tombstone_first), now_ns))
+	while (table_buried(t) && is_over(oldest(t), now_ns))
 		remove_oldest(t);
 }
 
@@ -155,10 +185,20 @@ uint64_t table_next_ns(const struct table *t, uint64_t now_ns)
 {
 	if (!table_buried(t))
 		return UINT64_MAX;
-	int32_t left = (int32_t)(tombstone_at(t, t->tombstone_first)->expires_ds - (uint32_t)(now_ns / DECISECOND));
+	int32_t left = (int32_t)(oldest(t)->expires_ds - (uint32_t)(now_ns / DECISECOND));
 	if (left < 0)
 		return now_ns;
 	return (now_ns / DECISECOND + (uint64_t)left + 1) * DECISECOND;
+}
+
+/* Which one of the queue is in this place; the size of the queue: none. */
+static uint32_t age_of(const struct table *t, uint32_t place)
+{
+	uint32_t first = t->tombstone_first - t->tombstone_first % CHUNK;
+	for (uint32_t at = 0; at < t->tombstone_last - first; at += CHUNK)
+		if (*chunk_at(t, first + at) == place / CHUNK)
+			return first + at + place % CHUNK - t->tombstone_first;
+	return table_buried(t);
 }
 
 void table_check(const struct table *t)
@@ -168,8 +208,7 @@ void table_check(const struct table *t)
 		for (uint32_t link = t->heads[h]; link; link = *chain_of(t, link - 1)) {
 			uint32_t handle = link - 1;
 			if (handle & TOMBSTONE) {
-				uint32_t age = ((handle & ~TOMBSTONE) - t->tombstone_first) & (t->tombstone_size - 1);
-				assert(age < table_buried(t));
+				assert(age_of(t, handle & ~TOMBSTONE) < table_buried(t));
 				tombstones++;
 			} else {
 				const struct transaction *tx = pool_at(t->transactions, handle);
@@ -177,4 +216,5 @@ void table_check(const struct table *t)
 			}
 		}
 	assert(tombstones == table_buried(t));
+	assert(t->spare_count <= t->chunk_fresh && t->chunk_fresh <= chunks_of(t->tombstone_size));
 }

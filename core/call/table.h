@@ -2,7 +2,9 @@
  * tag, CSeq number and method.  It leads to a server transaction, or to the tombstone of one that is over.
  *
  * A tombstone is all that an ended server transaction leaves for 64*T1: enough to build the same answer again from the
- * retransmitted request.  Tombstones all live equally long, so they are a ring in the order of their ends. */
+ * retransmitted request.  Tombstones all live equally long, so they are a queue in the order of their ends: of chunks
+ * that are taken and given back, so that the memory touched is that of the most there ever were at a time, and not all
+ * that may be needed at the highest rate. */
 #ifndef RW_CORE_CALL_TABLE_H
 #define RW_CORE_CALL_TABLE_H
 
@@ -32,8 +34,12 @@ struct table {
 	struct pool *transactions; /* borrowed */
 	struct tombstone *tombstones;
 	uint32_t tombstone_size;  /* a power of two */
-	uint32_t tombstone_first; /* counts up; index is modulo size */
+	uint32_t tombstone_first; /* counts up, and so do chunks */
 	uint32_t tombstone_last;
+	uint32_t *chunks;       /* which chunk of memory is the n-th of the queue: a ring */
+	uint32_t *spare_chunks; /* a stack of those that were given back */
+	uint32_t spare_count;
+	uint32_t chunk_fresh; /* chunks from here on were never used */
 };
 
 int table_create(struct table *t, struct pool *transactions, uint32_t tombstones, uint64_t k0, uint64_t k1);

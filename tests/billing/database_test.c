@@ -45,7 +45,7 @@ Test(database, a_database_that_lost_its_end_is_refused)
 		cdrs[i] = sample_cdr(i);
 	add_all(store, cdrs, 200);
 	cdr_store_close(store);
-	cr_assert_eq(truncate(path, 2 * 4096), 0);
+	cr_assert_eq(truncate(path, 2 * 8192), 0);
 	cr_assert_not_null(strstr(refusal(path, -EBADMSG), "damaged"));
 }
 
@@ -67,12 +67,12 @@ Test(database, a_database_of_a_newer_program_is_refused_and_left_alone)
 	char error[256];
 
 	cdr_store_close(open_store(path));
-	raw_run(path, "PRAGMA user_version = 2");
-	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "schema version 2, this program knows up to 1"));
+	raw_run(path, "PRAGMA user_version = 3");
+	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "schema version 3, this program knows up to 2"));
 	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "run that one, or move the file away"));
 	cr_assert_eq(list_refusal(path, error), -EPROTONOSUPPORT);
 	cr_assert_not_null(strstr(error, "newer"));
-	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "3");
 }
 
 Test(database, a_path_that_cannot_be_is_refused_by_name)
@@ -163,4 +163,44 @@ Test(database, a_schema_grows_step_by_step_or_stays)
 	cr_assert_not_null(strstr(error, "no_such_function"));
 	cr_assert_str_eq(raw_query(path, "SELECT a || ' ' || b FROM t"), "7 8");
 	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+}
+
+/* The first version had an index by start_us; its databases lose it when they are opened, and nothing else. */
+Test(database, version_1_is_migrated_and_lists_as_before)
+{
+	const char *path = sample_path("cdr.db");
+	const struct cdr cdrs[2] = { sample_cdr(1), sample_cdr(2) };
+	struct cdr_store *store = open_store(path);
+
+	add_one(store, &cdrs[0]);
+	cdr_store_close(store);
+	raw_run(path, "CREATE INDEX cdr_start_us ON cdr (start_us); PRAGMA user_version = 1");
+	struct listing l = list(path, (struct cdr_filter){ .since_us = cdrs[0].start_us });
+	cr_assert_eq(l.count, 1, "read before the switch was started");
+	json_decref(l.first);
+	store = open_store(path);
+	add_one(store, &cdrs[1]);
+	cdr_store_close(store);
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+	cr_assert_str_eq(raw_query(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'cdr_start_us'"), "0");
+	l = list(path, (struct cdr_filter){ .since_us = cdrs[0].start_us });
+	cr_assert_eq(l.count, 2);
+	json_decref(l.first);
+	cr_assert_str_eq(raw_query(path, "PRAGMA integrity_check"), "ok");
+}
+
+/* Databases of other page sizes stay as they are and go on. */
+Test(database, pages_of_a_new_file_have_8192_bytes_and_those_of_an_old_one_what_they_had)
+{
+	const char *path = sample_path("cdr.db"), *old = sample_path("old.db");
+	const struct cdr cdr = sample_cdr(1);
+
+	cdr_store_close(open_store(path));
+	cr_assert_str_eq(raw_query(path, "PRAGMA page_size"), "8192");
+	raw_run(old, "PRAGMA page_size = 4096; CREATE TABLE other (a)");
+	struct cdr_store *store = open_store(old);
+	add_one(store, &cdr);
+	cdr_store_close(store);
+	cr_assert_str_eq(raw_query(old, "PRAGMA page_size"), "4096");
+	cr_assert_str_eq(raw_query(old, "SELECT count(*) FROM cdr"), "1");
 }

@@ -15,7 +15,7 @@ static void expect_ids(const char *path, struct cdr_filter filter, const unsigne
 
 	cr_assert_eq(l.count, count);
 	for (unsigned i = 0; i < count; i++)
-		cr_assert_eq(strtoul(l.ids[i], NULL, 16), numbers[i], "row %u", i);
+		cr_assert_eq(strtoul(l.ids[i] + CDR_ID_START_DIGITS, NULL, 16), numbers[i], "row %u", i);
 	json_decref(l.first);
 }
 
@@ -34,13 +34,11 @@ Test(list, spec_3_listing_is_newest_first_and_filtered)
 	struct cdr cdrs[5];
 
 	for (unsigned i = 0; i < 5; i++) {
-		cdrs[i] = sample_cdr(i);
-		cdrs[i].start_us = 1000 + i;
+		cdrs[i] = sample_cdr_at(i, i == 3 ? 1002 : 1000 + i); /* the same time: the larger cdr_id first */
 		cdrs[i].account = sample_text(i % 2 == 0 ? "even" : "odd");
 		cdrs[i].mapping_gateway = sample_text(i < 3 ? "low" : "high");
 		cdrs[i].routing_gateway = sample_text(i == 4 ? "low" : "vendor");
 	}
-	cdrs[3].start_us = cdrs[2].start_us; /* the same time: the larger cdr_id first */
 	add_all(store, cdrs, 5);
 
 	EXPECT(WHERE(0), 4, 3, 2, 1, 0);
@@ -53,6 +51,41 @@ Test(list, spec_3_listing_is_newest_first_and_filtered)
 	EXPECT(WHERE(.gateway = "low", .account = "even", .limit = 1), 4);
 	cr_assert_eq(list(path, (struct cdr_filter){ .gateway = "even" }).count, 0);
 	cr_assert_eq(list(path, (struct cdr_filter){ .account = "' OR 1 --" }).count, 0);
+	cdr_store_close(store);
+}
+
+/* Every bound there can be, also those that 14 hex digits cannot hold. */
+Test(list, since_keeps_what_started_at_or_after_it)
+{
+	static const int64_t starts[] = { 0, 1, 15, 16, INT64_C(1700000000000000), INT64_C(0xffffffffffffff) };
+	static const struct {
+		int64_t since_us;
+		unsigned count;
+	} bounds[] = { { INT64_MIN, 6 },
+		       { -1, 6 },
+		       { 0, 6 },
+		       { 1, 5 },
+		       { 2, 4 },
+		       { 16, 3 },
+		       { 17, 2 },
+		       { INT64_C(1700000000000000), 2 },
+		       { INT64_C(1700000000000001), 1 },
+		       { INT64_C(0xffffffffffffff), 1 },
+		       { INT64_C(0x100000000000000), 0 },
+		       { INT64_MAX, 0 } };
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	struct cdr cdrs[6];
+
+	for (unsigned i = 0; i < 6; i++)
+		cdrs[i] = sample_cdr_at(5 - i, starts[i]);
+	add_all(store, cdrs, 6);
+	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		struct listing l = list(path, (struct cdr_filter){ .since_us = bounds[i].since_us });
+		cr_assert_eq(l.count, bounds[i].count, "bound %zu", i);
+		json_decref(l.first);
+	}
+	EXPECT(WHERE(0), 0, 1, 2, 3, 4, 5);
 	cdr_store_close(store);
 }
 

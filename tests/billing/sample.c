@@ -22,6 +22,24 @@ struct cdr_text sample_text(const char *text)
 	return (struct cdr_text){ .at = text, .size = (uint32_t)strlen(text) };
 }
 
+static void set_id(struct cdr *cdr, uint64_t number)
+{
+	char id[CDR_ID_SIZE + 1];
+
+	snprintf(id, sizeof(id), "%0*" PRIx64 "%0*" PRIx64, CDR_ID_START_DIGITS, (uint64_t)cdr->start_us,
+		 CDR_ID_SIZE - CDR_ID_START_DIGITS, number);
+	memcpy(cdr->cdr_id, id, CDR_ID_SIZE);
+}
+
+struct cdr sample_cdr_at(uint64_t number, int64_t start_us)
+{
+	struct cdr cdr = sample_cdr(number);
+
+	cdr.start_us = start_us;
+	set_id(&cdr, number);
+	return cdr;
+}
+
 struct cdr sample_cdr(uint64_t number)
 {
 	struct cdr cdr = {
@@ -61,10 +79,7 @@ struct cdr sample_cdr(uint64_t number)
 		.attempts = attempts,
 		.attempts_count = 2,
 	};
-	char id[CDR_ID_SIZE + 1];
-
-	snprintf(id, sizeof(id), "%032" PRIx64, number);
-	memcpy(cdr.cdr_id, id, CDR_ID_SIZE);
+	set_id(&cdr, number);
 	return cdr;
 }
 

@@ -13,6 +13,8 @@ struct cdr_text sample_text(const char *text);
 
 /* A plausible record whose cdr_id and start_us follow from `number`; it borrows only static texts. */
 struct cdr sample_cdr(uint64_t number);
+/* The same, begun at another time. */
+struct cdr sample_cdr_at(uint64_t number, int64_t start_us);
 /* The same, its texts filled up so that it encodes to exactly `bytes`. */
 struct cdr sample_cdr_of_size(uint64_t number, size_t bytes);
 uint64_t sample_number(const struct cdr *cdr);

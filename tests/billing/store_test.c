@@ -32,8 +32,9 @@ Test(store, spec_9_table_has_exactly_these_columns_in_this_order_and_none_is_nul
 	sqlite3_finalize(s);
 	sqlite3_close(db);
 	cr_assert_str_eq(raw_query(path, "PRAGMA journal_mode"), "wal");
-	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "1");
-	cr_assert_str_eq(raw_query(path, "SELECT name FROM pragma_index_info('cdr_start_us')"), "start_us");
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+	cr_assert_str_eq(raw_query(path, "SELECT group_concat(name) FROM pragma_index_list('cdr')"),
+			 "sqlite_autoindex_cdr_1");
 }
 
 Test(store, only_the_owner_and_the_group_may_read_the_file)
@@ -56,7 +57,7 @@ Test(store, spec_9_a_row_holds_what_the_record_held)
 	add_one(store, &cdr);
 	struct listing l = list(path, (struct cdr_filter){ 0 });
 	cr_assert_eq(l.count, 1);
-	cr_assert_str_eq(first_text(&l, "cdr_id"), "000000000000000000000000000000ff");
+	cr_assert_str_eq(first_text(&l, "cdr_id"), "060a24181e40ff0000000000000000ff");
 #define TEXT(name)   cr_assert_str_eq(first_text(&l, #name), cdr.name.at)
 #define NUMBER(name) cr_assert_eq(first_integer(&l, #name), (int64_t)cdr.name, #name)
 	TEXT(node);
@@ -162,6 +163,82 @@ Test(store, a_batch_given_again_adds_nothing_and_changes_nothing)
 	add_all(store, cdrs, 3);
 	cr_assert_str_eq(raw_query(path, "SELECT count(*) FROM cdr"), "3");
 	cr_assert_str_eq(raw_query(path, "SELECT count(*) FROM cdr WHERE sip_code = 200"), "3");
+	cdr_store_close(store);
+}
+
+/* Rows go to SQLite some at a time: batches of every size around that number are whole, each row with its own values,
+ * and what is there already, before the batch or in it, stays. */
+Test(store, batches_of_every_size_hold_each_record_once_and_as_it_was)
+{
+	static const char *const reasons[] = { "normal", "cancelled", "no_route", "rejected", "no_answer" };
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	uint64_t n = 0;
+
+	for (unsigned size = 0; size <= 100; size++) {
+		cr_assert_eq(cdr_store_begin(store), 0);
+		for (unsigned i = 0; i < size; i++, n++) {
+			const struct cdr_attempt attempt = { .gateway = sample_text("g"), .ms = (uint32_t)n };
+			struct cdr cdr = sample_cdr(n);
+			cdr.sip_code = (uint16_t)(n % 7);
+			cdr.end_reason = (uint8_t)(n % 5);
+			cdr.account = sample_text(n % 3 == 0 ? "" : "account");
+			cdr.attempts = &attempt;
+			cdr.attempts_count = n % 2;
+			cr_assert_eq(cdr_store_add(store, &cdr), 0);
+			cdr.hold_ms = 1;
+			if (n % 4 == 0)
+				cr_assert_eq(cdr_store_add(store, &cdr), 0);
+		}
+		cr_assert_eq(cdr_store_commit(store), 0);
+	}
+	cdr_store_close(store);
+	sqlite3 *db = raw_open(path);
+	sqlite3_stmt *s;
+	cr_assert_eq(sqlite3_prepare_v2(db,
+					"SELECT start_us - 1700000000000000, sip_code, end_reason, account, attempts,"
+					" hold_ms FROM cdr ORDER BY rowid",
+					-1, &s, NULL),
+		     SQLITE_OK);
+	for (uint64_t i = 0; i < n; i++) {
+		char attempts[64] = "[]";
+		if (i % 2 == 1)
+			snprintf(attempts, sizeof(attempts), "[{\"gateway\":\"g\",\"code\":0,\"ms\":%u}]", (unsigned)i);
+		cr_assert_eq(sqlite3_step(s), SQLITE_ROW);
+		cr_assert_eq((uint64_t)sqlite3_column_int64(s, 0), i);
+		cr_assert_eq((uint64_t)sqlite3_column_int64(s, 1), i % 7);
+		cr_assert_str_eq((const char *)sqlite3_column_text(s, 2), reasons[i % 5]);
+		cr_assert_str_eq((const char *)sqlite3_column_text(s, 3), i % 3 == 0 ? "" : "account");
+		cr_assert_str_eq((const char *)sqlite3_column_text(s, 4), attempts);
+		cr_assert_eq(sqlite3_column_int(s, 5), 60000);
+	}
+	cr_assert_eq(sqlite3_step(s), SQLITE_DONE);
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+}
+
+/* The longest lists there are: 64 names of which every character is escaped. */
+Test(store, rfc8259_the_longest_lists_of_attempts_are_stored_whole)
+{
+	static char name[CDR_GATEWAY_MAX];
+	static struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	struct cdr cdrs[40];
+
+	memset(name, 1, sizeof(name));
+	for (size_t i = 0; i < CDR_ATTEMPTS_MAX; i++)
+		attempts[i] = (struct cdr_attempt){ { name, sizeof(name) }, UINT16_MAX, UINT32_MAX };
+	for (uint64_t i = 0; i < 40; i++) {
+		cdrs[i] = sample_cdr(i);
+		cdrs[i].attempts = attempts;
+		cdrs[i].attempts_count = CDR_ATTEMPTS_MAX;
+	}
+	add_all(store, cdrs, 40);
+	cr_assert_str_eq(raw_query(path, "SELECT count(*) FROM cdr WHERE json_array_length(attempts) = 64"
+					 " AND length(attempts ->> '$[63].gateway') = 192"
+					 " AND attempts ->> '$[63].ms' = 4294967295"),
+			 "40");
 	cdr_store_close(store);
 }
 

@@ -365,7 +365,7 @@ static void store_records(unsigned count)
 				   .attempts = &attempt,
 				   .attempts_count = 1 };
 		char id[CDR_ID_SIZE + 1];
-		snprintf(id, sizeof id, "%032u", i);
+		snprintf(id, sizeof id, "%014llx%018u", 1700000000000000ull + i, i);
 		memcpy(cdr.cdr_id, id, CDR_ID_SIZE);
 		cr_assert_eq(cdr_store_add(store, &cdr), 0);
 	}

@@ -91,12 +91,29 @@ static void offer(struct ua *ua, const char *method, enum step_kind step, bool r
 		later(ua, POSTPONE_NS, run_step, (struct later){ .step = step, .retried = retried });
 		return;
 	}
-	bool fresh = step == STEP_REINVITE || step == STEP_REINVITE_CANCEL || step == STEP_UPDATE;
+	bool fresh = step == STEP_REINVITE || step == STEP_REINVITE_TWICE || step == STEP_REINVITE_CANCEL ||
+		     step == STEP_UPDATE;
 	bool empty = step == STEP_REINVITE_EMPTY || step == STEP_UPDATE_EMPTY;
 	ua->session += fresh;
 	ua->contact += fresh;
-	struct sent *sent = peer_request(ua, method, empty ? BYTES_NONE : session_of(ua), NULL, step);
+	const char *passed_on = ua->call->serial % 2 ? "Reason: SIP;cause=200;text=\"offer\"\r\n" : NULL;
+	struct sent *sent = peer_request(ua, method, empty ? BYTES_NONE : session_of(ua), passed_on, step);
 	sent->retried = retried;
+	if (step != STEP_REINVITE_TWICE)
+		return;
+	ua->session++;
+	peer_request(ua, method, session_of(ua), NULL, STEP_NONE);
+}
+
+/* An INVITE although one of the node's has come, which is not answered yet (14.1 allows it: the two cross). */
+void dialog_cross(struct ua *ua)
+{
+	if (offer_of_ours(ua))
+		return;
+	ua->session++;
+	ua->contact++;
+	ua->sim->counts.reinvites++;
+	peer_request(ua, "INVITE", session_of(ua), NULL, STEP_REINVITE);
 }
 
 static void wake(struct sim *sim, void *context)
@@ -137,6 +154,7 @@ static void run_step(struct sim *sim, void *context)
 	case STEP_REINVITE:
 	case STEP_REINVITE_SAME:
 	case STEP_REINVITE_EMPTY:
+	case STEP_REINVITE_TWICE:
 	case STEP_REINVITE_CANCEL:
 		sim->counts.reinvites++;
 		offer(ua, "INVITE", what->step, what->retried);

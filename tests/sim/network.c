@@ -28,6 +28,8 @@ static void arrive(struct sim *sim, void *context)
 	struct bytes datagram = { packet->bytes, packet->size };
 	if (packet->to_node)
 		node_datagram(sim, packet->host, datagram, packet->damaged);
+	else if (packet->host->gate)
+		packet->host->gate->arrived(packet->host->gate, datagram);
 	else
 		peer_receive(sim, packet->host, datagram, packet->damaged);
 }
@@ -93,6 +95,8 @@ void network_from_node(struct sim *sim, const struct address *to, struct bytes d
 {
 	struct host *host = network_host(sim, to);
 	watch_out(sim, host, datagram);
+	if (host && host->gate)
+		host->gate->sent(host->gate, datagram);
 	if (host)
 		send(sim, host, &host->from_node, false, datagram);
 }

@@ -138,7 +138,9 @@ static bool cdr_room(void *context)
 
 static void say(void *context, int level, const char *line)
 {
-	const struct sim_shard *shard = context;
+	struct sim_shard *shard = context;
+	snprintf(shard->sim->last_log, sizeof shard->sim->last_log, "%s", line);
+	shard->sim->log_lines++;
 	if (level <= 3)
 		sim_fail(shard->sim, NULL, "log", "%s", line);
 }
@@ -151,7 +153,8 @@ static void load_config(struct sim *sim)
 	snprintf(sim->config_path, sizeof sim->config_path, "/tmp/ringwheel-sim-XXXXXX");
 	int fd = mkstemp(sim->config_path);
 	assert(fd >= 0);
-	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"10.0.0.1\" port = 5060 }\nparameters {\n%s\n}\n%s",
+	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"%s\" port = 5060 }\nparameters {\n%s\n}\n%s",
+		sim->settings.address ? sim->settings.address : "10.0.0.1",
 		sim->settings.parameters ? sim->settings.parameters : "",
 		sim->settings.gateways ? sim->settings.gateways : usual_gateways);
 	close(fd);
@@ -189,7 +192,7 @@ void node_create(struct sim *sim)
 			.shard_count = (uint16_t)sim->shard_count,
 			.boot = 1,
 			.calls_max = sim->settings.calls_max ? sim->settings.calls_max : 512,
-			.seed = sim->settings.seed * SIM_SHARDS_MAX + i,
+			.seed = (sim->settings.seed ^ sim->settings.salt) * SIM_SHARDS_MAX + i,
 			.now_ns = sim->now_ns,
 		};
 		int error = shard_create(&settings, &shard->shard);

@@ -67,6 +67,12 @@ struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user)
 struct sim_call *peer_call_of_id(struct sim *sim, struct bytes call_id)
 {
 	unsigned serial = 0;
+	if (sim->settings.hops) { /* the Call-IDs are of the node before */
+		for (struct sim_call *call = sim->calls; call; call = call->next)
+			if (wire_is(call_id, call->call_id))
+				return call;
+		return NULL;
+	}
 	if (call_id.size < 5 || memcmp(call_id.at, "sim-", 4) != 0)
 		return NULL;
 	for (unsigned i = 4; i < call_id.size && call_id.at[i] >= '0' && call_id.at[i] <= '9'; i++)
@@ -75,7 +81,7 @@ struct sim_call *peer_call_of_id(struct sim *sim, struct bytes call_id)
 											     : NULL;
 }
 
-struct sim_call *sim_place(struct sim *sim, const struct script *script)
+struct sim_call *peer_expect(struct sim *sim, const struct script *script)
 {
 	struct sim_call *call = sim_alloc(sim, sizeof *call);
 	if (sim->call_count == sim->call_room) {
@@ -88,8 +94,14 @@ struct sim_call *sim_place(struct sim *sim, const struct script *script)
 	call->next = sim->calls;
 	sim->calls = call;
 	sim->by_serial[sim->call_count++] = call;
-	sim->counts.calls++;
 	snprintf(call->number, sizeof call->number, "880%06u%08u", call->serial, proof(sim, call->serial));
+	return call;
+}
+
+struct sim_call *sim_place(struct sim *sim, const struct script *script)
+{
+	struct sim_call *call = peer_expect(sim, script);
+	sim->counts.calls++;
 	snprintf(call->call_id, sizeof call->call_id, "sim-%u-%08x@%s", call->serial, proof(sim, call->serial + 500000),
 		 sim->hosts[script->caller].name);
 	struct ua *ua = peer_ua(sim, &sim->hosts[script->caller], call, bytes_of(call->call_id));
@@ -385,7 +397,7 @@ static void take_invite(struct sim *sim, struct host *host, const struct wire *w
 		ua->next_of_call = call->callees;
 		call->callees = ua;
 		snprintf(want, sizeof want, "sip:%s@%s", call->number, host->name);
-		if (!call->damaged && (!wire_is(w->uri, want) || w->max_forwards != 69))
+		if (!call->damaged && (!wire_is(w->uri, want) || w->max_forwards != 69 - sim->settings.hops))
 			sim_fail(sim, call, "invite-as-routed", "INVITE %.*s, Max-Forwards %u", TEXT(w->uri),
 				 w->max_forwards);
 	}

@@ -49,6 +49,7 @@ struct timer_script {
 	unsigned update_code;  /* refuses UPDATE so; 0: takes it */
 	unsigned failure;      /* final response to a refresh, so often: */
 	unsigned failure_percent;
+	unsigned cross_at_refresh; /* sends an INVITE of its own when the n-th comes, before its answer */
 	unsigned bye_at_refresh;   /* hangs up when the n-th comes, before its answer */
 	unsigned sleep_at_refresh; /* answers the n-th, and then sleeps until the node's grace has begun */
 };
@@ -58,6 +59,7 @@ enum step_kind {
 	STEP_REINVITE,        /* with a new session */
 	STEP_REINVITE_SAME,   /* with the session as it is */
 	STEP_REINVITE_EMPTY,  /* without SDP: the other side offers */
+	STEP_REINVITE_TWICE,  /* and one more before that has its answer */
 	STEP_REINVITE_CANCEL, /* and CANCEL as soon as a provisional response allows it */
 	STEP_UPDATE,
 	STEP_UPDATE_EMPTY,
@@ -133,6 +135,12 @@ struct sim_call *sim_place(struct sim *sim, const struct script *script);
 /* Writes what of the call went over the wire. */
 void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file);
 void sim_print_failure(const struct sim *sim, void *file);
+/* Its parts: one line, and that of the CDR. */
+void sim_print_message(const struct message_note *n, uint64_t start_ns, const char *before, void *file);
+void sim_print_record(const struct sim_call *call, void *file);
+
+/* A call that somebody else is about to begin: its number names it, and its Call-ID is to be filled in. */
+struct sim_call *peer_expect(struct sim *sim, const struct script *script);
 
 /* Any bytes from a caller's host to the node. */
 void peer_send_raw(struct sim *sim, struct host *host, struct bytes datagram);
@@ -245,6 +253,7 @@ bool timer_refuses(struct ua *ua, struct taken *taken, const struct wire *w);
 
 /* dialog.c: what the script says. */
 void dialog_step(struct ua *ua, enum step_kind step);
+void dialog_cross(struct ua *ua);
 void dialog_hang_up(struct ua *ua);
 void dialog_sleep(struct ua *ua, uint64_t for_ns);
 void dialog_begin_caller(struct ua *ua);

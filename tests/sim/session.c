@@ -150,6 +150,7 @@ static void count_confirmation(struct sim *sim, struct sim_call *call, struct se
 	if (note->kind != SESSION_REFRESH_OUT || !call->truth || call->truth->over_ns)
 		return;
 	call->truth->refreshes_confirmed++;
+	leg->confirmed++;
 	sim->counts.grace_rescues += rescued;
 	leg->disturbed &= sim->now_ns < leg->disturbed_ns + DISTURBED_NS;
 }
@@ -180,6 +181,9 @@ static void response_2xx_in(struct sim *sim, struct sim_call *call, struct sessi
 	}
 	leg->body_in = body ? body : leg->body_in;
 	leg->body_out = note->body ? note->body : leg->body_out;
+	retry_over(sim, call, leg, sim->now_ns, is_exact(sim, call, leg));
+	if (note->kind == SESSION_REFRESH_OUT)
+		leg->retry.current = NULL;
 	count_confirmation(sim, call, leg, note);
 	bool was_ours = leg->we_refresh;
 	if (w->has_interval && leg->on)
@@ -221,20 +225,18 @@ void session_response_in(struct sim *sim, struct sim_call *call, struct session_
 		response_2xx_in(sim, call, leg, w, initial, note);
 		return;
 	}
-	if (w->status == 422 && w->has_min_se && w->min_se_s > leg->min_se_s && w->min_se_s <= 86400)
+	bool grows = w->status == 422 && w->has_min_se && w->min_se_s > leg->min_se_s && w->min_se_s <= 86400;
+	if (grows)
 		leg->min_se_s = w->min_se_s;
 	if (w->status == 422)
 		*(initial ? &sim->counts.small_attempts : &sim->counts.small_refreshes) += 1;
-	if (w->status == 422 && note->kind == SESSION_RELAY_OUT && call &&
-	    call->truth) { /* it may be passed on again */
-		struct session_leg *other = call->truth->legs[leg == call->truth->legs[0]];
-		other->asked = note->asked;
-		other->asked_ns = sim->now_ns;
-	}
+	if (w->status == 422 && note->kind == SESSION_RELAY_OUT && note->asked) /* it may be passed on again */
+		note->asked->passed = false;
 	if (note->kind != SESSION_REFRESH_OUT)
 		return;
 	leg->may_retry = true;
 	leg->failed_ns = sim->now_ns;
+	retry_failed(sim, leg, note, w, grows);
 }
 
 /* ---- requests of the peer (the node is UAS) ---- */
@@ -299,8 +301,8 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 	sim->counts.crossings += leg->open_refreshes > 0;
 	if (note->body || wire_method_is(w, "INVITE")) {
 		disturb(sim, leg);
+		note->asked_before = leg->asked;
 		leg->asked = note;
-		leg->asked_ns = sim->now_ns;
 	}
 	if (call && call->truth && wire_method_is(w, "INVITE"))
 		disturb(sim, call->truth->legs[leg == call->truth->legs[0]]);
@@ -348,6 +350,8 @@ void session_response_out(struct sim *sim, struct sim_call *call, struct session
 	if (!initial && !leg->began)
 		return; /* an UPDATE in the early dialog starts nothing */
 	bool was_ours = leg->we_refresh;
+	retry_over(sim, call, leg, sim->now_ns, is_exact(sim, call, leg));
+	leg->retry.current = NULL;
 	leg->began = true;
 	set_window(leg, note->interval_s, note->interval_s, rules(sim)->SS_SIP_SESSION_UPDATE_SEGMENT);
 	leg->we_refresh = note->we_refresh;
@@ -394,10 +398,15 @@ static void check_moment(struct sim *sim, struct sim_call *call, struct session_
 	leg->boundary = boundary;
 }
 
-static void check_probe_moment(struct sim *sim, struct sim_call *call, struct session_leg *leg)
+static uint64_t probe_ns(const struct session_leg *leg)
 {
 	uint32_t third_s = leg->interval_s * 1000 / 3, before_ms = min_u32(third_s, PROBE_BEFORE_S * 1000);
-	uint64_t due_ns = expires_ns(leg) - before_ms * SIM_MS;
+	return expires_ns(leg) - before_ms * SIM_MS;
+}
+
+static void check_probe_moment(struct sim *sim, struct sim_call *call, struct session_leg *leg)
+{
+	uint64_t due_ns = probe_ns(leg);
 	uint64_t segment_ns = leg->refresh_s * SIM_S / leg->segments;
 	leg->boundary = (unsigned)((sim->now_ns - leg->window_ns + segment_ns / 10) / segment_ns);
 	sim->counts.probes++;
@@ -417,6 +426,8 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 	bool at_once = leg->latest && leg->failed_ns && sim->now_ns <= leg->failed_ns + MAILBOX_NS;
 	note->claim = at_end || (!leg->we_refresh && leg->interval_s) || (at_once && leg->latest->claim);
 	sim->counts.refreshes_sent++;
+	leg->refreshes++;
+	leg->claims += note->claim;
 	sim->counts.retries += leg->sent > 0;
 	sim->counts.update_fallbacks += at_once && wire_method_is(w, "INVITE") && !leg->latest->body;
 	if (call->truth)
@@ -432,6 +443,7 @@ static void refresh_out(struct sim *sim, struct sim_call *call, struct session_l
 		if (note->body && leg->body_out && note->body != leg->body_out && !leg->disturbed)
 			sim_fail(sim, call, "refresh-with-the-last-session", "re-INVITE %u has another SDP", w->cseq);
 	}
+	retry_sent(sim, call, leg, note, is_exact(sim, call, leg));
 	if (note->claim)
 		leg->we_refresh = true;
 	leg->sent++;
@@ -450,13 +462,15 @@ static enum session_kind kind_of(struct sim *sim, struct sim_call *call, struct 
 		return SESSION_REFRESH_OUT;
 	if (!other)
 		return SESSION_OTHER;
-	if (other->asked && !other->asked->answered && other->asked->body == note->body &&
-	    sim->now_ns <= other->asked_ns + MAILBOX_NS) {
-		note->asked = other->asked;
-		other->asked = NULL;
+	for (struct session_note *asked = other->asked; asked; asked = asked->asked_before) {
+		if (asked->answered || asked->passed || asked->body != note->body)
+			continue;
+		sim->counts.held_requests += sim->now_ns > asked->at_ns + MAILBOX_NS;
+		asked->passed = true;
+		note->asked = asked;
 		return SESSION_RELAY_OUT;
 	}
-	if (other->changed_ns && other->changed_body == note->body && sim->now_ns <= other->changed_ns + MAILBOX_NS)
+	if (other->changed_ns && other->changed_body == note->body && leg->body_out != note->body)
 		return SESSION_OFFER_OUT;
 	return SESSION_REFRESH_OUT;
 }
@@ -524,6 +538,8 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		refresh_out(sim, call, leg, w, note);
 		claim = note->claim;
 	} else if (!initial) {
+		/* In the grace it is ours to prove the leg, by whatever goes out first. */
+		leg->we_refresh |= leg->interval_s && sim->now_ns >= expires_ns(leg);
 		disturb(sim, leg);
 	}
 	if (!is_blurred(sim, call) && !leg->loose && (initial || is_exact(sim, call, leg)))
@@ -597,8 +613,10 @@ static void check_tries(struct sim *sim, const struct sim_cdr *record, const str
 		const struct session_leg *leg = truth->legs[i];
 		unsigned due = leg->we_refresh ? leg->segments - 1 : 1;
 		uint32_t grace_s = rules(sim)->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP;
-		if (!leg->interval_s || sim->now_ns < expires_ns(leg) + grace_s * SIM_S || leg->disturbed ||
-		    leg->may_retry)
+		/* Whatever was in the way has had its end, and half a second later there was time for it. */
+		bool hindered = leg->disturbed && (peer_somebody_died(record->call) ||
+						   expires_ns(leg) < leg->disturbed_ns + DISTURBED_NS + SIM_S);
+		if (!leg->interval_s || sim->now_ns < expires_ns(leg) + grace_s * SIM_S || hindered || leg->may_retry)
 			continue;
 		if (leg->sent < (due < 1 ? 1 : leg->sent ? 1 : due) || (grace_s && !leg->last_sent))
 			sim_fail(sim, record->call, "each-segment-has-its-refresh", "%u refreshes before the end",
@@ -619,6 +637,9 @@ void session_cdr(struct sim *sim, const struct sim_cdr *record)
 	unsigned timers =
 		(truth->legs[0]->interval_s ? CDR_TIMER_A : 0u) | (truth->legs[1]->interval_s ? CDR_TIMER_B : 0u);
 	int64_t slack_us = sim->settings.mailbox ? 200 : 0;
+	uint64_t end_ns = truth->connect_ns + (uint64_t)(cdr->end_us - cdr->connect_us) * SIM_US;
+	for (unsigned i = 0; i < 2; i++)
+		retry_over(sim, record->call, truth->legs[i], end_ns, true);
 	check_end(sim, record, truth);
 	if (cdr->end_reason == CDR_END_session_timeout)
 		check_tries(sim, record, truth);

@@ -5,6 +5,7 @@
 #define RW_TESTS_SIM_SESSION_H
 
 #include "tests/sim/peer.h"
+#include "tests/sim/retry.h"
 
 /* What is known of one leg.  Lives as long as the simulation. */
 struct session_leg {
@@ -16,6 +17,8 @@ struct session_leg {
 	uint32_t min_se_s; /* largest seen */
 	bool we_refresh;
 	uint64_t window_ns; /* latest confirmation */
+	/* the node's own refreshes, ever; those of them that made it the refresher; those with a 2xx */
+	unsigned refreshes, claims, confirmed;
 	/* of this window */
 	unsigned sent, boundary;     /* refreshes of the node; segment of the latest */
 	bool last_sent;              /* the one at the end of the interval, before the grace */
@@ -26,10 +29,12 @@ struct session_leg {
 	uint64_t sent_ns, failed_ns; /* latest refresh of the node, latest refusal of one */
 	const struct session_note *latest; /* refresh of the node */
 	unsigned open_refreshes;
+	struct retry retry;
+	const struct offers *offers; /* of the same leg; NULL: not known */
 	/* session descriptions, as hashes */
-	uint32_t body_in, body_out, asked_body, changed_body;
-	uint64_t changed_ns, asked_ns;
-	struct session_note *asked; /* the peer's INVITE or UPDATE that may be passed on */
+	uint32_t body_in, body_out, changed_body;
+	uint64_t changed_ns;
+	struct session_note *asked; /* the peer's INVITEs and UPDATEs that may be passed on, newest first */
 	/* OPTIONS */
 	uint64_t probed_ns;
 	unsigned silent;
@@ -60,7 +65,9 @@ struct session_note {
 	bool we_refresh, tag;
 	uint32_t asked_s, named_s; /* Session-Expires as it stands; out: what was asked */
 	uint32_t body;
-	struct session_note *asked; /* relayed for this one */
+	struct session_note *asked;        /* relayed for this one */
+	struct session_note *asked_before; /* in: on the same leg */
+	bool passed;                       /* in: an INVITE or UPDATE of the node was relayed for it */
 };
 
 struct session_leg *session_leg_new(struct sim *sim, const struct host *host, bool callee_side);

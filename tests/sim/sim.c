@@ -92,10 +92,15 @@ static struct event *take_event(struct sim *sim)
 
 /* ---- time ---- */
 
-bool sim_step(struct sim *sim, uint64_t until_ns)
+uint64_t sim_next_ns(const struct sim *sim)
 {
 	uint64_t event_ns = sim->event_count ? sim->heap[0]->at_ns : UINT64_MAX, node_ns = node_next_ns(sim);
-	uint64_t next = event_ns < node_ns ? event_ns : node_ns;
+	return event_ns < node_ns ? event_ns : node_ns;
+}
+
+bool sim_step(struct sim *sim, uint64_t until_ns)
+{
+	uint64_t next = sim_next_ns(sim);
 	if (next > until_ns) {
 		if (until_ns > sim->now_ns)
 			sim->now_ns = until_ns;
@@ -103,7 +108,7 @@ bool sim_step(struct sim *sim, uint64_t until_ns)
 	}
 	if (next > sim->now_ns)
 		sim->now_ns = next;
-	if (event_ns <= node_ns) {
+	if (sim->event_count && sim->heap[0]->at_ns == next) {
 		struct event *event = take_event(sim);
 		event->fn(sim, event->context);
 		free(event);
@@ -128,23 +133,32 @@ void sim_run(struct sim *sim, uint64_t for_ns)
 
 /* What peers and shards still do by themselves ends within three times 64*T1 after the last call has: a BYE that waited
  * for its ACK and was then never answered, and the tombstone of what came last. */
-#define SETTLE_NS (4 * SIM_64T1)
-#define ENOUGH_NS (UINT64_C(40) * 3600 * SIM_S)
+static_assert(SIM_SETTLE_NS > 3 * SIM_64T1, "one more, to be sure");
 
-void sim_finish(struct sim *sim)
+bool sim_is_quiet(struct sim *sim)
 {
-	uint64_t begun_ns = sim->now_ns, quiet_ns = sim->now_ns;
-	while (sim->now_ns < quiet_ns + SETTLE_NS && sim->now_ns < begun_ns + ENOUGH_NS) {
-		for (uint64_t until_ns = sim->now_ns + SIM_S; sim_step(sim, until_ns);)
-			;
-		if (sim->planned || node_stat(sim, calls_active) || node_stat(sim, calls_setup) || !peer_all_quiet(sim))
-			quiet_ns = sim->now_ns;
-	}
+	return !sim->planned && !node_stat(sim, calls_active) && !node_stat(sim, calls_setup) && peer_all_quiet(sim);
+}
+
+void sim_check_end(struct sim *sim)
+{
 	node_check(sim);
 	node_check_empty(sim);
 	peer_check_end(sim);
 	watch_check_end(sim);
 	sim->counts.virtual_seconds = sim->now_ns / SIM_S;
+}
+
+void sim_finish(struct sim *sim)
+{
+	uint64_t begun_ns = sim->now_ns, quiet_ns = sim->now_ns;
+	while (sim->now_ns < quiet_ns + SIM_SETTLE_NS && sim->now_ns < begun_ns + SIM_ENOUGH_NS) {
+		for (uint64_t until_ns = sim->now_ns + SIM_S; sim_step(sim, until_ns);)
+			;
+		if (!sim_is_quiet(sim))
+			quiet_ns = sim->now_ns;
+	}
+	sim_check_end(sim);
 }
 
 void sim_step_clock(struct sim *sim, int64_t by_us)
@@ -176,8 +190,8 @@ struct sim *sim_create(const struct sim_settings *settings)
 	sim->settings = *settings;
 	sim->shard_count = settings->shards ? settings->shards : 1;
 	assert(sim->shard_count <= SIM_SHARDS_MAX);
-	sim->random[SIM_NETWORK] = settings->seed * 2 + 1;
-	sim->random[SIM_TRAFFIC] = (settings->seed + 77) * UINT64_C(0x2545f4914f6cdd1d);
+	sim->random[SIM_NETWORK] = (settings->seed * 2 + 1) ^ settings->salt;
+	sim->random[SIM_TRAFFIC] = (settings->seed + 77) * UINT64_C(0x2545f4914f6cdd1d) ^ settings->salt;
 	sim->now_ns = UINT64_C(1000) * SIM_S + sim_below(sim, SIM_NETWORK, SIM_S);
 	sim->wall_us = INT64_C(1700000000000000);
 	if (!sim->settings.link.delay_ns)

@@ -5,12 +5,15 @@
  *   sim.c      time, events, memory, failures
  *   network.c  links that lose, repeat, delay, damage
  *   node.c     the shards and their edge
+ *   offers.c   one offer at a time on a leg, ACKs
  *   session.c  session timers as spec 5 has them, held against what the watch sees
+ *   retry.c    when a refresh that failed is tried again
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
  *   timer.c    its session timers
- *   traffic.c  random scripts for sim_run                                                                         */
+ *   traffic.c  random scripts for sim_run
+ *   tandem.c   two simulations as two nodes in a row                  (tandem_traffic.c: their random calls)      */
 #ifndef RW_TESTS_SIM_SIM_H
 #define RW_TESTS_SIM_SIM_H
 
@@ -66,6 +69,9 @@ struct ua;
 	X(refreshes_by_peers) \
 	X(retries) \
 	X(refused_491) \
+	X(second_invites) \
+	X(crossed_invites) \
+	X(held_requests) \
 	X(small_callers) \
 	X(small_attempts) \
 	X(small_refreshes) \
@@ -101,6 +107,13 @@ struct ua;
 	X(clock_steps) \
 	X(refused_full) \
 	X(cdrs) \
+	X(tandem_calls) \
+	X(tandem_partings) \
+	X(inner_refreshes) \
+	X(inner_reinvites) \
+	X(inner_small) \
+	X(inner_claims) \
+	X(inner_outages) \
 	X(virtual_seconds)
 /* clang-format on */
 
@@ -118,7 +131,15 @@ struct link {
 	bool down;
 };
 
+/* What stands at a host in place of a peer: another simulation (tandem.c). */
+struct gate {
+	/* The node sent this; it may be lost yet. */
+	void (*sent)(struct gate *gate, struct bytes datagram);
+	void (*arrived)(struct gate *gate, struct bytes datagram);
+};
+
 struct host {
+	struct gate *gate; /* NULL: a peer, peer.c */
 	struct address address;
 	char name[24]; /* "10.1.0.1:5060" */
 	struct link to_node, from_node;
@@ -131,6 +152,9 @@ struct host {
 
 struct sim_settings {
 	uint64_t seed;
+	uint64_t salt;           /* other random numbers with the same calls: of the second node of a tandem */
+	const char *address;     /* of the node, port 5060; NULL: "10.0.0.1" */
+	unsigned hops;           /* before the node: its callers' Max-Forwards has been counted down so far */
 	unsigned shards;         /* 0: 1 */
 	bool mailbox;            /* datagrams arrive at any shard, not at the one that BPF would choose */
 	uint32_t calls_max;      /* of each shard; 0: 512 */
@@ -194,6 +218,9 @@ struct sim {
 	unsigned cdr_count;
 	struct watch *watch;
 
+	char last_log[512]; /* what a shard said last */
+	unsigned log_lines;
+
 	bool stopping; /* the node was told to: it waits for nobody */
 
 	bool failed;
@@ -214,6 +241,14 @@ void sim_run_until(struct sim *sim, uint64_t until_ns);
 void sim_run(struct sim *sim, uint64_t for_ns);
 /* Until every call has ended for its peers and the node has forgotten all of them; checks that nothing is left. */
 void sim_finish(struct sim *sim);
+
+/* The same in parts, for who steps more than one simulation: when sim_step() has something to do; whether every call
+ * has ended; the checks at the end, SIM_SETTLE_NS after that. */
+#define SIM_SETTLE_NS (4 * SIM_64T1)
+#define SIM_ENOUGH_NS (UINT64_C(40) * 3600 * SIM_S) /* no run is longer */
+uint64_t sim_next_ns(const struct sim *sim);
+bool sim_is_quiet(struct sim *sim);
+void sim_check_end(struct sim *sim);
 
 /* Zeroed; lives as long as the simulation. */
 void *sim_alloc(struct sim *sim, size_t size);

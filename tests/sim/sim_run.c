@@ -1,6 +1,9 @@
 /* Random mixed traffic under simulation:
  *
- *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--trace]
+ *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--tandem] [--trace]
+ *
+ * Every tenth seed is followed by a run of a tenth as many calls through two nodes in a row (tandem.h); with --tandem
+ * every seed is one such run, and nothing else.
  *
  * Prints what the runs met; with --least, fails if any of the kinds that matter was met less often.  The first failing
  * seed of a worker ends it, with the check that failed, the messages of the call concerned and the command that replays
@@ -15,9 +18,18 @@
 #include <unistd.h>
 
 #include "tests/sim/peer.h"
+#include "tests/sim/tandem.h"
 #include "tests/sim/traffic.h"
 
-#define WORKERS_MAX 64
+#define WORKERS_MAX  64
+#define TANDEM_EVERY 10
+
+/* Of runs through two nodes. */
+#define TANDEM_REQUIRED(X)                                                                                             \
+	X(tandem_calls)                                                                                                \
+	X(inner_refreshes)                                                                                             \
+	X(inner_reinvites)                                                                                             \
+	X(inner_small)
 
 /* What hours of idle calls would not show: each must have been met so often. */
 #define REQUIRED(X)                                                                                                    \
@@ -26,6 +38,9 @@
 	X(retries)                                                                                                     \
 	X(lost)                                                                                                        \
 	X(refused_491)                                                                                                 \
+	X(second_invites)                                                                                              \
+	X(crossed_invites)                                                                                             \
+	X(held_requests)                                                                                               \
 	X(small_callers)                                                                                               \
 	X(small_attempts)                                                                                              \
 	X(small_refreshes)                                                                                             \
@@ -39,12 +54,13 @@
 	X(role_swaps)                                                                                                  \
 	X(update_fallbacks)                                                                                            \
 	X(refresh_session_changes)                                                                                     \
-	X(options_probes)
+	X(options_probes)                                                                                              \
+	TANDEM_REQUIRED(X)
 
 struct plan {
 	unsigned long long seeds, from;
 	unsigned calls, workers;
-	bool trace;
+	bool tandem, trace;
 };
 
 /* What a worker hands back. */
@@ -55,13 +71,31 @@ struct outcome {
 
 static char replay[160];
 
-/* An assert of the shard failed: say how to see it again. */
-static void aborted(int signal_number)
+/* An assert of the shard failed, or worse: say how to see it again.  Nothing here but what a signal handler may do. */
+#define SIGNALS 5
+static const int crash_signals[SIGNALS] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+static struct sigaction before[SIGNALS]; /* a sanitizer's, which has more to say */
+
+static void crashed(int signal_number, siginfo_t *info, void *context)
 {
 	ssize_t written = write(STDERR_FILENO, replay, strlen(replay));
 	(void)written;
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
+	(void)context;
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(crash_signals[i], &before[i], NULL);
+	if (info->si_code <= 0) /* sent by somebody: else the instruction does it again */
+		raise(signal_number);
+}
+
+/* On a stack of its own, as a stack may be what has run out. */
+static void tell_of_crashes(void)
+{
+	static char room[65536];
+	stack_t stack = { .ss_sp = room, .ss_size = sizeof room };
+	struct sigaction action = { .sa_sigaction = crashed, .sa_flags = SA_ONSTACK | SA_SIGINFO };
+	sigaltstack(&stack, NULL);
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(crash_signals[i], &action, &before[i]);
 }
 
 static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
@@ -81,7 +115,7 @@ static void print_counts(const struct sim_counts *counts)
 		printf("\n");
 }
 
-static bool all_met(const struct sim_counts *counts, unsigned long long least)
+static bool all_met(const struct sim_counts *counts, bool tandem, unsigned long long least)
 {
 	bool met = true;
 #define X(name)                                                                                                        \
@@ -89,7 +123,11 @@ static bool all_met(const struct sim_counts *counts, unsigned long long least)
 		printf("%s was met %llu times, not %llu\n", #name, (unsigned long long)counts->name, least);           \
 		met = false;                                                                                           \
 	}
-	REQUIRED(X)
+	if (tandem) {
+		TANDEM_REQUIRED(X)
+	} else {
+		REQUIRED(X)
+	}
 #undef X
 	return met;
 }
@@ -114,15 +152,42 @@ static bool run_seed(uint64_t seed, const struct plan *plan, struct sim_counts *
 	return good;
 }
 
+static bool run_tandem(uint64_t seed, unsigned calls, bool trace, struct sim_counts *sum)
+{
+	struct tandem *t = tandem_random(seed, calls);
+	bool good = !tandem_failed(t);
+	tandem_add_counts(t, sum);
+	if (!good) {
+		printf("seed %llu failed: ", (unsigned long long)seed);
+		tandem_print_failure(t, stdout);
+	}
+	for (unsigned i = 0; trace && i < t->call_count; i++)
+		tandem_print_call(&t->calls[i], stdout);
+	tandem_destroy(t);
+	return good;
+}
+
+/* What a failure or an assert is followed by. */
+static void say_how(unsigned long long seed, unsigned calls, bool tandem)
+{
+	snprintf(replay, sizeof replay, "replay: sim_run %s--seeds 1 --from %llu --calls %u --trace\n",
+		 tandem ? "--tandem " : "", seed, calls);
+}
+
 /* Every `workers`-th seed, beginning with the `first`. */
 static void run(const struct plan *plan, unsigned first, struct outcome *ret_outcome)
 {
 	struct outcome outcome = { .failed = false };
 	for (unsigned long long i = first; i < plan->seeds && !outcome.failed; i += plan->workers) {
 		unsigned long long seed = plan->from + i;
-		snprintf(replay, sizeof replay, "replay: sim_run --seeds 1 --from %llu --calls %u --trace\n", seed,
-			 plan->calls);
-		outcome.failed = !run_seed(seed, plan, &outcome.counts);
+		unsigned tandem_calls = plan->tandem ? plan->calls : (plan->calls + TANDEM_EVERY - 1) / TANDEM_EVERY;
+		say_how(seed, plan->calls, false);
+		if (!plan->tandem)
+			outcome.failed = !run_seed(seed, plan, &outcome.counts);
+		if (outcome.failed || (!plan->tandem && seed % TANDEM_EVERY != 0))
+			continue;
+		say_how(seed, tandem_calls, true);
+		outcome.failed = !run_tandem(seed, tandem_calls, plan->trace, &outcome.counts);
 	}
 	if (outcome.failed)
 		printf("%s", replay);
@@ -170,13 +235,12 @@ static void run_all(const struct plan *plan, struct outcome *ret_sum)
 
 static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
 {
-	static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
-						 { "from", required_argument, NULL, 'f' },
-						 { "calls", required_argument, NULL, 'c' },
-						 { "workers", required_argument, NULL, 'w' },
-						 { "least", required_argument, NULL, 'l' },
-						 { "trace", no_argument, NULL, 't' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "seeds", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
+		{ "calls", required_argument, NULL, 'c' }, { "workers", required_argument, NULL, 'w' },
+		{ "least", required_argument, NULL, 'l' }, { "tandem", no_argument, NULL, '2' },
+		{ "trace", no_argument, NULL, 't' },       { NULL, 0, NULL, 0 }
+	};
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		unsigned long long value = optarg ? strtoull(optarg, NULL, 10) : 0;
@@ -190,6 +254,8 @@ static bool read_options(int argc, char **argv, struct plan *plan, unsigned long
 			plan->workers = (unsigned)value;
 		else if (option == 'l')
 			*least = value;
+		else if (option == '2')
+			plan->tandem = true;
 		else if (option == 't')
 			plan->trace = true;
 		else
@@ -213,7 +279,7 @@ int main(int argc, char **argv)
 	double begun = seconds_now();
 	if (!read_options(argc, argv, &plan, &least))
 		return 2;
-	signal(SIGABRT, aborted);
+	tell_of_crashes();
 	if (plan.workers == 1)
 		run(&plan, 0, &sum);
 	else
@@ -224,5 +290,5 @@ int main(int argc, char **argv)
 	       (unsigned long long)sum.counts.calls, (unsigned long long)sum.counts.virtual_seconds / 3600,
 	       seconds_now() - begun);
 	print_counts(&sum.counts);
-	return all_met(&sum.counts, least) ? 0 : 1;
+	return all_met(&sum.counts, plan.tandem, least) ? 0 : 1;
 }

@@ -239,7 +239,9 @@ bool timer_refuses(struct ua *ua, struct taken *taken, const struct wire *w)
 	}
 	if (!taken->refresh)
 		return false;
-	if (++ua->timer.refreshes == script->bye_at_refresh && is_up(ua)) {
+	if (++ua->timer.refreshes == script->cross_at_refresh && is_up(ua))
+		dialog_cross(ua);
+	if (ua->timer.refreshes == script->bye_at_refresh && is_up(ua)) {
 		ua->sim->counts.byes_at_refresh++;
 		dialog_hang_up(ua);
 	} else if (script->raised_s && w->has_interval && w->interval_s < script->raised_s) {

@@ -100,9 +100,10 @@ static void draw_answer(struct sim *sim, struct answer *answer)
 
 static void draw_steps(struct sim *sim, struct script *script)
 {
-	static const uint8_t kinds[] = { STEP_REINVITE,        STEP_REINVITE, STEP_REINVITE_SAME, STEP_REINVITE_EMPTY,
-					 STEP_REINVITE_CANCEL, STEP_UPDATE,   STEP_UPDATE_EMPTY,  STEP_INFO,
-					 STEP_MESSAGE,         STEP_OPTIONS };
+	static const uint8_t kinds[] = { STEP_REINVITE,       STEP_REINVITE,       STEP_REINVITE_SAME,
+					 STEP_REINVITE_EMPTY, STEP_REINVITE_TWICE, STEP_REINVITE_CANCEL,
+					 STEP_UPDATE,         STEP_UPDATE_EMPTY,   STEP_INFO,
+					 STEP_MESSAGE,        STEP_OPTIONS };
 	unsigned n = 0;
 	uint64_t at_ns = 100 * SIM_MS;
 	if (chance(sim, 50))

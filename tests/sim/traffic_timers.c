@@ -84,6 +84,7 @@ static void draw_answers(struct sim *sim, const struct parameters *p, struct tim
 	t->yes = chance(sim, 4);
 	t->moves = chance(sim, 15);
 	t->update_code = chance(sim, 15) ? refusals[below(sim, 3)] : 0;
+	t->cross_at_refresh = chance(sim, 8) ? 1 + (unsigned)below(sim, 3) : 0;
 	t->bye_at_refresh = chance(sim, 6) ? 1 + (unsigned)below(sim, 3) : 0;
 	t->sleep_at_refresh =
 		p->SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP > 10 && chance(sim, 8) ? 1 + (unsigned)below(sim, 2) : 0;
@@ -162,7 +163,8 @@ static unsigned draw_faults(struct sim *sim, struct script *script, unsigned n, 
 void traffic_draw_timer_script(struct sim *sim, struct script *script)
 {
 	static const uint8_t kinds[] = { STEP_REINVITE, STEP_REINVITE_SAME,   STEP_REINVITE_EMPTY,
-					 STEP_UPDATE,   STEP_REINVITE_CANCEL, STEP_INFO };
+					 STEP_UPDATE,   STEP_REINVITE_CANCEL, STEP_REINVITE_TWICE,
+					 STEP_INFO };
 	uint64_t end_ns = draw_end(sim, &sim->settings);
 	unsigned n = 0;
 	*script = (struct script){ .caller = (unsigned)below(sim, SIM_CALLERS) };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/offers.h"
 #include "tests/sim/session.h"
 
 #define HEADS       4096
@@ -33,6 +34,7 @@ struct watched {
 	struct watched_dialog dialogs[DIALOGS];
 	uint64_t recorded_ns; /* its CDR came */
 	struct session_leg *session;
+	struct offers *offers;
 	const struct host *host;
 };
 
@@ -172,6 +174,9 @@ static struct watched_dialog *dialog_of(struct watched *d, struct bytes tag)
 
 static void request_in(struct sim *sim, struct watched *d, const struct wire *w, struct seen *seen)
 {
+	/* RFC 4028 7.3: after a 422 the caller begins anew, with a larger interval. */
+	if (d->final_out == 422 && wire_method_is(w, "INVITE") && !w->to_tag.size && w->cseq > d->invite_cseq)
+		d->invite_in_ns = d->final_out = 0;
 	if (wire_method_is(w, "INVITE") && !d->invite_in_ns && !d->callee_side) {
 		d->invite_in_ns = sim->now_ns;
 		d->invite_in_us = sim_real_us(sim, sim->now_ns);
@@ -192,6 +197,10 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	if (seen->text.size)
 		return;
 	seen->text = keep(sim, w->text);
+	if (d->offers)
+		offers_request(sim, d->offers, w, true);
+	if (d->session && d->offers)
+		d->session->offers = d->offers;
 	if (d->session)
 		session_request_in(sim, d->call, d->session, w, wire_method_is(w, "INVITE") && !w->to_tag.size,
 				   &seen->session);
@@ -204,6 +213,8 @@ static void response_in(struct sim *sim, struct watched *d, const struct wire *w
 	struct seen *request = find_seen(sim, '>', w->branch, method, false);
 	bool initial = wire_method_is(w, "INVITE") && w->cseq == d->invite_cseq;
 	note(sim, d, w, false, request && request->final_in);
+	if (request && d->offers)
+		offers_response(sim, d->offers, w, true);
 	if (request && d->session)
 		session_response_in(sim, d->call, d->session, w, initial && d->callee_side, &request->session);
 	if (request)
@@ -230,6 +241,10 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 		return;
 	if (!d->call && from->is_caller)
 		d->call = peer_call_of_id(sim, w.call_id);
+	if (!d->offers && d->call)
+		d->offers = offers_new(sim, d->call);
+	if (d->offers)
+		offers_check(sim, d->offers);
 	if (!d->session && from->is_caller && sim->settings.sessions)
 		d->session = session_leg_new(sim, from, false);
 	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
@@ -351,12 +366,18 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 	seen->text = keep(sim, w->text);
 	seen->at_ns = sim->now_ns;
 	seen->cseq = w->cseq;
+	if (!d->offers && d->call)
+		d->offers = offers_new(sim, d->call);
+	if (d->offers)
+		offers_request(sim, d->offers, w, false);
 	if (wire_method_is(w, "INVITE"))
 		d->invite_out = seen;
 	if (!d->session && d->callee_side && to && sim->settings.sessions)
 		d->session = session_leg_new(sim, to, true);
 	if (d->callee_side)
 		d->host = to;
+	if (d->session && d->offers)
+		d->session->offers = d->offers;
 	if (d->session && d->call)
 		session_request_out(sim, d->call, d->session, w, !w->to_tag.size, &seen->session);
 	if (d->call && !d->call->damaged)
@@ -435,6 +456,8 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 		return;
 	}
 	check_response(sim, to, d, w, seen);
+	if (d->offers)
+		offers_response(sim, d->offers, w, false);
 	if (seen->glare && w->status < 300 && w->status > 100)
 		sim_fail(sim, d->call, "rfc3261-14.2", "%u to an INVITE while one of ours was open", w->status);
 	if (initial && w->status >= 200 && w->status < 300 && !d->ok_out_ns)
@@ -522,6 +545,9 @@ static void check_answered(struct sim *sim, const struct sim_cdr *record, const 
 		sim_fail(sim, record->call, "cdr-reason", "dialog_lost, but nobody said so");
 	if (cdr->sip_code != 200)
 		sim_fail(sim, record->call, "cdr-code", "connected, but sip_code %u", cdr->sip_code);
+	if (cdr->end_reason == CDR_END_cancelled ||
+	    (cdr->end_reason >= CDR_END_no_route && cdr->end_reason <= CDR_END_setup_timeout))
+		sim_fail(sim, record->call, "cdr-reason", "connected, but %s", cdr_end_reason_name(cdr->end_reason));
 }
 
 static void check_unanswered(struct sim *sim, const struct sim_cdr *record, const struct watched *a)
@@ -628,26 +654,33 @@ uint64_t sim_seen_ns(const struct sim_call *call, enum way way, const char *what
 	return 0;
 }
 
-void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file)
+void sim_print_message(const struct message_note *n, uint64_t start_ns, const char *before, void *file)
 {
-	uint64_t start_ns = call->log_count ? call->log[0].at_ns : 0;
-	fprintf(file, "call %u, %s%s\n", call->serial, call->call_id, call->damaged ? ", damaged on its way" : "");
-	for (unsigned i = 0; i < call->log_count; i++) {
-		const struct message_note *n = &call->log[i];
-		char text[32];
-		snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
-		char timer[40] = "";
-		if (n->interval_s || n->min_se_s)
-			snprintf(timer, sizeof timer, "  %u ua%c, least %u", n->interval_s,
-				 n->refresher ? n->refresher : '-', n->min_se_s);
-		fprintf(file, "%12.6f  %-6s %s %-14s %u%s%s%s\n", (double)(n->at_ns - start_ns) / 1e9,
-			n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq, timer,
-			n->repeated ? "  again" : "", n->lost ? "  lost" : "");
-	}
+	char text[32], timer[40] = "";
+	snprintf(text, sizeof text, n->status ? "%u %s" : "%.0u%s", n->status, n->method);
+	if (n->interval_s || n->min_se_s)
+		snprintf(timer, sizeof timer, "  %u ua%c, least %u", n->interval_s, n->refresher ? n->refresher : '-',
+			 n->min_se_s);
+	fprintf(file, "%12.6f  %s%-6s %s %-14s %u%s%s%s\n", (double)(n->at_ns - start_ns) / 1e9, before,
+		n->callee_side ? "callee" : "caller", n->out ? "<- " : " ->", text, n->cseq, timer,
+		n->repeated ? "  again" : "", n->lost ? "  lost" : "");
+}
+
+void sim_print_record(const struct sim_call *call, void *file)
+{
 	if (call->cdr)
 		fprintf(file, "  CDR: %s by %s, code %u, hold %lld ms\n",
 			cdr_end_reason_name(call->cdr->cdr.end_reason), cdr_side_name(call->cdr->cdr.end_side),
 			call->cdr->cdr.sip_code, (long long)call->cdr->cdr.hold_ms);
+}
+
+void sim_print_call(const struct sim *sim, const struct sim_call *call, void *file)
+{
+	uint64_t start_ns = call->log_count ? call->log[0].at_ns : 0;
+	fprintf(file, "call %u, %s%s\n", call->serial, call->call_id, call->damaged ? ", damaged on its way" : "");
+	for (unsigned i = 0; i < call->log_count; i++)
+		sim_print_message(&call->log[i], start_ns, "", file);
+	sim_print_record(call, file);
 	(void)sim;
 }
 

@@ -4,16 +4,17 @@
 
 static char room[4096];
 
-static struct bytes request_of(const char *routes)
+static struct bytes request_from(const char *local, const char *tag, const char *routes)
 {
 	struct dialog dialog = { .text = {
-					 [DIALOG_LOCAL] = BYTES("<sip:us@h>;tag=l"),
+					 [DIALOG_LOCAL] = bytes_of(local),
 					 [DIALOG_REMOTE] = BYTES("<sip:peer@h>;tag=r"),
 					 [DIALOG_TARGET] = BYTES("sip:peer@192.0.2.9:5070"),
 					 [DIALOG_ROUTES] = bytes_of(routes),
 				 } };
 	struct dialog_request request = { .method = BYTES("BYE"),
 					  .call_id = BYTES("c"),
+					  .local_tag = bytes_of(tag),
 					  .transport = BYTES("UDP"),
 					  .sent_by = BYTES("192.0.2.1:5060"),
 					  .branch = BYTES("z9hG4bKb"),
@@ -26,12 +27,26 @@ static struct bytes request_of(const char *routes)
 	return (struct bytes){ room, (uint32_t)build_size(&b) };
 }
 
+static struct bytes request_of(const char *routes)
+{
+	return request_from("<sip:us@h>;tag=l", "", routes);
+}
+
 #define VIA_OURS "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKb;rport\r\nMax-Forwards: 70\r\n"
 #define REST     "From: <sip:us@h>;tag=l\r\nTo: <sip:peer@h>;tag=r\r\nCall-ID: c\r\nCSeq: 3 BYE\r\n"
 
 Test(rfc3261_12_2_1_1, without_routes_the_target_is_the_request_uri)
 {
 	assert_text(request_of(""), "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS REST);
+}
+
+/* A tag that the owner writes anew goes behind what else the header field says. */
+Test(rfc3261_12_2_1_1, the_local_tag_may_be_given_apart)
+{
+	assert_text(request_from("<sip:us@h>", "l", ""), "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS REST);
+	assert_text(request_from("\"Us\" <sip:us@h>;x=y", "l", ""),
+		    "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS "From: \"Us\" <sip:us@h>;x=y;tag=l\r\n"
+		    "To: <sip:peer@h>;tag=r\r\nCall-ID: c\r\nCSeq: 3 BYE\r\n");
 }
 
 Test(rfc3261_12_2_1_1, a_loose_router_leaves_the_target_in_the_request_uri)

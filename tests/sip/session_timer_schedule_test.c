@@ -25,9 +25,7 @@ static uint64_t next_random(void)
 
 static struct session_timer_rules rules_of(uint32_t ttl_s, unsigned segments, uint32_t grace_s)
 {
-	return (struct session_timer_rules){
-		.ttl_s = ttl_s, .min_se_s = 1, .grace_s = grace_s, .segments = (uint8_t)segments
-	};
+	return session_timer_rules(ttl_s, 1, grace_s, segments);
 }
 
 /* A leg that a 2xx started at now_ns, we or the peer refreshing. */
@@ -399,6 +397,29 @@ Test(rfc4028_10, probe_is_tried_again_and_its_2xx_makes_us_refresh)
 	cr_assert(t.we_refresh);
 	cr_assert_eq(t.wait, SESSION_REFRESH);
 	cr_assert(t.due_ns >= S(568 + 270) && t.due_ns <= S(568 + 300));
+}
+
+/* What was not sent claims nothing: a confirmation finds the peer the refresher that it was. */
+Test(rfc4028_10, probe_that_could_not_be_sent_leaves_the_roles_as_they_are)
+{
+	struct session_timer_rules rules = rules_of(600, 2, 0);
+	struct session_timer t = started(&rules, 600, false, 0);
+	uint64_t now_ns;
+
+	cr_assert_eq(next_act(&t, &rules, &now_ns), SESSION_ACT_CLAIM);
+	session_timer_postpone_probe(&t, S(1) / 2, now_ns);
+	cr_assert(session_timer_check(&t) && !t.we_refresh);
+	cr_assert_eq(next_act(&t, &rules, &now_ns), SESSION_ACT_CLAIM);
+	cr_assert_eq(now_ns, S(536) + S(1) / 2);
+	session_timer_postpone_probe(&t, S(1) / 2, now_ns);
+	confirm(&t, &rules, S(537));
+	cr_assert(!t.we_refresh);
+	cr_assert_eq(next_act(&t, &rules, &now_ns), SESSION_ACT_CLAIM);
+	cr_assert_eq(now_ns, S(537 + 536));
+	session_timer_postpone_probe(&t, S(100), now_ns);
+	cr_assert_eq(next_act(&t, &rules, &now_ns), SESSION_ACT_CLAIM, "a moment before the end at the latest");
+	session_timer_postpone_probe(&t, S(1), now_ns);
+	cr_assert_eq(due_at(&t, &rules, S(537 + 600)), SESSION_ACT_HANG_UP);
 }
 
 /* Interval 90 s in 10 parts: after the probe at 60 s the boundaries of 63, 72 and 81 s are ours. */

@@ -47,9 +47,9 @@ static void add_contact(struct page *page, const struct party *party)
 	page_add(page, "Contact: <sip:%s-%u@%s>\r\n", party->ua->local_tag, party->contact, party->host->name);
 }
 
-struct said *say_numbered(struct party *party, const char *method, uint32_t cseq, const char *lines, struct bytes body)
+static struct said *say_on(struct party *party, const char *method, uint32_t cseq, const char *branch,
+			   const char *lines, struct bytes body)
 {
-	static unsigned branches;
 	struct sim *sim = party->duel->sim;
 	struct ua *ua = party->ua;
 	struct said *said = sim_alloc(sim, sizeof *said);
@@ -58,7 +58,7 @@ struct said *say_numbered(struct party *party, const char *method, uint32_t cseq
 	said->cseq = cseq;
 	said->at_ns = sim->now_ns + party->host->to_node.delay_ns;
 	snprintf(said->method, sizeof said->method, "%s", method);
-	snprintf(said->branch, sizeof said->branch, "z9hG4bK-script-%u", branches++);
+	snprintf(said->branch, sizeof said->branch, "%s", branch);
 	said->next = party->said;
 	party->said = said;
 	page_add(&page, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", method,
@@ -69,8 +69,27 @@ struct said *say_numbered(struct party *party, const char *method, uint32_t cseq
 		add_contact(&page, party);
 	add_lines(&page, lines);
 	page_end(&page, target ? "application/sdp" : "text/plain", body);
+	said->text = keep(sim, page_bytes(&page));
 	send(party, &page);
 	return said;
+}
+
+struct said *say_numbered(struct party *party, const char *method, uint32_t cseq, const char *lines, struct bytes body)
+{
+	static unsigned branches;
+	char branch[48];
+	snprintf(branch, sizeof branch, "z9hG4bK-script-%u", branches++);
+	return say_on(party, method, cseq, branch, lines, body);
+}
+
+struct said *say_cancel(struct party *party, const struct said *invite)
+{
+	return say_on(party, "CANCEL", invite->cseq, invite->branch, NULL, BYTES_NONE);
+}
+
+void say_again(struct party *party, const struct said *said)
+{
+	peer_send_raw(party->duel->sim, party->host, said->text);
 }
 
 struct said *say(struct party *party, const char *method, const char *lines, struct bytes body)

@@ -24,6 +24,7 @@ struct heard {
 /* Something that a party asked. */
 struct said {
 	struct said *next;
+	struct bytes text;
 	char method[12], branch[48];
 	uint32_t cseq;
 	uint64_t at_ns;     /* when it reached the node */
@@ -93,6 +94,9 @@ void script_answers(struct manner *manner, const char *const *list);
 struct said *say(struct party *party, const char *method, const char *lines, struct bytes body);
 /* The same with a CSeq of the test's. */
 struct said *say_numbered(struct party *party, const char *method, uint32_t cseq, const char *lines, struct bytes body);
+struct said *say_cancel(struct party *party, const struct said *invite);
+/* Once more, as it was. */
+void say_again(struct party *party, const struct said *said);
 struct bytes sdp(struct party *party);     /* as it is */
 struct bytes new_sdp(struct party *party); /* another version */
 static inline unsigned status_of(const struct said *said)

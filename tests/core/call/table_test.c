@@ -120,6 +120,30 @@ Test(table, a_full_ring_lets_the_oldest_go)
 	end();
 }
 
+/* However many were buried in all, memory is touched for those that there are at a time. */
+Test(table, chunks_are_used_again)
+{
+	struct table_hit hit;
+	uint64_t key = 0;
+	begin(1u << 20);
+	for (uint64_t second = 0; second < 3000; second++) {
+		for (unsigned i = 0; i < 100; i++) {
+			struct tombstone tombstone = { .key = ++key };
+			table_bury(&table, &tombstone, (second + 32) * SECOND);
+		}
+		table_expire(&table, second * SECOND);
+		cr_assert(table_find(&table, key, &hit) && hit.tombstone->key == key);
+		cr_assert_eq(table_find(&table, key - 3200, &hit), second >= 32);
+		if (second % 100 == 0)
+			table_check(&table);
+	}
+	cr_assert_leq(table_buried(&table), 3400);
+	cr_assert_leq(table.chunk_fresh, 5);
+	table_expire(&table, 4000 * SECOND);
+	cr_assert_eq(table_buried(&table), 0);
+	end();
+}
+
 Test(table, a_hash_is_never_zero_and_tells_texts_apart)
 {
 	begin(16);

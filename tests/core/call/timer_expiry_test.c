@@ -95,6 +95,28 @@ Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, one_last_refresh_rescues)
 	over(d);
 }
 
+/* RFC 3261 14.1: an INVITE that is passed on is open at that moment.  It is refused in the grace; then the last refresh
+ * goes out, and rescues. */
+Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, one_last_refresh_waits_for_another_offer)
+{
+	struct duel *d = duel_up(.parameters = grace(20), OURS("300"));
+	answers(&d->b.update, "-");
+	answers(&d->b.invite, "488");
+	run_until(d, d->up_ns + 299 * SIM_S);
+	unsigned before = count(&d->b, "UPDATE");
+	d->b.answer_ns = 5 * SIM_S;
+	const struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run_until(d, d->up_ns + 303 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), before);
+	answers(&d->b.update, "200");
+	run_until(d, d->up_ns + 330 * SIM_S);
+	cr_assert_eq(status_of(invite), 488);
+	cr_assert_eq(count(&d->b, "UPDATE"), before + 1);
+	cr_assert_eq(nth(&d->b, "UPDATE", before)->at_ns, invite->last->at_ns);
+	cr_assert_eq(count(&d->b, "BYE"), 0);
+	over(d);
+}
+
 /* It replaces a pending one, here the retry of about 85 s, whose late 2xx rescues as well. */
 Test(SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP, a_late_answer_to_the_refresh_before_rescues_too)
 {
@@ -153,6 +175,17 @@ Test(SS_SIP_NO_TIMER_REINVITE_INTERVAL, ends_the_call_of_a_caller_without_timers
 		cr_assert_eq(refreshes(&d->a), 0);
 		over(d);
 	}
+}
+
+/* Beyond the largest value there is. */
+Test(SS_SIP_NO_TIMER_REINVITE_INTERVAL, zero_is_no_cap)
+{
+	struct duel *d = duel_up(.parameters = cap(0, "RW_MAX_CALL_DURATION = 0"));
+	run_until(d, d->up_ns + 700000 * SIM_S);
+	cr_assert_eq(count(&d->a, "BYE") + count(&d->b, "BYE"), 0);
+	hang_up(d);
+	cr_assert_eq(cdr_of(d->call)->end_reason, CDR_END_normal);
+	over(d);
 }
 
 /* "A non-timer callee is unproven, and nothing is done about it." */
@@ -265,6 +298,9 @@ Test(RW_NO_TIMER_PROBE_INTERVAL, a_leg_that_never_answers_is_left_alone)
 	cr_assert_eq(count(&d->b, "OPTIONS"), 2);
 	cr_assert_eq(count(&d->a, "OPTIONS"), 33); /* the other leg is asked on */
 	cr_assert_eq(count(&d->b, "BYE"), 0);
+	cr_assert_eq(d->sim->log_lines, 1);
+	cr_assert(strstr(d->sim->last_log, "event=probing_stopped") && strstr(d->sim->last_log, "leg=b"), "%s",
+		  d->sim->last_log);
 	over(d);
 }
 

@@ -279,6 +279,25 @@ Test(rfc4028_10, a_sloppy_caller_keeps_its_call)
 	over(d);
 }
 
+/* An INVITE that is passed on is open when the probe is due, and its 2xx confirms: nothing was claimed. */
+Test(rfc4028_10, a_probe_that_was_not_sent_leaves_the_roles_as_they_are)
+{
+	struct duel *d = duel_up(.parameters = NO_CAP, .invite = CALLER_TIMED("Session-Expires: 300;refresher=uac"));
+	run_until(d, d->up_ns + 230 * SIM_S);
+	d->a.answer_ns = 20 * SIM_S;
+	say(&d->b, "INVITE", NULL, new_sdp(&d->b));
+	run(d, 25 * SIM_S);
+	cr_assert_eq(refreshes(&d->a), 1, "the one that was passed on");
+	assert_header(refresh(&d->a, 0), "Session-Expires", "300;refresher=uas");
+	uint64_t confirmed_ns = refresh(&d->a, 0)->replied_ns;
+	d->a.answer_ns = 0;
+	run_until(d, confirmed_ns + 235 * SIM_S);
+	cr_assert_eq(refreshes(&d->a), 1);
+	run(d, 2 * SIM_S);
+	assert_after(refresh(&d->a, 1)->at_ns, confirmed_ns, 236 * SIM_S);
+	over(d);
+}
+
 /* "a compliant peer is never overtaken": it refreshes at half the interval, or as late as RFC 4028 10 lets it. */
 Test(rfc4028_10, a_compliant_refresher_is_never_overtaken)
 {

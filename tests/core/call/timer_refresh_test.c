@@ -547,6 +547,52 @@ Test(rfc3311_5_2, bug_30_an_offer_while_our_refresh_is_open_gets_491)
 	}
 }
 
+/* The 2xx to a request that was passed on made the peer the refresher while our UPDATE was open: that this is refused
+ * now is no reason to refresh at once. */
+Test(rfc4028_10, a_refresh_that_fails_after_the_roles_were_swapped_is_not_repeated)
+{
+	static const char *const refusals[] = { "405", "422 Min-SE: 700", "503 Retry-After: 1", "491" };
+	for (unsigned i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		struct duel *d = duel_up(.parameters = NO_CAP, CALLEE("200"));
+		answers(&d->b.update, refusals[i]);
+		answers(&d->b.invite, "200 Require: timer\nSession-Expires: 200;refresher=uas");
+		d->b.answer_ns = 2 * SIM_S;
+		until_refresh(d, &d->b, 0);
+		d->b.answer_ns = 0;
+		const struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+		run(d, 60 * SIM_S);
+		cr_assert_eq(status_of(invite), 200);
+		cr_assert_eq(refreshes(&d->b), 2, "the refused one, and that which was passed on");
+		over(d);
+	}
+}
+
+/* Both sides refresh at once.  UPDATEs without body do not mind each other; of INVITEs each side refuses the other's,
+ * and the call lives by the next ones. */
+Test(rfc3261_14_1, a_refresh_of_the_peer_crosses_ours)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d =
+			duel_up(.parameters = NO_CAP, .ok = i ? "200 Session-Expires: 200;refresher=uac"
+							      : CALLEE_TIMED("Session-Expires: 200;refresher=uac"));
+		answers(&d->b.invite, "491", "200");
+		d->b.answer_ns = 50 * SIM_MS;
+		until_refresh(d, &d->b, 0);
+		const struct said *theirs =
+			say(&d->b, i ? "INVITE" : "UPDATE", "Supported: timer\nSession-Expires: 200;refresher=uas\n",
+			    i ? sdp(&d->b) : BYTES_NONE);
+		run(d, 10 * SIM_S);
+		cr_assert_eq(status_of(theirs), i ? 491 : 200);
+		cr_assert_eq(refreshes(&d->b), 1 + i);
+		uint64_t confirmed_ns = i ? refresh(&d->b, 1)->replied_ns : refresh(&d->b, 0)->replied_ns;
+		if (i)
+			cr_assert_geq(refresh(&d->b, 1)->at_ns, refresh(&d->b, 0)->replied_ns + 2100 * SIM_MS);
+		d->b.gone = true;
+		assert_expires(d, confirmed_ns + 200 * SIM_S);
+		over(d);
+	}
+}
+
 /* A BYE of the peer while a refresh is open: answered, and nothing more comes (known bugs 11 and 31). */
 Test(rfc3261_15_1_2, bug_11_31_a_bye_while_a_refresh_is_open_ends_everything)
 {

@@ -1,0 +1,475 @@
+/* rwbench cdr: what records cost on their way into the store.  Three measurements: encoding into the queue, as a worker
+ * does when a call ends; the writer at full speed; and at a steady rate how long a record takes from the queue until it
+ * is committed. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/machine.h"
+#include "bench/spread.h"
+#include "billing/queue.h"
+#include "billing/writer.h"
+
+#define RING_BYTES (UINT64_C(16) << 20) /* as a node gives each worker */
+#define BURST      64                   /* records of one look at the clock */
+#define LOOK_NS    200000               /* how often the steady run looks what has been committed */
+#define STOP_MS    60000
+
+struct settings {
+	uint64_t seed, records, rate, seconds;
+	const char *directory;
+	bool json;
+};
+
+static const struct settings settings_default = {
+	.seed = 1, .records = 500000, .rate = 10000, .seconds = 10, .directory = "."
+};
+
+/* Everything small, in a second or two. */
+static void make_small(struct settings *s)
+{
+	s->records = 20000;
+	s->rate = 2000;
+	s->seconds = 1;
+}
+
+struct bench {
+	const struct settings *settings;
+	struct bench_random random;
+	uint64_t records; /* made so far */
+	void *memory;
+	struct cdr_queue *queue;
+	struct billing_writer *writer;
+	char directory[4096]; /* made in that of the settings, and removed at the end */
+	char database[4096 + 16];
+};
+
+struct results {
+	struct machine machine;
+	char file_system[32];
+	double push_ns;      /* CPU time, encoding included */
+	double record_bytes; /* in the queue */
+	double rows_per_s;
+	double writer_us; /* CPU time of the billing thread a record */
+	double row_bytes; /* of the database a row, its log written back */
+	uint64_t lost;    /* not in the store at the end */
+	struct billing_status status;
+	struct spread latency; /* of the steady run */
+	double steady_rate;    /* reached */
+	uint64_t refused;      /* pushes that found the queue full, of the steady run */
+};
+
+/* ---- options ---- */
+
+static void help(FILE *out)
+{
+	fputs("usage: rwbench cdr [OPTIONS]\n\n"
+	      "Records on their way into the store: CPU time of encoding, rows a second of the writer, and from the "
+	      "queue to\n"
+	      "the commit at a steady rate.  The database is made in a directory of its own and removed at the end.\n\n"
+	      "  --dir DIR    where that directory is made: the disk is what is measured (.)\n"
+	      "  --records N  of the run at full speed (500000)\n"
+	      "  --rate N     records a second of the steady run (10000)\n"
+	      "  --seconds N  of the steady run (10)\n"
+	      "  --seed N     of what differs from record to record (1)\n"
+	      "  --json       print one object, for programs\n"
+	      "  --smoke      everything small: does it work at all?\n"
+	      "  --help       this text\n\n"
+	      "Exit status: 0; 1 if a record did not reach the store, or something was refused; 2 wrong usage.\n",
+	      out);
+}
+
+/* -1: go on; otherwise the exit status. */
+static int read_options(int argc, char **argv, struct settings *s)
+{
+	static const struct option options[] = {
+		{ "dir", required_argument, NULL, 'd' },
+		{ "records", required_argument, NULL, 'r' },
+		{ "rate", required_argument, NULL, 'e' },
+		{ "seconds", required_argument, NULL, 't' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "smoke", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool good = true;
+	int option;
+
+	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'd')
+			s->directory = optarg;
+		else if (option == 'r')
+			good = bench_number("records", optarg, 1, INT64_MAX, &s->records);
+		else if (option == 'e')
+			good = bench_number("rate", optarg, 1, 10000000, &s->rate);
+		else if (option == 't')
+			good = bench_number("seconds", optarg, 1, 86400, &s->seconds);
+		else if (option == 's')
+			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
+		else if (option == 'j')
+			s->json = true;
+		else if (option == 'm')
+			make_small(s);
+		else if (option == 'h') {
+			help(stdout);
+			return BENCH_DONE;
+		} else
+			good = false;
+	}
+	if (good && optind == argc)
+		return -1;
+	fprintf(stderr, "rwbench cdr --help lists the options\n");
+	return BENCH_USAGE;
+}
+
+/* ---- records ---- */
+
+static struct cdr_text text(const char *at)
+{
+	return (struct cdr_text){ at, (uint32_t)strlen(at) };
+}
+
+/* An answered call between two gateways: what differs from one to the next are numbers, identifiers and times. */
+struct record {
+	struct cdr cdr;
+	struct cdr_attempt attempt;
+	char caller[24], callee[24], call_id_a[48], call_id_b[33];
+};
+
+static void record_init(struct record *r)
+{
+	*r = (struct record){ .attempt = { .gateway = text("vendor-b"), .code = 200, .ms = 4321 } };
+	r->cdr = (struct cdr){ .node = text("node1"),
+			       .mapping_gateway = text("customer-a"),
+			       .routing_gateway = text("vendor-b"),
+			       .account = text("customer-a"),
+			       .vendor_account = text("vendor-b"),
+			       .source_address = text("198.51.100.17:5060"),
+			       .destination_address = text("203.0.113.5:5060"),
+			       .end_side = CDR_SIDE_CALLER,
+			       .end_reason = CDR_END_normal,
+			       .sip_code = 200,
+			       .q850 = 16,
+			       .session_timer = CDR_TIMER_A | CDR_TIMER_B,
+			       .pdd_ms = 1500,
+			       .rate_prefix = text("880"),
+			       .rate = text("0.0150"),
+			       .fee = text("0.0150"),
+			       .cost = text("0.0120"),
+			       .attempts = &r->attempt,
+			       .attempts_count = 1 };
+}
+
+static void record_next(struct bench *b, struct record *r)
+{
+	struct cdr *c = &r->cdr;
+	char id[CDR_ID_SIZE + 1];
+	uint64_t number = b->records++, random = bench_random(&b->random);
+
+	snprintf(id, sizeof id, "%032" PRIx64, number);
+	memcpy(c->cdr_id, id, CDR_ID_SIZE);
+	snprintf(r->caller, sizeof r->caller, "+4930%07" PRIu64, random % 10000000);
+	snprintf(r->callee, sizeof r->callee, "+8801%09" PRIu64, random / 10000000 % 1000000000);
+	snprintf(r->call_id_a, sizeof r->call_id_a, "%016" PRIx64 "-%08" PRIx64 "@198.51.100.17", random, number);
+	snprintf(r->call_id_b, sizeof r->call_id_b, "3haeah6%025" PRIx64, number);
+	c->caller_in = text(r->caller);
+	c->callee_in = text(r->callee);
+	c->caller_out = text(r->caller);
+	c->callee_out = text(r->callee + 1);
+	c->call_id_a = text(r->call_id_a);
+	c->call_id_b = text(r->call_id_b);
+	c->start_us = INT64_C(1700000000000000) + (int64_t)number * 100;
+	c->ringing_us = c->start_us + 1500000;
+	c->connect_us = c->start_us + 4321000;
+	c->hold_ms = (int64_t)(random % 600000);
+	c->billed_s = (c->hold_ms + 999) / 1000;
+	c->end_us = c->connect_us + c->hold_ms * 1000;
+}
+
+/* ---- a database for the time of a run ---- */
+
+static size_t queue_bytes(void)
+{
+	return RING_BYTES + cdr_queue_header_bytes();
+}
+
+static int begin(struct bench *b, const struct settings *s)
+{
+	*b = (struct bench){ .settings = s, .random = { s->seed } };
+	snprintf(b->directory, sizeof b->directory, "%s/rwbench-cdr-XXXXXX", s->directory);
+	if (!mkdtemp(b->directory)) {
+		fprintf(stderr, "rwbench: cdr: %s: %s\n", s->directory, strerror(errno));
+		b->directory[0] = '\0';
+		return -errno;
+	}
+	snprintf(b->database, sizeof b->database, "%s/cdr.db", b->directory);
+	b->memory = bench_memory(queue_bytes(), true);
+	if (!b->memory)
+		return -ENOMEM;
+	memset(b->memory, 0, queue_bytes());
+	b->queue = cdr_queue_init(b->memory, queue_bytes());
+	return 0;
+}
+
+/* The directory with the database, its log and its index. */
+static void end(struct bench *b)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	char path[sizeof b->database + 8];
+
+	for (unsigned i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+		snprintf(path, sizeof path, "%s%s", b->database, suffixes[i]);
+		unlink(path);
+	}
+	if (b->directory[0])
+		rmdir(b->directory);
+	bench_memory_free(b->memory, queue_bytes());
+}
+
+static int start_writer(struct bench *b)
+{
+	char error[256] = "";
+	int r = billing_writer_start(b->database, &b->queue, 1, NULL, &b->writer, error);
+
+	if (r < 0)
+		fprintf(stderr, "rwbench: cdr: %s\n", error);
+	return r;
+}
+
+/* ---- encoding ---- */
+
+static void empty(struct cdr_queue *queue, uint64_t *bytes)
+{
+	uint64_t position = cdr_queue_begin(queue);
+	const uint8_t *at;
+	size_t size;
+
+	while (cdr_queue_next(queue, &position, &at, &size))
+		*bytes += size;
+	cdr_queue_release(queue, position);
+}
+
+/* The queue alone, emptied without looking. */
+static void measure_push(struct bench *b, struct results *results)
+{
+	enum { BURSTS = 2000 };
+	static struct record records[BURST];
+	uint64_t ns = 0, bytes = 0;
+
+	for (unsigned i = 0; i < BURST; i++)
+		record_init(&records[i]);
+	for (unsigned burst = 0; burst < BURSTS; burst++) {
+		for (unsigned i = 0; i < BURST; i++)
+			record_next(b, &records[i]);
+		uint64_t from_ns = bench_cpu_ns();
+		for (unsigned i = 0; i < BURST; i++)
+			cdr_queue_push(b->queue, &records[i].cdr);
+		ns += bench_cpu_ns() - from_ns;
+		empty(b->queue, &bytes);
+	}
+	results->push_ns = (double)ns / (BURSTS * BURST);
+	results->record_bytes = (double)bytes / (BURSTS * BURST);
+}
+
+/* ---- full speed ---- */
+
+static uint64_t file_bytes(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static uint64_t process_cpu_ns(void)
+{
+	return bench_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/* Pushes; what finds no room waits for the writer. */
+static void push_all(struct bench *b, uint64_t records)
+{
+	struct record record;
+
+	record_init(&record);
+	for (uint64_t i = 0; i < records; i++) {
+		record_next(b, &record);
+		while (!cdr_queue_push(b->queue, &record.cdr))
+			usleep(1000);
+		if (i % 4096 == 0)
+			bench_progress("full speed: %" PRIu64 " of %" PRIu64, i, records);
+	}
+}
+
+static int measure_full_speed(struct bench *b, struct results *results)
+{
+	uint64_t records = b->settings->records;
+	int r = start_writer(b);
+
+	if (r < 0)
+		return r;
+	uint64_t from_ns = bench_wall_ns(), cpu_ns = process_cpu_ns() - bench_cpu_ns();
+	push_all(b, records);
+	while (billing_writer_written(b->writer, 0) < records && cdr_queue_depth(b->queue) > 0)
+		usleep(1000);
+	double seconds = (double)(bench_wall_ns() - from_ns) / 1e9;
+	double writer_ns = (double)(process_cpu_ns() - bench_cpu_ns() - cpu_ns);
+
+	billing_writer_status(b->writer, &results->status);
+	results->lost = billing_writer_stop(b->writer, STOP_MS) + results->status.unreadable;
+	results->rows_per_s = (double)records / seconds;
+	results->writer_us = writer_ns / (double)records / 1000;
+	results->row_bytes = (double)file_bytes(b->database) / (double)records;
+	return 0;
+}
+
+/* ---- steady ---- */
+
+/* When each record went into the queue, in their order; `seen` are known to be committed. */
+struct track {
+	uint64_t *pushed_ns;
+	uint64_t pushed, seen;
+};
+
+static void look(struct bench *b, struct track *t, struct results *results)
+{
+	uint64_t written = billing_writer_written(b->writer, 0), now_ns = bench_wall_ns();
+
+	for (; t->seen < written; t->seen++)
+		spread_add(&results->latency, now_ns - t->pushed_ns[t->seen]);
+}
+
+static void run_steady(struct bench *b, struct track *t, uint64_t records, struct results *results)
+{
+	struct record record;
+	uint64_t begin_ns = bench_wall_ns(), now_ns = begin_ns;
+
+	record_init(&record);
+	while (t->pushed < records) {
+		uint64_t due = (now_ns - begin_ns) * b->settings->rate / BENCH_SECOND_NS;
+
+		for (; t->pushed < due && t->pushed < records; t->pushed++) {
+			record_next(b, &record);
+			t->pushed_ns[t->pushed] = bench_wall_ns();
+			if (!cdr_queue_push(b->queue, &record.cdr)) {
+				results->refused++;
+				break;
+			}
+		}
+		look(b, t, results);
+		usleep(LOOK_NS / 1000);
+		now_ns = bench_wall_ns();
+		bench_progress("steady: %" PRIu64 " of %" PRIu64, t->pushed, records);
+	}
+	results->steady_rate = (double)records * 1e9 / (double)(bench_wall_ns() - begin_ns);
+	while (t->seen < records && cdr_queue_depth(b->queue) > 0) {
+		look(b, t, results);
+		usleep(LOOK_NS / 1000);
+	}
+	look(b, t, results);
+}
+
+static int measure_steady(struct bench *b, struct results *results)
+{
+	uint64_t records = b->settings->rate * b->settings->seconds;
+	struct track track = { .pushed_ns = calloc(records, sizeof *track.pushed_ns) };
+	int r = track.pushed_ns ? start_writer(b) : -ENOMEM;
+
+	if (r == 0) {
+		run_steady(b, &track, records, results);
+		billing_writer_status(b->writer, &results->status);
+		results->lost += billing_writer_stop(b->writer, STOP_MS) + records - track.seen;
+	}
+	free(track.pushed_ns);
+	return r;
+}
+
+static int measure(const struct settings *s, struct results *results)
+{
+	struct bench b;
+	int r = begin(&b, s);
+
+	if (r == 0) {
+		machine_file_system(b.directory, results->file_system);
+		bench_progress("encoding");
+		measure_push(&b, results);
+		memset(b.memory, 0, queue_bytes());
+		b.queue = cdr_queue_init(b.memory, queue_bytes());
+		r = measure_full_speed(&b, results);
+	}
+	end(&b);
+	if (r == 0 && (r = begin(&b, s)) == 0)
+		r = measure_steady(&b, results);
+	end(&b);
+	bench_progress_end();
+	return r;
+}
+
+/* ---- what it prints ---- */
+
+static double ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+static void print(const struct settings *s, const struct results *r)
+{
+	printf("rwbench cdr: seed %" PRIu64 "; database in %s (%s)\n", s->seed, s->directory, r->file_system);
+	machine_print(&r->machine, stdout);
+	printf("\nencoding into the queue   %10.0f ns of CPU time a record, %.0f bytes\n", r->push_ns, r->record_bytes);
+	printf("the store at full speed   %10.0f rows a second, %" PRIu64 " rows\n", r->rows_per_s, s->records);
+	printf("the billing thread        %10.2f us of CPU time a row\n", r->writer_us);
+	printf("the database              %10.0f bytes a row\n", r->row_bytes);
+	printf("\nFrom the queue to the commit at %.0f records a second, ms\n\n%9s %9s %9s %9s %9s %9s\n",
+	       r->steady_rate, "count", "p50", "p90", "p99", "p99.9", "longest");
+	printf("%9" PRIu64 " %9.1f %9.1f %9.1f %9.1f %9.1f\n", r->latency.count, ms(spread_quantile(&r->latency, 0.5)),
+	       ms(spread_quantile(&r->latency, 0.9)), ms(spread_quantile(&r->latency, 0.99)),
+	       ms(spread_quantile(&r->latency, 0.999)), ms(r->latency.max_ns));
+	printf("\nrecords that did not reach the store: %" PRIu64 "; tries that failed: %" PRIu64
+	       "; pushes that found the queue full: %" PRIu64 "\n",
+	       r->lost, r->status.failures, r->refused);
+}
+
+static void print_json(const struct settings *s, const struct results *r)
+{
+	json_t *all = json_pack("{s:s, s:I, s:o, s:s, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:I, s:I, s:I}", "bench",
+				"cdr", "seed", (json_int_t)s->seed, "machine", machine_json(&r->machine), "file_system",
+				r->file_system, "records", (json_int_t)s->records, "push_ns", r->push_ns,
+				"record_bytes", r->record_bytes, "rows_per_s", r->rows_per_s, "writer_us", r->writer_us,
+				"row_bytes", r->row_bytes, "steady_rate", r->steady_rate, "latency",
+				spread_json(&r->latency), "lost", (json_int_t)r->lost, "failures",
+				(json_int_t)r->status.failures, "refused", (json_int_t)r->refused);
+
+	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(all);
+}
+
+int bench_cdr(int argc, char **argv)
+{
+	struct settings settings = settings_default;
+	int r = read_options(argc, argv, &settings);
+
+	if (r >= 0)
+		return r;
+	struct results *results = calloc(1, sizeof *results);
+	if (!results)
+		return BENCH_FAILED;
+	machine_read(&results->machine);
+	r = measure(&settings, results);
+	if (r == 0) {
+		settings.json ? print_json(&settings, results) : print(&settings, results);
+		r = results->lost ? BENCH_FAILED : BENCH_DONE;
+	} else {
+		fprintf(stderr, "rwbench: cdr: %s\n", strerror(-r));
+		r = BENCH_FAILED;
+	}
+	free(results);
+	return r;
+}
