@@ -163,6 +163,14 @@ static void ended_by_switch(struct load *l, struct load_call *c, uint32_t slot, 
 	}
 }
 
+/* When the kernel had it, by the clock of everything else. */
+static uint64_t received_ns(const struct load *l, const struct load_datagram *d)
+{
+	uint64_t at_ns = (uint64_t)d->stamp_ns - l->real_ahead_ns;
+
+	return d->stamp_ns > 0 && at_ns < l->now_ns ? at_ns : l->now_ns;
+}
+
 /* Answered whether or not we know the call still: what matters is who asked. */
 static void in_dialog(struct load *l, const struct load_datagram *d, const struct load_message *m)
 {
@@ -182,7 +190,7 @@ static void in_dialog(struct load *l, const struct load_datagram *d, const struc
 	} else if (m->method == LOAD_UPDATE || m->method == LOAD_INVITE) {
 		(*(callee ? &l->counts.refreshes_callee : &l->counts.refreshes_caller))++;
 		if (c && l->refresh)
-			l->refresh(l->refresh_context, slot, callee, l->now_ns);
+			l->refresh(l->refresh_context, c, callee, received_ns(l, d), m);
 		load_answer_refresh(l, d, m, slot, generation, callee);
 	} else {
 		load_answer(l, d, m, "200 OK");
@@ -263,7 +271,6 @@ static void stamp_invites(struct load *l)
 		return;
 	uint64_t now_ns = bench_wall_ns();
 
-	l->real_ahead_ns = bench_clock_ns(CLOCK_REALTIME) - now_ns;
 	while (l->sent_count > 0)
 		l->call[l->sent_slot[--l->sent_count]].invite_ns = now_ns;
 }
@@ -283,11 +290,14 @@ static uint64_t next_ns(const struct load *l)
 void load_turn(struct load *l, uint64_t until_ns)
 {
 	l->now_ns = bench_wall_ns();
+	l->real_ahead_ns = bench_clock_ns(CLOCK_REALTIME) - l->now_ns;
 	load_ring_receive(&l->ring, take_datagram, l);
 	take_due(l);
 	start(l);
 	uint64_t next = next_ns(l), now_ns = bench_wall_ns();
 
+	if (now_ns - l->now_ns > l->turn_max_ns)
+		l->turn_max_ns = now_ns - l->now_ns;
 	if (next > until_ns)
 		next = until_ns;
 	stamp_invites(l);
@@ -312,6 +322,7 @@ void load_reset_counts(struct load *l)
 	memset(&l->answer_delay, 0, sizeof l->answer_delay);
 	memset(&l->late, 0, sizeof l->late);
 	memset(&l->invite_delay, 0, sizeof l->invite_delay);
+	l->turn_max_ns = 0;
 }
 
 /* ---- open and close ---- */
@@ -360,6 +371,7 @@ int load_open(struct load *l, const struct load_settings *settings, char error[s
 		l->sockets[i] = -1;
 	l->settings = *settings;
 	l->starts_max = UINT64_MAX;
+	l->opened_ns = bench_wall_ns();
 	l->random.state = settings->seed;
 	struct bench_random run = { bench_clock_ns(CLOCK_REALTIME) ^ settings->seed };
 	snprintf(l->run, sizeof l->run, "%08x", (uint32_t)bench_random(&run));

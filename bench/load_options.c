@@ -57,8 +57,8 @@ static const struct row rows[] = {
 	  "calls that may need a "
 	  "retransmission when finding" },
 	{ "time", SECONDS, AT(run_ns), 0.1, NANOSECONDS_MAX, FOR_ALL, "SECONDS", "of starting calls; of one step" },
-	{ "calls", NUMBER, AT(calls), 1, BIG, FOR_CPS | FOR_HOLD, "N", "to start at all" },
-	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CALLS, "N", "up at a time" },
+	{ "calls", NUMBER, AT(calls), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_HOLD, "N", "to start at all" },
+	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_PDD, "N", "up at a time" },
 	{ "ring", MILLISECONDS, AT(load.ring_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "INVITE to 180" },
 	{ "answer", MILLISECONDS, AT(load.answer_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "180 to 200, or to CANCEL" },
 	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD, "MS", "200 to BYE" },
@@ -69,8 +69,13 @@ static const struct row rows[] = {
 	{ "cancelled", REAL, AT(load.cancelled), PERCENT, FOR_CPS, "PERCENT", "calls that the caller cancels" },
 	{ "unanswered", REAL, AT(load.unanswered), PERCENT, FOR_CPS, "PERCENT", "calls that ring out" },
 	{ "timer", FLAG, AT(load.timer), 0, 0, FOR_CPS | FOR_PDD, NULL, "both ends support session timers" },
-	{ "session-expires", NUMBER32, AT(load.session_expires_s), 90, 86400, FOR_CALLS, "SECONDS", "asked for" },
+	{ "session-expires", NUMBER32, AT(load.session_expires_s), 1, 86400, FOR_CALLS, "SECONDS", "asked for" },
 	{ "no-sdp", FLAG, AT(load.no_sdp), 0, 0, FOR_CALLS, NULL, "no session descriptions" },
+	{ "reinvite", FLAG, AT(load.no_update), 0, 0, FOR_CALLS, NULL, "ends do not take UPDATE: re-INVITE refreshes" },
+	{ "segments", NUMBER32, AT(segments), 2, 10, FOR_HOLD, "N",
+	  "of the session interval: refreshes are due at their ends" },
+	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },
+	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD, "SOCKET", "Ringwheel's control socket: its own lateness is shown" },
 	{ "t1", MILLISECONDS, AT(load.t1_ns), 0.01, 10, FOR_CALLS, "MS", "first retransmission" },
 	{ "seed", NUMBER, AT(load.seed), 0, BIG, FOR_ALL, "N", "of all random numbers" },
 	{ "json", FLAG, AT(json), 0, 0, FOR_ALL, NULL, "one object, for programs" },
@@ -322,6 +327,7 @@ void load_options_init(struct load_options *o)
 		.find_step = 2,
 		.resent_max = 0.01,
 		.rounds = 1,
+		.segments = 2,
 	};
 	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
 		return;

@@ -18,6 +18,7 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
 	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
 	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
+	{ "hold", bench_hold, "many calls kept up: refreshes, their lateness, CPU time and memory of the switch" },
 	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
 	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
 	{ "route", bench_route, "gateways by dialled number: building the table, one look-up" },
