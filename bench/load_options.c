@@ -41,6 +41,7 @@ static const struct row rows[] = {
 	{ "switch", TEXT, AT(switch_path), 0, 0, FOR_CALLS, "PATH",
 	  "start this ringwheel at the target, with a "
 	  "configuration of our own" },
+	{ "workers", NUMBER32, AT(workers), 1, 64, FOR_CALLS, "N", "of the switch that is started, on as many cores" },
 	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS | FOR_PDD, NULL,
 	  "a forwarder in place of a switch (pdd: beside it)" },
 	{ "cpu", CORE, AT(cpu), 0, 0, FOR_ALL, "N", "core of this program (the last one)" },
@@ -328,6 +329,7 @@ void load_options_init(struct load_options *o)
 		.resent_max = 0.01,
 		.rounds = 1,
 		.segments = 2,
+		.workers = 1,
 	};
 	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
 		return;

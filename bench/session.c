@@ -40,10 +40,42 @@ static bool start_forwarder(struct session *s)
 	return true;
 }
 
+static bool start_own(struct session *s)
+{
+	const struct load_settings *l = &s->options.load;
+	struct launch_settings settings = {
+		.path = s->options.switch_path,
+		.listen = l->target,
+		.caller = l->caller,
+		.callee = l->callee,
+		.caller_count = l->caller_count,
+		.callee_count = l->callee_count,
+		.workers = s->options.workers,
+		.calls_max = l->calls_max,
+		.session_ttl_s = l->session_expires_s,
+		.cpu = s->options.switch_cpu,
+	};
+	char error[256] = "";
+
+	if (launch_start(&settings, &s->launch, error) < 0) {
+		fprintf(stderr, "rwbench: %s\n", error);
+		return false;
+	}
+	s->pid = s->launch.pid;
+	s->ours = true;
+	s->switch_name = "ringwheel";
+	snprintf(s->stats, sizeof s->stats, "%s/data/ringwheel.sock", s->launch.directory);
+	if (!s->options.stats)
+		s->options.stats = s->stats;
+	return true;
+}
+
 static bool start_switch(struct session *s)
 {
 	if (s->options.floor)
 		return start_forwarder(s);
+	if (s->options.switch_path)
+		return start_own(s);
 	s->pid = (pid_t)s->options.pid;
 	s->switch_name = "switch";
 	return true;
@@ -78,6 +110,7 @@ void session_close(struct session *s)
 		load_close(&s->load);
 	if (s->forwarder)
 		forwarder_stop(s->pid);
+	launch_stop(&s->launch);
 	free(s->sample);
 	free(s);
 }

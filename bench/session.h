@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/launch.h"
 #include "bench/load.h"
 #include "bench/load_options.h"
 #include "bench/machine.h"
@@ -41,7 +42,9 @@ struct session {
 	struct load_options options;
 	struct load load;
 	struct machine machine;
-	pid_t pid; /* of the switch, 0: not known */
+	pid_t pid;            /* of the switch, 0: not known */
+	struct launch launch; /* of a switch that is ours */
+	char stats[96];       /* its control socket */
 	bool forwarder, ours;
 	bool looking; /* for the highest rate */
 	const char *switch_name;
