@@ -13,6 +13,7 @@ static void make_small(struct load_options *o)
 	o->run_ns = BENCH_SECOND_NS;
 	o->rate = 200;
 	o->find_max = 800;
+	o->load.calls_max = 10000;
 	o->find_step = 30;
 	o->floor = !o->switch_path && o->pid == 0;
 }

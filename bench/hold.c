@@ -332,6 +332,10 @@ int bench_hold(int argc, char **argv)
 	int status = load_options_read(argc, argv, FOR_HOLD, text, &options);
 	if (status >= 0)
 		return status;
+	if (options.smoke && !options.switch_path) {
+		fputs("rwbench: hold --smoke needs --switch: a forwarder refreshes nothing\n", stderr);
+		return BENCH_USAGE;
+	}
 	if (options.smoke)
 		make_small(&options);
 	options.load.calls_max = (uint32_t)options.calls;

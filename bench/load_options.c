@@ -42,8 +42,7 @@ static const struct row rows[] = {
 	  "start this ringwheel at the target, with a "
 	  "configuration of our own" },
 	{ "workers", NUMBER32, AT(workers), 1, 64, FOR_CALLS, "N", "of the switch that is started, on as many cores" },
-	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS | FOR_PDD, NULL,
-	  "a forwarder in place of a switch (pdd: beside it)" },
+	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS, NULL, "a forwarder in place of a switch" },
 	{ "cpu", CORE, AT(cpu), 0, 0, FOR_ALL, "N", "core of this program (the last one)" },
 	{ "switch-cpu", CORE, AT(switch_cpu), 0, 0, FOR_ALL, "N",
 	  "core of the forwarder, or of the switch that is "
@@ -73,6 +72,7 @@ static const struct row rows[] = {
 	{ "session-expires", NUMBER32, AT(load.session_expires_s), 1, 86400, FOR_CALLS, "SECONDS", "asked for" },
 	{ "no-sdp", FLAG, AT(load.no_sdp), 0, 0, FOR_CALLS, NULL, "no session descriptions" },
 	{ "reinvite", FLAG, AT(load.no_update), 0, 0, FOR_CALLS, NULL, "ends do not take UPDATE: re-INVITE refreshes" },
+	{ "rounds", NUMBER, AT(rounds), 1, 100, FOR_PDD, "N", "each of the forwarder and of the switch" },
 	{ "segments", NUMBER32, AT(segments), 2, 10, FOR_HOLD, "N",
 	  "of the session interval: refreshes are due at their ends" },
 	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },
