@@ -42,7 +42,7 @@ static const struct row rows[] = {
 	  "start this ringwheel at the target, with a "
 	  "configuration of our own" },
 	{ "workers", NUMBER32, AT(workers), 1, 64, FOR_CALLS, "N", "of the switch that is started, on as many cores" },
-	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS, NULL, "a forwarder in place of a switch" },
+	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS | FOR_PDD, NULL, "a forwarder in place of a switch" },
 	{ "cpu", CORE, AT(cpu), 0, 0, FOR_ALL, "N", "core of this program (the last one)" },
 	{ "switch-cpu", CORE, AT(switch_cpu), 0, 0, FOR_ALL, "N",
 	  "core of the forwarder, or of the switch that is "

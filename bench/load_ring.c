@@ -106,8 +106,8 @@ static size_t memory_bytes(unsigned buffers_count)
 
 static int open_buffers(struct load_ring *r)
 {
-	r->memory =
-		mmap(NULL, memory_bytes(r->buffers_count), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r->memory = mmap(NULL, memory_bytes(r->buffers_count), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (r->memory == MAP_FAILED) {
 		r->memory = NULL;
 		return -ENOMEM;

@@ -12,7 +12,7 @@
 static const char text[] =
 	"Delay from INVITE in to INVITE out, of a switch and of a process that only forwards, in turns at the same "
 	"rate.\n"
-	"Without --switch the forwarder listens on a port of its own beside the switch that runs at the target.";
+	"The forwarder listens on the port after the caller's and the callee's; with --floor it is measured alone.";
 
 enum kind { FLOOR, SWITCH, KINDS };
 
@@ -31,18 +31,34 @@ struct pdd {
 	json_t *about; /* the machine and the calls, from the latest session */
 };
 
-/* The one after the callee's: the target's may be the running switch's. */
+/* The one after the caller's and the callee's: at the target there may be a switch. */
 static struct address forwarder_address(const struct load_options *o)
 {
+	const struct address *caller = &o->load.caller[0];
 	struct address a = o->load.callee[0];
 
-	a.port++;
+	a.port = (uint16_t)((caller->port > a.port ? caller->port : a.port) + 1);
 	return a;
 }
 
 static double us(uint64_t ns)
 {
 	return (double)ns / 1000;
+}
+
+static enum kind last_kind(const struct pdd *p)
+{
+	return p->options.floor ? FLOOR : SWITCH;
+}
+
+/* What every output begins with: of the session that is at hand. */
+static void tell(struct pdd *p, const struct session *s)
+{
+	bench_progress_end();
+	if (p->options.json)
+		p->about = session_json(s, "pdd");
+	else
+		session_print(s, "pdd");
 }
 
 static bool run_round(struct pdd *p, enum kind kind, unsigned round)
@@ -58,14 +74,8 @@ static bool run_round(struct pdd *p, enum kind kind, unsigned round)
 		return false;
 	s->load.measure_invites = true;
 	session_run(s, o.rate, o.rate, o.run_ns, r);
-	if (kind == SWITCH) {
-		json_decref(p->about);
-		p->about = session_json(s, "pdd");
-	}
-	if (kind == SWITCH && round + 1 == p->rounds && !o.json) {
-		bench_progress_end();
-		session_print(s, "pdd");
-	}
+	if (kind == last_kind(p) && round + 1 == p->rounds)
+		tell(p, s);
 	session_close(s);
 	spread_merge(&p->delay[kind], &r->invite_delay);
 	p->p50_us[kind][round] = us(spread_quantile(&r->invite_delay, 0.5));
@@ -79,9 +89,12 @@ static bool run_round(struct pdd *p, enum kind kind, unsigned round)
 static bool run_rounds(struct pdd *p)
 {
 	for (unsigned round = 0; round < p->rounds; round++)
-		for (unsigned turn = 0; turn < KINDS; turn++)
-			if (!run_round(p, (round + turn) % KINDS, round))
+		for (unsigned turn = 0; turn < KINDS; turn++) {
+			enum kind kind = (round + turn) % KINDS;
+
+			if (!(kind == SWITCH && p->options.floor) && !run_round(p, kind, round))
 				return false;
+		}
 	return true;
 }
 
@@ -109,7 +122,7 @@ static void print(const struct pdd *p)
 	       p->options.rate, p->rounds, p->rounds == 1 ? "" : "s", (double)p->options.run_ns / 1e9);
 	printf("  %-12s %9s %9s %9s %9s %9s %9s %8s %10s\n", "", "count", "p50", "p90", "p99", "p99.9", "longest",
 	       "failed", "us a call");
-	for (enum kind k = FLOOR; k < KINDS; k++) {
+	for (enum kind k = FLOOR; k <= last_kind(p); k++) {
 		const struct spread *s = &p->delay[k];
 
 		printf("  %-12s %9llu %9.1f %9.1f %9.1f %9.1f %9.1f %8llu %10.2f\n", kind_names[k],
@@ -117,6 +130,8 @@ static void print(const struct pdd *p)
 		       us(spread_quantile(s, 0.99)), us(spread_quantile(s, 0.999)), us(s->max_ns),
 		       (unsigned long long)p->failed[k], median(p, p->us_per_call[k]));
 	}
+	if (p->options.floor)
+		return;
 	printf("\n  the switch adds %.1f us in the median, %.1f us at 99 %% (medians of the rounds' differences)\n",
 	       added(p, p->p50_us), added(p, p->p99_us));
 	if (result_disturbed(&p->result[SWITCH]) > 0.05)
@@ -144,13 +159,15 @@ static json_t *kind_json(const struct pdd *p, enum kind kind)
 
 static void print_json(const struct pdd *p)
 {
-	json_t *all = json_incref(p->about);
+	json_t *all = p->about;
 
-	json_object_update_new(all, json_pack("{s:f, s:i, s:f, s:o, s:o, s:f, s:f, s:o}", "rate", p->options.rate,
-					      "rounds", (int)p->rounds, "seconds", (double)p->options.run_ns / 1e9,
-					      "floor", kind_json(p, FLOOR), "switch_result", kind_json(p, SWITCH),
-					      "added_p50_us", added(p, p->p50_us), "added_p99_us", added(p, p->p99_us),
-					      "by_round", rounds_json(p)));
+	json_object_update_new(all,
+			       json_pack("{s:f, s:i, s:f, s:o}", "rate", p->options.rate, "rounds", (int)p->rounds,
+					 "seconds", (double)p->options.run_ns / 1e9, "floor", kind_json(p, FLOOR)));
+	if (!p->options.floor)
+		json_object_update_new(all, json_pack("{s:o, s:f, s:f, s:o}", "switch_result", kind_json(p, SWITCH),
+						      "added_p50_us", added(p, p->p50_us), "added_p99_us",
+						      added(p, p->p99_us), "by_round", rounds_json(p)));
 	session_print_json(all);
 }
 
@@ -187,7 +204,6 @@ int bench_pdd(int argc, char **argv)
 			make_small(&p->options);
 		p->rounds = (unsigned)p->options.rounds;
 		status = measure(p);
-		json_decref(p->about);
 	}
 	free(p);
 	return status;
