@@ -50,6 +50,8 @@ static int measure(struct session *s, struct load_result *r)
 		session_run(s, o->rate, o->ramp_to > 0 ? o->ramp_to : o->rate, o->run_ns, r);
 	bench_progress_end();
 	print(s, r, found);
+	if (!session_plot(s, "cps", o->find || o->ramp_to > 0))
+		return BENCH_FAILED;
 	return (o->find ? found > 0 : r->counts.failed == 0) ? BENCH_DONE : BENCH_FAILED;
 }
 

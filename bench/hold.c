@@ -125,6 +125,34 @@ static uint64_t refreshes(const struct hold *h)
 	return h->phase[h->now].leg[0].refreshes + h->phase[h->now].leg[1].refreshes;
 }
 
+/* What a second has used; the first call only notes where it begins. */
+static void take_sample(struct hold *h, double at_s, uint64_t news)
+{
+	struct session *s = h->session;
+	struct process_usage *now = &h->seen[1], used;
+	uint64_t own_cpu_ns = bench_cpu_ns();
+
+	if (!s->options.plot)
+		return;
+	if (s->pid > 0)
+		process_read(s->pid, now);
+	now->at_ns = bench_wall_ns();
+	process_difference(&h->seen[0], now, &used);
+	struct sample *one = h->seen[0].at_ns > 0 ? session_add_sample(s, at_s) : NULL;
+	if (one) {
+		one->rate = s->load.rate;
+		one->reached = (double)news * 1e9 / (double)used.at_ns;
+		one->active = s->load.active;
+		one->failed = s->load.counts.failed - h->seen_failed;
+		one->switch_busy = (double)used.cpu_ns / (double)used.at_ns;
+		one->own_busy = (double)(own_cpu_ns - h->seen_own_cpu_ns) / (double)used.at_ns;
+		one->pss_bytes = s->pid > 0 ? process_pss_bytes(s->pid) : 0;
+	}
+	h->seen[0] = *now;
+	h->seen_failed = s->load.counts.failed;
+	h->seen_own_cpu_ns = own_cpu_ns;
+}
+
 static void show(const struct hold *h, const char *what, double at_s, uint64_t news)
 {
 	const struct load *l = &h->session->load;
@@ -147,6 +175,7 @@ static void turn(struct hold *h, const char *what, uint64_t until_ns, bool (*ove
 		if (now_ns < next_ns)
 			continue;
 		show(h, what, (double)(now_ns - begin_ns) / 1e9, refreshes(h) - before);
+		take_sample(h, (double)(now_ns - h->session->load.opened_ns) / 1e9, refreshes(h) - before);
 		before = refreshes(h);
 		shown_ns = now_ns;
 	}
@@ -304,7 +333,8 @@ static int measure_hold(struct hold *h)
 		end_calls(h);
 	bench_progress_end();
 	o->json ? session_print_json(hold_json(h)) : hold_print(h);
-	bool good = h->counts[HOLD_KEPT].failed == 0 && h->up == o->calls &&
+	bool drawn = session_plot(h->session, "hold", false);
+	bool good = drawn && h->counts[HOLD_KEPT].failed == 0 && h->up == o->calls &&
 		    h->overdue[HOLD_CALLER] + h->overdue[HOLD_CALLEE] == 0 && (o->end_rate <= 0 || h->ended_all);
 	json_decref(h->stats_before);
 	json_decref(h->stats_after);

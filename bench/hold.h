@@ -51,7 +51,9 @@ struct hold {
 	uint64_t pss_empty_bytes, pss_up_bytes, pss_end_bytes; /* of the switch; 0: not known */
 	uint64_t own_pss_bytes;
 	json_t *stats_before, *stats_after; /* of the switch around the second phase, NULL: not asked */
-	uint64_t ended;                     /* with BYE, 0: they were left */
+	struct process_usage seen[2];       /* for the samples of --plot: when the latest was taken, and now */
+	uint64_t seen_failed, seen_own_cpu_ns;
+	uint64_t ended; /* with BYE, 0: they were left */
 	bool ended_all;
 };
 

@@ -79,6 +79,7 @@ static const struct row rows[] = {
 	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD, "SOCKET", "Ringwheel's control socket: its own lateness is shown" },
 	{ "t1", MILLISECONDS, AT(load.t1_ns), 0.01, 10, FOR_CALLS, "MS", "first retransmission" },
 	{ "seed", NUMBER, AT(load.seed), 0, BIG, FOR_ALL, "N", "of all random numbers" },
+	{ "plot", TEXT, AT(plot), 0, 0, FOR_CPS | FOR_HOLD, "FILE.svg", "draw it, with gnuplot" },
 	{ "json", FLAG, AT(json), 0, 0, FOR_ALL, NULL, "one object, for programs" },
 	{ "smoke", FLAG, AT(smoke), 0, 0, FOR_ALL, NULL,
 	  "everything small, in a second or two, with a forwarder if "

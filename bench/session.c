@@ -90,6 +90,10 @@ struct session *session_open(const struct load_options *options)
 		return NULL;
 	s->options = *options;
 	machine_read(&s->machine);
+	if (options->plot && !plot_possible()) {
+		free(s);
+		return NULL;
+	}
 	if (!start_switch(s)) {
 		free(s);
 		return NULL;
@@ -134,8 +138,10 @@ static void look(struct session *s, struct second *ret_second)
 		process_read(s->pid, &ret_second->usage);
 }
 
-static struct sample *add_sample(struct session *s)
+struct sample *session_add_sample(struct session *s, double at_s)
 {
+	struct sample *one;
+
 	if (s->samples == s->samples_room) {
 		size_t room = s->samples_room > 0 ? 2 * s->samples_room : 64;
 		struct sample *more = realloc(s->sample, room * sizeof *more);
@@ -145,7 +151,9 @@ static struct sample *add_sample(struct session *s)
 		s->sample = more;
 		s->samples_room = room;
 	}
-	return memset(&s->sample[s->samples++], 0, sizeof *s->sample);
+	one = &s->sample[s->samples++];
+	*one = (struct sample){ .at_s = at_s };
+	return one;
 }
 
 static void show(const struct session *s, const struct sample *now, const struct load *l)
@@ -161,7 +169,7 @@ static void show(const struct session *s, const struct sample *now, const struct
 static void take_sample(struct session *s, const struct second *before, const struct second *after, double at_s)
 {
 	double seconds = (double)(after->at_ns - before->at_ns) / 1e9;
-	struct sample *now = add_sample(s);
+	struct sample *now = session_add_sample(s, at_s);
 	struct spread ringing = after->ringing;
 	struct process_usage used;
 

@@ -11,17 +11,8 @@
 #include "bench/load.h"
 #include "bench/load_options.h"
 #include "bench/machine.h"
+#include "bench/plot.h"
 #include "bench/process.h"
-
-/* One second, or one step. */
-struct sample {
-	double at_s, rate, reached; /* calls a second: wanted, started */
-	uint64_t active, failed, resent;
-	double p50_us, p99_us; /* of ringing */
-	double switch_busy;    /* cores */
-	double own_busy;
-	uint64_t pss_bytes;
-};
 
 struct load_result {
 	double rate;     /* offered */
@@ -62,6 +53,11 @@ void session_run(struct session *s, double rate, double rate_end, uint64_t run_n
 /* The highest rate without failure, by doubling and then halving the interval.  0: not even the first.  The result is
  * of that rate. */
 double session_find(struct session *s, double from, struct load_result *ret_result);
+
+/* A sample of the second that ends now, zero but for its time.  NULL: no memory. */
+struct sample *session_add_sample(struct session *s, double at_s);
+/* With --plot, what the samples show.  false: the reason is on stderr. */
+bool session_plot(const struct session *s, const char *bench, bool by_rate);
 
 /* Whether a switch could be blamed for it. */
 bool result_good(const struct session *s, const struct load_result *r);

@@ -211,6 +211,27 @@ json_t *result_json(const struct session *s, const struct load_result *r)
 	return all;
 }
 
+bool session_plot(const struct session *s, const char *bench, bool by_rate)
+{
+	bool hold = s->options.load.hold_ns == UINT64_MAX;
+	char title[160];
+
+	if (!s->options.plot)
+		return true;
+	snprintf(title, sizeof title, "rwbench %s: %s; %s, %u cores, load %.2f", bench, s->switch_name, s->machine.cpu,
+		 s->machine.cores, s->machine.load[0]);
+	return plot_write(&(struct plot){
+		.path = s->options.plot,
+		.title = title,
+		.reached = hold ? "refreshes" : "calls started",
+		.failed = hold ? "failed or lost" : "failed",
+		.by_rate = by_rate,
+		.times = !hold,
+		.sample = s->sample,
+		.samples = s->samples,
+	});
+}
+
 void session_print_json(json_t *all)
 {
 	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
