@@ -249,11 +249,13 @@ static void keep(struct hold *h)
 	free(begin);
 }
 
-static bool is_overdue(const struct hold *h, const struct load_call *c, unsigned leg, uint32_t now)
+static void count_gap(struct hold *h, const struct load_call *c, unsigned leg, uint32_t now)
 {
-	uint64_t segment_ns = h->interval_s[leg] * BENCH_SECOND_NS / h->session->options.segments;
+	uint64_t interval_ns = h->interval_s[leg] * BENCH_SECOND_NS;
+	uint64_t gap_ns = now > c->confirmed[leg] ? (now - c->confirmed[leg]) * LOAD_TICK_NS : 0;
 
-	return now > c->confirmed[leg] && (now - c->confirmed[leg]) * LOAD_TICK_NS > segment_ns + HOLD_TOLERANCE_NS;
+	h->overdue[leg] += gap_ns > interval_ns / h->session->options.segments + HOLD_TOLERANCE_NS;
+	h->silent[leg] += gap_ns > interval_ns + HOLD_TOLERANCE_NS;
 }
 
 /* Each call that is up: what it has seen. */
@@ -271,7 +273,7 @@ static void count_calls(struct hold *h)
 			unsigned seen = c->refreshes[leg] < HOLD_WINDOWS_MAX ? c->refreshes[leg] : HOLD_WINDOWS_MAX - 1;
 
 			h->windows[leg][seen]++;
-			h->overdue[leg] += is_overdue(h, c, leg, now);
+			count_gap(h, c, leg, now);
 		}
 	}
 }
@@ -335,7 +337,7 @@ static int measure_hold(struct hold *h)
 	o->json ? session_print_json(hold_json(h)) : hold_print(h);
 	bool drawn = session_plot(h->session, "hold", false);
 	bool good = drawn && h->counts[HOLD_KEPT].failed == 0 && h->up == o->calls &&
-		    h->overdue[HOLD_CALLER] + h->overdue[HOLD_CALLEE] == 0 && (o->end_rate <= 0 || h->ended_all);
+		    h->silent[HOLD_CALLER] + h->silent[HOLD_CALLEE] == 0 && (o->end_rate <= 0 || h->ended_all);
 	json_decref(h->stats_before);
 	json_decref(h->stats_after);
 	return good ? BENCH_DONE : BENCH_FAILED;

@@ -44,9 +44,10 @@ struct hold {
 	uint32_t interval_s[HOLD_LEGS]; /* as the latest refresh says */
 	enum hold_phase_kind now;
 	struct hold_phase phase[HOLD_PHASES];
-	struct load_counts counts[HOLD_PHASES];                /* at the end of each */
-	uint64_t up_at_start, up;                              /* calls, at the ends of the second phase */
-	uint64_t overdue[HOLD_LEGS];                           /* legs without refresh although the segment had ended */
+	struct load_counts counts[HOLD_PHASES]; /* at the end of each */
+	uint64_t up_at_start, up;               /* calls, at the ends of the second phase */
+	uint64_t overdue[HOLD_LEGS]; /* legs up at the end whose segment had ended without a refresh: late ones too */
+	uint64_t silent[HOLD_LEGS];  /* and of them, whose whole interval had: lost, though nobody says so */
 	uint64_t windows[HOLD_LEGS][HOLD_WINDOWS_MAX];         /* calls by refreshes, the last: that many or more */
 	uint64_t pss_empty_bytes, pss_up_bytes, pss_end_bytes; /* of the switch; 0: not known */
 	uint64_t own_pss_bytes;

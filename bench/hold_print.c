@@ -163,13 +163,17 @@ void hold_print(const struct hold *h)
 	printf("\n  %-36s %llu of %llu, in %.1f s (%.0f a second); %llu failed, %llu of them needed a retransmission\n",
 	       "calls up", count(h->up_at_start), count(o->calls), up_s, (double)up->attempted / up_s,
 	       count(up->failed), count(up->calls_resent));
-	printf("  %-36s %llu ended by the switch; %llu legs of callers and %llu of callees without a refresh in their "
-	       "segment\n",
-	       "lost", count(lost(h)), count(h->overdue[HOLD_CALLER]), count(h->overdue[HOLD_CALLEE]));
+	printf("  %-36s %llu ended by the switch; %llu legs of callers and %llu of callees without a refresh for a "
+	       "whole "
+	       "window\n",
+	       "lost", count(lost(h)), count(h->silent[HOLD_CALLER]), count(h->silent[HOLD_CALLEE]));
 	printf("  %-36s %llu, after %.1f s\n", "up at the end", count(h->up), seconds(h->phase[HOLD_KEPT].ns));
 	printf("  %-36s caller: at least %u, median %u; callee: at least %u, median %u\n", "windows completed a call",
 	       hold_windows(h, HOLD_CALLER, 0), hold_windows(h, HOLD_CALLER, 0.5), hold_windows(h, HOLD_CALLEE, 0),
 	       hold_windows(h, HOLD_CALLEE, 0.5));
+	if (h->overdue[HOLD_CALLER] + h->overdue[HOLD_CALLEE] > 0)
+		printf("  %-36s %llu of callers, %llu of callees: late as well\n", "legs overdue at the end",
+		       count(h->overdue[HOLD_CALLER]), count(h->overdue[HOLD_CALLEE]));
 	print_memory(h);
 	printf("\n  session interval %u s (caller), %u s (callee), %u segments: refreshes are due from %.1f to %.1f s "
 	       "after "
@@ -245,16 +249,19 @@ json_t *hold_json(const struct hold *h)
 
 	json_object_update_new(
 		all,
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I}, s:{s:o, s:o}, s:{s:i, s:i, s:i}, s:o, s:o, "
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:o, s:o}, s:{s:i, s:i, s:i}, "
+			  "s:o, s:o, "
 			  "s:o, s:I, s:b}",
 			  "calls_wanted", (json_int_t)o->calls, "up", (json_int_t)h->up_at_start, "failed",
 			  (json_int_t)c->failed, "lost", (json_int_t)lost(h), "up_at_end", (json_int_t)h->up, "rate",
 			  (double)h->counts[HOLD_COMING_UP].attempted / seconds(h->phase[HOLD_COMING_UP].ns), "overdue",
 			  "caller", (json_int_t)h->overdue[HOLD_CALLER], "callee", (json_int_t)h->overdue[HOLD_CALLEE],
-			  "windows", "caller", windows_json(h, HOLD_CALLER), "callee", windows_json(h, HOLD_CALLEE),
-			  "session", "caller_interval_s", (int)h->interval_s[HOLD_CALLER], "callee_interval_s",
-			  (int)h->interval_s[HOLD_CALLEE], "segments", (int)o->segments, "memory", memory_json(h),
-			  "coming_up", phase_json(h, HOLD_COMING_UP), "kept", phase_json(h, HOLD_KEPT), "ended",
+			  "silent", "caller", (json_int_t)h->silent[HOLD_CALLER], "callee",
+			  (json_int_t)h->silent[HOLD_CALLEE], "windows", "caller", windows_json(h, HOLD_CALLER),
+			  "callee", windows_json(h, HOLD_CALLEE), "session", "caller_interval_s",
+			  (int)h->interval_s[HOLD_CALLER], "callee_interval_s", (int)h->interval_s[HOLD_CALLEE],
+			  "segments", (int)o->segments, "memory", memory_json(h), "coming_up",
+			  phase_json(h, HOLD_COMING_UP), "kept", phase_json(h, HOLD_KEPT), "ended",
 			  (json_int_t)h->ended, "ended_all", h->ended_all));
 	if (h->stats_before && h->stats_after)
 		json_object_set_new(all, "timer_lateness_us",
