@@ -30,6 +30,7 @@
 #include "core/net/listener.h"
 #include "core/net/steer_bpf.h"
 #include "core/node_run.h"
+#include "core/pool.h"
 #include "core/steer.h"
 
 #define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
@@ -259,6 +260,7 @@ static int open_crew(struct node *n, char error[static 256])
 		.cdr_queues = n->cdr_queues,
 		.cdr_queue_bytes = n->cdr_queue_bytes,
 	};
+	memory_take_at_once(n->config->prefault);
 	return crew_start(&settings, &n->crew, error);
 }
 
@@ -319,7 +321,7 @@ static int start(struct node *n, char error[static 512])
 	return r;
 }
 
-/* Memory is reserved, not taken, so the start does not fail for it; the calls would. */
+/* Memory is reserved, not taken (unless prefault is on), so the start does not fail for it; the calls would. */
 static void warn_of_memory(const struct config *config)
 {
 	uint64_t needed = (uint64_t)config->calls_max * CALL_BYTES;

@@ -4,6 +4,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+static bool take_at_once;
+
+void memory_take_at_once(bool on)
+{
+	take_at_once = on;
+}
+
 void *memory_reserve(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -11,7 +18,11 @@ void *memory_reserve(size_t size)
 		return NULL;
 	if (size >= 4u << 20)
 		(void)madvise(memory, size, MADV_HUGEPAGE); /* a wish: pages of 4 KiB work as well */
-	*(volatile char *)memory = 0;                       /* the first calls do not wait for the first pages */
+	if (take_at_once && madvise(memory, size, MADV_POPULATE_WRITE) < 0) {
+		munmap(memory, size);
+		return NULL;
+	}
+	*(volatile char *)memory = 0; /* the first calls do not wait for the first pages */
 	return memory;
 }
 

@@ -544,11 +544,13 @@ static const char *read_plain_value(const char *at, const char *end, struct byte
 /* "SIP/2.0/UDP host:port;branch=...;rport", each part looked at once.  false: something else, good or bad. */
 static bool read_plain_via(struct bytes whole, struct sip_via *ret_via)
 {
-	const char *at = whole.at + 12, *end = sip_end(whole), *stop;
-	struct sip_via via = { .whole = whole, .transport = { whole.at + 8, 3 } };
+	const char *at, *end = sip_end(whole), *stop;
+	struct sip_via via = { .whole = whole };
 
 	if (whole.size <= 12 || memcmp(whole.at, "SIP/2.0/UDP ", 12) != 0)
 		return false;
+	via.transport = (struct bytes){ whole.at + 8, 3 };
+	at = whole.at + 12;
 	stop = sip_span(at, end, SIP_SPAN_HOST);
 	via.host = sip_between(at, stop);
 	if (stop == at || (stop < end && *stop == ':' && !(stop = read_port(stop + 1, end, &via.port))))

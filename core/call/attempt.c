@@ -117,7 +117,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	const struct leg *caller = leg_at(s, call->caller_leg);
 	uint32_t sent = TEXT_NONE, index;
 	struct leg *leg = NULL;
-	if (!pool_free(&s->transactions) || (index = pool_take(&s->attempts)) == POOL_NONE)
+	if (!exchange_has_room(s) || (index = pool_take(&s->attempts)) == POOL_NONE)
 		return false;
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
@@ -293,7 +293,7 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	struct attempt *attempt = attempt_under_way(s, call);
 	struct session_timer_headers headers;
 	session_timer_read(m, &headers);
-	if (attempt->tries_422 >= TRIES_422_MAX || !pool_free(&s->transactions) ||
+	if (attempt->tries_422 >= TRIES_422_MAX || !exchange_has_room(s) ||
 	    !session_timer_too_small(&leg->session, &headers))
 		return false;
 	attempt->tries_422++;

@@ -33,7 +33,7 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 				  enum transaction_role role)
 {
 	bool ends_calls = method == SIP_BYE || method == SIP_CANCEL;
-	if (!ends_calls && pool_free(&s->transactions) <= s->transaction_reserve)
+	if (!ends_calls && !exchange_has_room(s))
 		return NULL;
 	uint32_t index = pool_take(&s->transactions);
 	if (index == POOL_NONE)

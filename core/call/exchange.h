@@ -37,6 +37,12 @@ void exchange_end_at(struct shard *s, struct transaction *tx, uint64_t end_ns);
 void exchange_stop_resending(struct shard *s, struct transaction *tx);
 /* A request that was answered without a transaction: its retransmissions get the same answer. */
 void exchange_bury_request(struct shard *s, const struct leg *leg, const struct sip_message *m, unsigned status);
+/* Whether one can be taken for what ends no call: a part of them is kept for BYE and CANCEL. */
+static inline bool exchange_has_room(const struct shard *s)
+{
+	return pool_free(&s->transactions) > s->transaction_reserve;
+}
+
 /* For shard_settle(). */
 void exchange_give(struct shard *s, struct transaction *tx);
 

@@ -115,15 +115,16 @@ void late_end_fork(struct shard *s, const struct ident *id, const struct sip_mes
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
-	ack_fork(s, id, &dialog, m, from);
 	if (seen) { /* it comes again until it has our ACK: the BYE goes out with the first one only */
+		ack_fork(s, id, &dialog, m, from);
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
-	late_remember(s, m);
 	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
 	if (!leg)
-		return;
+		return; /* an ACK without BYE would leave the callee in a call: without one the 2xx comes again */
+	ack_fork(s, id, &dialog, m, from);
+	late_remember(s, m);
 	leg->fork = true;
 	s->forks++;
 	leg->flow = *from;

@@ -9,7 +9,8 @@
 #include "core/call/relay.h"
 #include "core/call/reply.h"
 
-#define RETRY_422_MAX 3 /* of one request */
+#define RETRY_422_MAX 3                    /* of one request */
+#define NO_ROOM_NS    UINT64_C(1000000000) /* no transaction for an offer of ours: look again then */
 
 /* ---- what is open ---- */
 
@@ -72,13 +73,14 @@ bool offer_hold(struct shard *s, struct leg *leg, struct transaction *tx, const 
 {
 	struct builder b;
 	assert(tx->kind == INVITE_SERVER || tx->kind == SERVER);
+	if (m->body.size && tx->offer == POOL_NONE)
+		return false;
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	relay_build_passed_headers(&b, m);
 	struct bytes lines = { s->work, (uint32_t)build_size(&b) };
-	uint32_t kept = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
-	if ((lines.size && kept == TEXT_NONE) || (m->body.size && tx->offer == POOL_NONE))
+	tx->passed_lines = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
+	if (lines.size && tx->passed_lines == TEXT_NONE)
 		return false;
-	tx->passed_lines = kept;
 	tx->held = true;
 	leg->holds = true;
 	exchange_end_at(s, tx, s->now.now_ns + hold_max_ns(s, tx));
@@ -119,8 +121,11 @@ static void send_offer(struct shard *s, struct leg *leg, uint32_t body, unsigned
 {
 	struct builder b;
 	struct transaction *tx = leg_request(s, leg, SIP_INVITE, ROLE_OFFER, 70, &b);
-	if (!tx)
+	if (!tx) {
+		leg->offer_due_ns = s->now.now_ns + NO_ROOM_NS;
+		refresh_arm(s, leg);
 		return;
+	}
 	tx->tries_422 = (uint8_t)tries_422;
 	tx->offer = body_share(s, body);
 	leg_build_contact(s, &b, leg);

@@ -407,7 +407,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	struct builder b;
 	session_timer_read(m, &headers);
 	if (!makes_target((enum sip_method)tx->method) || tx->cancelled || tx->cancel_wanted ||
-	    tx->tries_422 >= RETRY_422_MAX || !pool_free(&s->transactions) ||
+	    tx->tries_422 >= RETRY_422_MAX || !exchange_has_room(s) ||
 	    !session_timer_too_small(&leg->session, &headers))
 		return false;
 	struct transaction *out = leg_request(s, leg, (enum sip_method)tx->method, ROLE_RELAY, 69, &b);

@@ -22,11 +22,15 @@ static enum transaction_event event_of(unsigned status)
 	return status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699;
 }
 
-/* The branch is ours, and holds the token of the leg; Call-ID and From must be ours, too. */
+/* The branch is ours, and holds the token of a leg; From and Call-ID must be ours, too.  NULL: the leg has gone, and
+ * whether the Call-ID was its own nobody knows any more. */
 static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct sip_message *m)
 {
 	struct bytes own = ident_of_branch(m->via.branch);
-	return (leg->fork || bytes_equal(m->from.tag, own)) && leg_call_id_is(s, leg, own, m->call_id);
+	if (!leg)
+		return bytes_equal(m->from.tag, own);
+	return (leg->fork || bytes_equal(m->from.tag, own)) && leg->texts != TEXT_NONE &&
+	       leg_call_id_is(s, leg, own, m->call_id);
 }
 
 static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
@@ -39,7 +43,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 	}
 	struct leg *leg = leg_find(s, &id);
 	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
-	if (tx && (tx->cseq != m->cseq || !is_of_leg(s, leg, m))) {
+	if (!is_of_leg(s, leg, m) || (tx && tx->cseq != m->cseq)) {
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}

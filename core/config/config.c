@@ -90,6 +90,8 @@ static int load_node(struct loading *l)
 	if ((result = reader_number(&l->reader, l->reader.root, "max_calls", 1, CONFIG_CALLS_MAX_MAX, &c->calls_max)) <
 	    0)
 		return result;
+	if ((result = reader_switch(&l->reader, l->reader.root, "prefault", &c->prefault)) < 0)
+		return result;
 	if (!steering)
 		return 0;
 	for (unsigned i = 0; i < sizeof steering_names / sizeof steering_names[0]; i++)

@@ -80,6 +80,7 @@ struct config {
 	char control[4096];  /* path of the control socket */
 	uint32_t workers;    /* 0: one per usable core */
 	uint32_t calls_max;
+	bool prefault; /* memory is taken at the start, not on use */
 	enum steering steering;
 	struct listen_config *listens;
 	uint32_t listen_count;

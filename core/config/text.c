@@ -129,7 +129,8 @@ char *config_text(const struct config *c)
 		return NULL;
 	write_string(out, "", "node", c->node);
 	write_path(out, "", "data_dir", c->data_dir);
-	fprintf(out, "workers = %u\nmax_calls = %u\n", c->workers, c->calls_max);
+	fprintf(out, "workers = %u\nmax_calls = %u\nprefault = %s\n", c->workers, c->calls_max,
+		c->prefault ? "on" : "off");
 	write_string(out, "", "steering", steering_name(c->steering));
 	write_path(out, "", "control", c->control);
 	for (uint32_t i = 0; i < c->listen_count; i++)

@@ -34,6 +34,7 @@ static const struct config_error {
 	{ L "node = \"\"\n", 2, "name is missing" },
 	{ L "node = \"a b\"\n", 2, "is no name" },
 	{ L "node = " NAME_64 "\n", 2, "at most 63" },
+	{ L "prefault = maybe\n", 2, "neither on nor off" },
 	{ L "workers = 65\n", 2, "0..64" },
 	{ L "workers = many\n", 2, "not a whole number" },
 	{ L "workers = -1\n", 2, "not a whole number" },

@@ -367,7 +367,8 @@ Test(spec_2_config, text_round_trip)
 {
 	write_file("prefixes.txt", "1\n22\n", 5);
 	struct config *c = load_text(
-		"node = n workers = 3 max_calls = 5000 steering = bpf data_dir = \"/d \\\"x\\\" \\\\ \\${HOME}\"\n"
+		"node = n workers = 3 max_calls = 5000 prefault = on steering = bpf data_dir = \"/d \\\"x\\\" \\\\ "
+		"\\${HOME}\"\n"
 		"listen \"four\" { address = 192.0.2.1 advertise = \"sip.example.net\" }\n"
 		"listen \"six\" { address = \"2001:db8::1\" port = 5070 }\n"
 		"parameters { RW_SIP_T1 = 200 SS_QOS_SIGNAL = 0 SS_SIP_RESEND_INTERVAL = \"0.25,60\"\n"

@@ -1,5 +1,6 @@
 /* Pools of equal records: limits, order of reuse, generations. */
 #include <criterion/criterion.h>
+#include <sys/mman.h>
 
 #include "core/pool.h"
 
@@ -86,6 +87,24 @@ Test(pool, slots_are_reused_late_and_in_order)
 	cr_assert_eq(p.fresh, POOL_REUSE_AFTER);
 	pool_check(&p);
 	pool_destroy(&p);
+}
+
+/* prefault = on: every page is there before the first record is taken (mincore says so); otherwise it comes with use.
+ */
+Test(pool, memory_is_taken_on_use_or_at_once)
+{
+	enum { BYTES = 2 << 20 };
+	unsigned char resident[BYTES / 4096];
+	for (unsigned at_once = 0; at_once < 2; at_once++) {
+		unsigned pages = 0;
+		memory_take_at_once(at_once);
+		char *memory = memory_reserve(BYTES);
+		cr_assert(memory && mincore(memory, BYTES, resident) == 0);
+		for (unsigned i = 0; i < BYTES / 4096; i++)
+			pages += resident[i] & 1;
+		cr_assert(at_once ? pages == BYTES / 4096 : pages < BYTES / 4096, "%u pages", pages);
+		memory_release(memory, BYTES);
+	}
 }
 
 Test(pool, walks_what_is_in_use)

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "core/call/state.h"
+
 static unsigned count_of(const struct sim *sim, enum way way, const char *what)
 {
 	unsigned n = 0;
@@ -218,4 +220,28 @@ Test(limits, a_partition_of_ten_seconds_ends_no_call)
 	cr_assert_eq(sim_seen(call, OUT_A, "200 INVITE"), 2);
 	assert_reason(call, normal);
 	finish(sim);
+}
+
+/* Nothing is left of the pool but what BYE and CANCEL may have: a call in set-up that wants another transaction for its
+ * callee, after a refusal or after a 422, ends with 503. */
+Test(limits, without_a_transaction_there_is_no_other_attempt)
+{
+	static const struct answer answers[] = {
+		{ .code = 500, .final_ns = 2 * SIM_S },
+		{ .code = 422, .final_ns = 2 * SIM_S, .headers = "Min-SE: 700\r\n" },
+	};
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *sim = sim_new(.seed = SEED);
+		struct shard *s = sim->shards[0].shard;
+		uint32_t reserve = s->transaction_reserve;
+		struct sim_call *call = sim_call_now(sim, .answers = { answers[i], ANSWERS });
+		sim_run(sim, SIM_S);
+		s->transaction_reserve = s->transactions.size;
+		sim_run(sim, 5 * SIM_S);
+		cr_assert_eq(sim_seen(call, OUT_A, "503 INVITE"), 1);
+		cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1);
+		assert_reason(call, overload);
+		s->transaction_reserve = reserve;
+		finish(sim);
+	}
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/call/state.h"
+
 #define NO_CAP "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 0\n"
 /* A callee that we refresh with INVITEs; the caller has no timer. */
 #define BY_INVITE "200 Require: timer\nSession-Expires: 200;refresher=uac"
@@ -165,6 +167,21 @@ Test(rfc3261_14_1, an_invite_waits_for_64_t1_at_most)
 	over(d);
 }
 
+/* No room for its body: 503, and what else was to be kept is not (the checks at the end count the texts). */
+Test(rfc3261_14_1, a_request_that_cannot_be_kept_leaves_nothing)
+{
+	struct duel *d = refreshing(BY_INVITE, 3 * SIM_S);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t bodies_max = s->bodies_max;
+	s->bodies_max = s->bodies_used;
+	const struct said *invite = say(&d->a, "INVITE", "Reason: SIP;cause=200;text=\"hold\"\n", new_sdp(&d->a));
+	run(d, A_MOMENT);
+	cr_assert_eq(status_of(invite), 503);
+	s->bodies_max = bodies_max;
+	run(d, 5 * SIM_S);
+	over(d);
+}
+
 /* 17.2.1: the 100 again, and nothing else. */
 Test(rfc3261_17_2_1, a_request_that_waits_is_repeated)
 {
@@ -287,6 +304,23 @@ Test(rfc3261_14_1, a_new_session_is_told_again_after_491)
 		cr_assert_eq(refreshes(&d->a), 2);
 		over(d);
 	}
+}
+
+/* All transactions are taken, but for those that end calls: the other side is told when there is one. */
+Test(limits, a_new_session_is_told_when_there_is_a_transaction_for_it)
+{
+	struct duel *d = refreshing(BY_INVITE, 3 * SIM_S);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t reserve = s->transaction_reserve;
+	d->b.ua->session++;
+	s->transaction_reserve = s->transactions.size;
+	run(d, 5 * SIM_S);
+	cr_assert_eq(refreshes(&d->b), 1);
+	cr_assert_eq(refreshes(&d->a), 0);
+	s->transaction_reserve = reserve;
+	run(d, SIM_S);
+	cr_assert(only_relayed(&d->a, "INVITE", sdp(&d->b)));
+	over(d);
 }
 
 Test(rfc4028_7_3, a_new_session_is_told_again_with_a_larger_interval)

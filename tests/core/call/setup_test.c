@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/call/state.h"
+
 /* The first simulated call: each message once, and its record. */
 Test(rfc3261_13, a_call_from_invite_to_bye)
 {
@@ -228,6 +230,25 @@ Test(rfc3261_13_2_2_4, further_200s_of_a_fork_are_acked_and_hung_up)
 	cr_assert_eq(sim_seen(call, OUT_A, "BYE"), 0);
 	sim_run(sim, 10 * SIM_S);
 	cr_assert_eq(sim_seen(call, OUT_B, "BYE"), 3);
+	assert_reason(call, normal);
+	finish(sim);
+}
+
+/* Nothing is left to send a BYE with: the 2xx has no ACK either, and comes again. */
+Test(rfc3261_13_2_2_4, a_200_of_a_fork_that_cannot_be_ended_is_not_acked)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	struct shard *s = sim->shards[0].shard;
+	struct sim_call *call =
+		sim_call_now(sim, .answers = { { .final_ns = SIM_S, .forks = 1 } }, .steps = { HANGS_UP(20) });
+	s->forks = UINT16_MAX;
+	sim_run(sim, 3 * SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_B, "ACK"), 1);
+	s->forks = 0;
+	sim_run(sim, 5 * SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_B, "ACK"), 2);
+	cr_assert_eq(sim_seen(call, OUT_B, "BYE"), 1);
+	sim_run(sim, 20 * SIM_S);
 	assert_reason(call, normal);
 	finish(sim);
 }

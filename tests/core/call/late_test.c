@@ -1,0 +1,50 @@
+/* Responses whose transaction is over.  RFC 3261 17.1.1.3. */
+#include "script.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What an INVITE of the node was refused with, once more, as a network that repeats and damages brings it. */
+static void late_failure(struct duel *d, const struct heard *invite, const char *call_id, const char *from)
+{
+	char text[1024];
+	int size = snprintf(text, sizeof text,
+			    "SIP/2.0 503 Service Unavailable\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\n"
+			    "Call-ID: %s\r\nCSeq: %s\r\nContent-Length: 0\r\n\r\n",
+			    header(invite, "Via"), from, header(invite, "To"), call_id, header(invite, "CSeq"));
+	peer_send_raw(d->sim, d->b.host, (struct bytes){ text, (uint32_t)size });
+	run(d, SIM_S);
+}
+
+static unsigned acks(const struct duel *d)
+{
+	unsigned sum = 0;
+	for (const struct heard *h = d->b.heard; h; h = h->next)
+		sum += strcmp(h->name, "ACK") == 0 ? 1 + h->again : 0;
+	return sum;
+}
+
+Test(rfc3261_17_1_1_3, a_late_failure_gets_an_ack_only_if_it_is_of_our_invite)
+{
+	struct duel *d = duel_up(.ok = "200 Require: timer\nSession-Expires: 600;refresher=uac");
+	char call_id[80], from[200], other[200];
+	answers(&d->b.invite, "503", "200");
+	run(d, 300 * SIM_S);
+	struct heard *invite = nth(&d->b, "INVITE", 1);
+	cr_assert(invite && invite->status == 503);
+	unsigned before = acks(d);
+	snprintf(call_id, sizeof call_id, "%s", header(invite, "Call-ID"));
+	snprintf(from, sizeof from, "%s", header(invite, "From"));
+	snprintf(other, sizeof other, "%.*sx", (int)strlen(from) - 1, from);
+	late_failure(d, invite, "x-damaged", from);
+	late_failure(d, invite, call_id, other);
+	cr_assert_eq(acks(d), before);
+	late_failure(d, invite, call_id, from);
+	cr_assert_eq(acks(d), before + 1);
+	hang_up(d);
+	run(d, 2 * SIM_64T1);
+	before = acks(d);
+	late_failure(d, invite, call_id, other); /* of a leg that has gone */
+	cr_assert_eq(acks(d), before);
+	sim_destroy(d->sim);
+}
