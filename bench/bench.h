@@ -23,8 +23,10 @@ enum bench_exit {
 /* argv[0] is the subcommand's name. */
 int bench_cdr(int argc, char **argv);
 int bench_cps(int argc, char **argv);
+int bench_hold(int argc, char **argv);
 int bench_limit(int argc, char **argv);
 int bench_parse(int argc, char **argv);
+int bench_pdd(int argc, char **argv);
 int bench_route(int argc, char **argv);
 int bench_shard(int argc, char **argv);
 int bench_timers(int argc, char **argv);

@@ -13,6 +13,7 @@ static void make_small(struct load_options *o)
 	o->run_ns = BENCH_SECOND_NS;
 	o->rate = 200;
 	o->find_max = 800;
+	o->load.calls_max = 10000;
 	o->find_step = 30;
 	o->floor = !o->switch_path && o->pid == 0;
 }
@@ -49,6 +50,8 @@ static int measure(struct session *s, struct load_result *r)
 		session_run(s, o->rate, o->ramp_to > 0 ? o->ramp_to : o->rate, o->run_ns, r);
 	bench_progress_end();
 	print(s, r, found);
+	if (!session_plot(s, "cps", o->find || o->ramp_to > 0))
+		return BENCH_FAILED;
 	return (o->find ? found > 0 : r->counts.failed == 0) ? BENCH_DONE : BENCH_FAILED;
 }
 

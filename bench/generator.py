@@ -12,17 +12,19 @@ class Failed(Exception):
 
 
 class Generator:
-    """Runs rwbench on a core.  Both ends of all calls are its own: the callee's address is what the switch is given."""
+    """Runs rwbench on a core.  Both ends of all calls are its own: the callee's address is what the switch is given, the
+    caller's is the port after it.  The forwarder, which stands for the floor, has the core of the servers."""
 
-    def __init__(self, binary, core, host, callee_port):
-        self.binary, self.core = binary, core
-        self.callee = "%s:%d" % (host, callee_port)
+    def __init__(self, binary, core, server_core, host, callee_port):
+        self.binary = binary
+        self.cores = ["--cpu", core, "--switch-cpu", server_core]
+        self.ends = ["--callee", "%s:%d" % (host, callee_port), "--local", "%s:%d" % (host, callee_port + 1)]
         self.host = host
 
     def run(self, measurement, options, seconds_max):
         """One measurement's JSON object.  None of its exit statuses but wrong usage is a reason not to read it: that
         calls failed is a result."""
-        command = ["taskset", "-c", str(self.core), self.binary, measurement, "--json"] + [str(o) for o in options]
+        command = [self.binary, measurement, "--json"] + [str(o) for o in self.cores + self.ends + options]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=seconds_max)
         except subprocess.TimeoutExpired:
@@ -32,25 +34,36 @@ class Generator:
         except ValueError:
             raise Failed("rwbench %s: %s" % (measurement, (done.stderr.strip() or "no output").splitlines()[-1]))
 
-    def between(self, server):
-        return ["--target", "%s:%d" % (self.host, server.port), "--callee", self.callee, "--pid", server.process.pid]
+    def at(self, port):
+        return ["--target", "%s:%d" % (self.host, port)]
 
     def cps(self, server, rate, seconds, hold_ms):
-        """Calls at a steady rate."""
-        return self.run("cps", self.between(server) + ["--rate", rate, "--time", seconds, "--hold", hold_ms],
-                        seconds + 60)
+        """Calls at a steady rate, with session timers: how many were started, and how many failed."""
+        got = self.run("cps", self.at(server.port) + ["--pid", server.process.pid, "--timer", "--rate", rate, "--time",
+                                                      seconds, "--hold", hold_ms], seconds + 120)
+        counts = got["result"]["counts"]
+        return {"calls": counts["attempted"], "failed": counts["failed"]}
 
     def pdd(self, server, rate, seconds):
         """Delay from INVITE in to INVITE out."""
-        return self.run("pdd", self.between(server) + ["--rate", rate, "--time", seconds], seconds + 60)
+        got = self.run("pdd", self.at(server.port) + ["--pid", server.process.pid, "--timer", "--rate", rate, "--time",
+                                                      seconds, "--rounds", 1], 2 * seconds + 120)
+        return got["switch_result"]["delay"]
 
-    def limit(self, rate, seconds):
-        """The floor: its forwarder is its own, on the server's core."""
-        return self.run("limit", ["--rate", rate, "--time", seconds], seconds + 60)
+    def floor_cost(self, port, rate, seconds, hold_ms):
+        """Microseconds of CPU time a call that the forwarder takes."""
+        got = self.run("cps", self.at(port) + ["--floor", "--timer", "--rate", rate, "--time", seconds, "--hold",
+                                               hold_ms], seconds + 120)
+        return got["result"]["switch"]["us_per_call"]
+
+    def floor_delay(self, port, rate, seconds):
+        got = self.run("pdd", self.at(port) + ["--floor", "--timer", "--rate", rate, "--time", seconds, "--rounds", 1],
+                       seconds + 120)
+        return got["floor"]["delay"]
 
     def hold(self, server, calls, rate, seconds):
-        """Brings calls up and keeps them; looks at the memory of the switch all the while.  Its object, and the largest
-        memory seen."""
+        """Brings calls up and keeps them; looks at the memory of the switch all the while.  How many failed or were
+        lost, and the largest memory seen."""
         peak, over = [0], threading.Event()
 
         def watch():
@@ -60,9 +73,9 @@ class Generator:
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            result = self.run("hold", self.between(server) + ["--calls", calls, "--rate", rate, "--time", seconds],
-                              seconds + calls / rate + 120)
+            got = self.run("hold", self.at(server.port) + ["--pid", server.process.pid, "--calls", calls, "--rate",
+                                                           rate, "--time", seconds], seconds + calls / rate + 120)
         finally:
             over.set()
             watcher.join()
-        return result, peak[0]
+        return {"calls": got["calls_wanted"], "failed": got["failed"]}, peak[0]

@@ -36,11 +36,11 @@ static void print_row(const struct load_result *r)
 {
 	double seconds = (double)r->run_ns / 1e9;
 
-	printf("  %9.0f  %9.0f  %9.2f  %10.1f  %10.1f  %9.1f  %7llu  %s\n", r->rate,
+	printf("  %9.0f  %9.0f  %9.2f  %10.1f  %10.1f  %9.1f  %7llu  %8.1f  %s\n", r->rate,
 	       (double)r->counts.attempted / seconds, result_us_per_call(r),
 	       100 * (double)r->running.cpu_ns / (double)r->run_ns, 100 * (double)r->own_cpu_ns / (double)r->run_ns,
 	       (double)spread_quantile(&r->ringing_delay, 0.5) / 1000, (unsigned long long)r->counts.failed,
-	       bottleneck_text(result_bottleneck(r)));
+	       100 * result_disturbed(r), bottleneck_text(result_bottleneck(r)));
 }
 
 static void print(const struct session *s, const struct load_result *results, unsigned count)
@@ -49,8 +49,8 @@ static void print(const struct session *s, const struct load_result *results, un
 	printf("forwarder on core %d: 14 messages a call, 7 in and 7 out; CPU time is user and system, from the first "
 	       "INVITE to the last BYE\n\n",
 	       s->options.switch_cpu);
-	printf("  %9s  %9s  %9s  %10s  %10s  %9s  %7s\n", "calls/s", "reached", "us a call", "its core %", "our core %",
-	       "180 us", "failed");
+	printf("  %9s  %9s  %9s  %10s  %10s  %9s  %7s  %8s\n", "calls/s", "reached", "us a call", "its core %",
+	       "our core %", "180 us", "failed", "others %");
 	for (unsigned i = 0; i < count; i++)
 		print_row(&results[i]);
 	printf("\nthe floor: %.2f us a call at %.0f calls a second, the highest rate without failure\n",

@@ -52,7 +52,7 @@ bool line_put(struct line *l, uint64_t now_ns, uint32_t slot, uint32_t note)
 
 bool line_take(struct line *l, uint64_t now_ns, struct line_entry *ret_entry)
 {
-	if (line_next_ns(l) > now_ns)
+	if (l->count == 0 || line_next_ns(l) > now_ns)
 		return false;
 	*ret_entry = l->entry[l->first];
 	l->first = (l->first + 1) & (l->room - 1);

@@ -35,6 +35,7 @@ struct load_settings {
 	uint64_t t1_ns;
 	double failed, cancelled, unanswered; /* percent of all calls */
 	bool timer;                           /* ends support session timers */
+	bool no_update;                       /* they do not take UPDATE: refreshes are re-INVITEs */
 	uint32_t session_expires_s;
 	bool no_sdp;
 
@@ -76,8 +77,19 @@ struct load_call {
 	uint16_t refused;  /* the callee's failure code */
 	uint32_t peer;     /* what the caller knows of the switch */
 	uint32_t kept;     /* what the callee answers with */
-	uint64_t invite_ns, answer_ns;
+	union {
+		struct { /* until the caller has the answer */
+			uint64_t invite_ns, answer_ns;
+		};
+		struct {                       /* from then on, of the caller's leg and of the callee's */
+			uint32_t confirmed[2]; /* when we sent or received the latest 2xx, in ticks */
+			uint16_t refreshes[2]; /* for whoever counts them */
+		};
+	};
 };
+
+/* Ticks since load_open(): they last for five days. */
+#define LOAD_TICK_NS UINT64_C(100000)
 
 /* The callee's side of a call being set up: what its responses repeat of the INVITE. */
 struct load_kept {
@@ -89,6 +101,7 @@ struct load_kept {
 
 struct load_counts {
 	uint64_t attempted, answered;
+	uint64_t confirmed;           /* the callee has the ACK */
 	uint64_t completed;           /* ended as planned, on both sides */
 	uint64_t failed;              /* all that did not */
 	uint64_t refused[LOAD_CODES]; /* of these, by the response to INVITE or BYE */
@@ -120,8 +133,9 @@ enum load_line_kind {
 
 struct load;
 
-/* Told of a request inside a dialog, before it is answered. */
-typedef void load_refresh_fn(void *context, uint32_t slot, bool callee, uint64_t now_ns);
+/* Told of a re-INVITE or UPDATE, before it is answered; at_ns: when the kernel received it. */
+typedef void load_refresh_fn(void *context, struct load_call *c, bool callee, uint64_t at_ns,
+			     const struct load_message *m);
 
 struct load {
 	struct load_settings settings;
@@ -155,7 +169,9 @@ struct load {
 	uint64_t rate_from_ns, rate_started; /* when the rate was set, calls started since */
 	uint64_t starts_max;                 /* calls that are started at all */
 
+	uint64_t opened_ns;
 	uint64_t now_ns;        /* CLOCK_MONOTONIC of this turn */
+	uint64_t turn_max_ns;   /* the longest turn */
 	uint64_t real_ahead_ns; /* CLOCK_REALTIME less that */
 	struct load_counts counts;
 	struct spread ringing_delay; /* INVITE to 180 or the like, less our own delays */
@@ -197,6 +213,11 @@ static inline unsigned load_caller_of(const struct load *l, uint32_t slot)
 static inline struct load_call *load_find(struct load *l, uint32_t slot, uint32_t generation)
 {
 	return slot < l->used && l->call[slot].generation == generation ? &l->call[slot] : NULL;
+}
+
+static inline uint32_t load_tick(const struct load *l, uint64_t ns)
+{
+	return (uint32_t)((ns - l->opened_ns) / LOAD_TICK_NS);
 }
 
 /* For what an entry of a line is, beside the use of the slot that it is for. */

@@ -324,6 +324,7 @@ void load_callee_ack(struct load *l, const struct load_message *m)
 		return;
 	if (c->callee == CALLEE_ANSWERED) {
 		c->callee = CALLEE_CONFIRMED;
+		l->counts.confirmed++;
 		drop_kept(l, c);
 	} else if (c->callee == CALLEE_REFUSED) {
 		finish(l, slot);

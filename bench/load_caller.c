@@ -179,11 +179,15 @@ static void answered(struct load *l, uint32_t slot, const struct load_message *m
 		return;
 	}
 	bool crossed = c->caller >= CALLER_CANCELLING;
+	uint64_t answer_ns = c->answer_ns;
 	l->counts.answered++;
 	l->counts.crossed += crossed;
 	c->caller = CALLER_ANSWERED;
-	if (c->answer_ns > 0)
-		spread_add(&l->answer_delay, l->now_ns - c->answer_ns);
+	if (answer_ns > 0)
+		spread_add(&l->answer_delay, l->now_ns - answer_ns);
+	c->confirmed[0] = load_tick(l, l->now_ns);
+	c->confirmed[1] = load_tick(l, answer_ns > 0 ? answer_ns : l->now_ns);
+	c->refreshes[0] = c->refreshes[1] = 0;
 	send_ack(l, slot);
 	if (l->settings.hold_ns == 0 || crossed)
 		load_caller_bye(l, slot);

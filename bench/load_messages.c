@@ -64,7 +64,11 @@ static void body_source(const struct load_template *session, char source[static 
 	*at = '\0';
 }
 
-#define METHODS "INVITE, ACK, BYE, CANCEL, UPDATE, OPTIONS"
+static const char *methods(const struct load *l)
+{
+	return l->settings.no_update ? "INVITE, ACK, BYE, CANCEL, OPTIONS"
+				     : "INVITE, ACK, BYE, CANCEL, UPDATE, OPTIONS";
+}
 
 static bool write_caller(struct load *l, unsigned i, const char *target)
 {
@@ -87,10 +91,10 @@ static bool write_caller(struct load *l, unsigned i, const char *target)
 		   "INVITE sip:%s{number}@%s SIP/2.0\r\n"
 		   "%sTo: <sip:%s{number}@%s>\r\n"
 		   "CSeq: 1 INVITE\r\n"
-		   "%sAllow: " METHODS "\r\n"
+		   "%sAllow: %s\r\n"
 		   "P-Asserted-Identity: <sip:+49{slot}@%s>\r\n"
 		   "User-Agent: rwbench\r\n%s%s",
-		   s->prefix, target, same, s->prefix, target, l->contact[i], local, timer, body) &&
+		   s->prefix, target, same, s->prefix, target, l->contact[i], methods(l), local, timer, body) &&
 	       set(&l->cancel[i],
 		   "CANCEL sip:%s{number}@%s SIP/2.0\r\n"
 		   "%sTo: <sip:%s{number}@%s>\r\n"
@@ -107,7 +111,7 @@ static bool write_callee(struct load *l, unsigned i)
 	address_write(&l->settings.callee[i], local);
 	snprintf(contact, sizeof l->contact[0], "Contact: <sip:callee@%s>\r\n", local);
 	return set(&l->ringing[i], ";tag=c{id}%s\r\n%sContent-Length: 0\r\n\r\n", l->run, contact) &&
-	       set(&l->answer[i], ";tag=c{id}%s\r\n%sAllow: " METHODS "\r\n%s", l->run, contact,
+	       set(&l->answer[i], ";tag=c{id}%s\r\n%sAllow: %s\r\n%s", l->run, contact, methods(l),
 		   l->settings.timer ? "Supported: timer\r\n" : "");
 }
 

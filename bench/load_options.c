@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind { FLAG, UNSET, TEXT, NUMBER, NUMBER32, REAL, REALS, MILLISECONDS, SECONDS, ADDRESS, ADDRESSES, CORE, PREFIX };
 
@@ -40,8 +41,8 @@ static const struct row rows[] = {
 	{ "switch", TEXT, AT(switch_path), 0, 0, FOR_CALLS, "PATH",
 	  "start this ringwheel at the target, with a "
 	  "configuration of our own" },
-	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS | FOR_PDD, NULL,
-	  "a forwarder in place of a switch (pdd: beside it)" },
+	{ "workers", NUMBER32, AT(workers), 1, 64, FOR_CALLS, "N", "of the switch that is started, on as many cores" },
+	{ "floor", FLAG, AT(floor), 0, 0, FOR_CPS | FOR_PDD, NULL, "a forwarder in place of a switch" },
 	{ "cpu", CORE, AT(cpu), 0, 0, FOR_ALL, "N", "core of this program (the last one)" },
 	{ "switch-cpu", CORE, AT(switch_cpu), 0, 0, FOR_ALL, "N",
 	  "core of the forwarder, or of the switch that is "
@@ -56,8 +57,8 @@ static const struct row rows[] = {
 	  "calls that may need a "
 	  "retransmission when finding" },
 	{ "time", SECONDS, AT(run_ns), 0.1, NANOSECONDS_MAX, FOR_ALL, "SECONDS", "of starting calls; of one step" },
-	{ "calls", NUMBER, AT(calls), 1, BIG, FOR_CPS | FOR_HOLD, "N", "to start at all" },
-	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CALLS, "N", "up at a time" },
+	{ "calls", NUMBER, AT(calls), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_HOLD, "N", "to start at all" },
+	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_PDD, "N", "up at a time" },
 	{ "ring", MILLISECONDS, AT(load.ring_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "INVITE to 180" },
 	{ "answer", MILLISECONDS, AT(load.answer_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "180 to 200, or to CANCEL" },
 	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD, "MS", "200 to BYE" },
@@ -68,10 +69,17 @@ static const struct row rows[] = {
 	{ "cancelled", REAL, AT(load.cancelled), PERCENT, FOR_CPS, "PERCENT", "calls that the caller cancels" },
 	{ "unanswered", REAL, AT(load.unanswered), PERCENT, FOR_CPS, "PERCENT", "calls that ring out" },
 	{ "timer", FLAG, AT(load.timer), 0, 0, FOR_CPS | FOR_PDD, NULL, "both ends support session timers" },
-	{ "session-expires", NUMBER32, AT(load.session_expires_s), 90, 86400, FOR_CALLS, "SECONDS", "asked for" },
+	{ "session-expires", NUMBER32, AT(load.session_expires_s), 1, 86400, FOR_CALLS, "SECONDS", "asked for" },
 	{ "no-sdp", FLAG, AT(load.no_sdp), 0, 0, FOR_CALLS, NULL, "no session descriptions" },
+	{ "reinvite", FLAG, AT(load.no_update), 0, 0, FOR_CALLS, NULL, "ends do not take UPDATE: re-INVITE refreshes" },
+	{ "rounds", NUMBER, AT(rounds), 1, 100, FOR_PDD, "N", "each of the forwarder and of the switch" },
+	{ "segments", NUMBER32, AT(segments), 2, 10, FOR_HOLD, "N",
+	  "of the session interval: refreshes are due at their ends" },
+	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },
+	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD, "SOCKET", "Ringwheel's control socket: its own lateness is shown" },
 	{ "t1", MILLISECONDS, AT(load.t1_ns), 0.01, 10, FOR_CALLS, "MS", "first retransmission" },
 	{ "seed", NUMBER, AT(load.seed), 0, BIG, FOR_ALL, "N", "of all random numbers" },
+	{ "plot", TEXT, AT(plot), 0, 0, FOR_CPS | FOR_HOLD, "FILE.svg", "draw it, with gnuplot" },
 	{ "json", FLAG, AT(json), 0, 0, FOR_ALL, NULL, "one object, for programs" },
 	{ "smoke", FLAG, AT(smoke), 0, 0, FOR_ALL, NULL,
 	  "everything small, in a second or two, with a forwarder if "
@@ -256,6 +264,17 @@ static bool read_all(int argc, char **argv, enum load_bench bench, struct load_o
 	return true;
 }
 
+/* Smoke tests of several builds at a time must not meet: each process has a loopback address of its own. */
+static void keep_apart(struct load_settings *s)
+{
+	unsigned pid = (unsigned)getpid();
+	struct address *all[] = { &s->target, &s->caller[0], &s->callee[0] };
+
+	for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+		memcpy(all[i]->ip, (uint8_t[]){ 127, (uint8_t)(1 + (pid >> 16)), (uint8_t)(pid >> 8), (uint8_t)pid },
+		       4);
+}
+
 int load_options_read(int argc, char **argv, enum load_bench bench, const char *text, struct load_options *options)
 {
 	for (int i = 1; i < argc; i++) {
@@ -267,6 +286,8 @@ int load_options_read(int argc, char **argv, enum load_bench bench, const char *
 	if (!read_all(argc, argv, bench, options))
 		return BENCH_USAGE;
 	const struct load_settings *s = &options->load;
+	if (options->smoke)
+		keep_apart(&options->load);
 	if (s->failed + s->cancelled + s->unanswered > 100) {
 		fputs("rwbench: --failed, --cancelled and --unanswered are together more than all calls\n", stderr);
 		return BENCH_USAGE;
@@ -308,6 +329,8 @@ void load_options_init(struct load_options *o)
 		.find_step = 2,
 		.resent_max = 0.01,
 		.rounds = 1,
+		.segments = 2,
+		.workers = 1,
 	};
 	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
 		return;

@@ -32,8 +32,9 @@ struct load_options {
 	double resent_max;          /* percent of calls that may need a retransmission */
 	uint64_t rounds;
 	uint64_t calls;
-	double end_rate;
-	bool keep;
+	double end_rate;   /* BYEs a second; 0: calls are left when the time is over */
+	const char *stats; /* the switch's control socket, NULL: not known */
+	uint32_t segments, workers;
 };
 
 /* `options` holds the defaults.  -1: go on; otherwise the exit status. */

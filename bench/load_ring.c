@@ -16,6 +16,9 @@ enum {
 	TOS = 0xa0, /* SS_QOS_SIGNAL of the switch */
 	BUFFER_BYTES = LOAD_DATAGRAM_MAX + 256,
 	SEND_BYTES = 1024 * 1024,
+	/* The kernel takes the rings of an ended process apart later, and its ports are free only then. */
+	BIND_TRIES = 50,
+	BIND_AGAIN_US = 20000,
 	ON_SEND = UINT8_MAX, /* user_data of a send; of a receive it is the socket */
 };
 
@@ -46,8 +49,13 @@ int load_socket(const struct address *address)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	if (bind(fd, &a.sa, a.size) == 0)
-		return fd;
+	for (unsigned i = 0; i < BIND_TRIES; i++) {
+		if (bind(fd, &a.sa, a.size) == 0)
+			return fd;
+		if (errno != EADDRINUSE)
+			break;
+		usleep(BIND_AGAIN_US);
+	}
 	int r = -errno;
 	close(fd);
 	return r;
@@ -98,8 +106,8 @@ static size_t memory_bytes(unsigned buffers_count)
 
 static int open_buffers(struct load_ring *r)
 {
-	r->memory =
-		mmap(NULL, memory_bytes(r->buffers_count), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	r->memory = mmap(NULL, memory_bytes(r->buffers_count), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (r->memory == MAP_FAILED) {
 		r->memory = NULL;
 		return -ENOMEM;

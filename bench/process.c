@@ -141,21 +141,20 @@ bool process_pin(pid_t pid, int cpu)
 	return sched_setaffinity(pid, sizeof set, &set) == 0;
 }
 
-json_t *process_json(const struct process_usage *usage, uint64_t calls)
+json_t *process_json(const struct process_usage *usage, const char *each, uint64_t count)
 {
-	double per_call = calls > 0 ? 1e-3 / (double)calls : 0, seconds = (double)usage->at_ns / 1e9;
+	double per_one = count > 0 ? 1e-3 / (double)count : 0, seconds = (double)usage->at_ns / 1e9;
 	json_t *threads = json_array();
 
 	for (unsigned i = 0; i < usage->threads; i++) {
 		const struct process_thread *t = &usage->thread[i];
 
 		json_array_append_new(threads,
-				      json_pack("{s:s, s:f, s:f, s:f}", "name", t->name, "us_per_call",
-						(double)t->cpu_ns * per_call, "busy", (double)t->cpu_ns / 1e9 / seconds,
+				      json_pack("{s:s, s:f, s:f, s:f}", "name", t->name, each,
+						(double)t->cpu_ns * per_one, "busy", (double)t->cpu_ns / 1e9 / seconds,
 						"waiting", (double)t->wait_ns / 1e9 / seconds));
 	}
-	return json_pack("{s:f, s:f, s:f, s:f, s:o}", "us_per_call", (double)usage->cpu_ns * per_call,
-			 "user_us_per_call", (double)usage->user_ns * per_call, "system_us_per_call",
-			 (double)usage->system_ns * per_call, "busy", (double)usage->cpu_ns / 1e9 / seconds, "threads",
-			 threads);
+	return json_pack("{s:f, s:f, s:f, s:f, s:o}", each, (double)usage->cpu_ns * per_one, "user_us",
+			 (double)usage->user_ns * per_one, "system_us", (double)usage->system_ns * per_one, "busy",
+			 (double)usage->cpu_ns / 1e9 / seconds, "threads", threads);
 }

@@ -40,7 +40,7 @@ uint64_t process_pss_bytes(pid_t pid);
 /* Pins a process to a core; false: it may not be. */
 bool process_pin(pid_t pid, int cpu);
 
-/* A new object: microseconds of CPU a call, the whole and its threads. */
-json_t *process_json(const struct process_usage *usage, uint64_t calls);
+/* A new object: microseconds of CPU for each of `count` things, under that name, the whole and its threads. */
+json_t *process_json(const struct process_usage *usage, const char *name, uint64_t count);
 
 #endif

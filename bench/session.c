@@ -10,10 +10,12 @@
 
 enum {
 	DRAIN_TIMES_T1 = 70,
+	LOOKING_TIMES_T1 = 5,
 	FIND_TRIES = 2, /* a machine that stood still for a moment is no limit of a switch */
 };
 
-#define SETTLE_NS (BENCH_SECOND_NS / 3) /* records of the last calls are still being written */
+#define SETTLE_NS     (BENCH_SECOND_NS / 3) /* records of the last calls are still being written */
+#define SETTLE_BAD_NS (3 * BENCH_SECOND_NS)
 
 /* ---- open and close ---- */
 
@@ -38,10 +40,42 @@ static bool start_forwarder(struct session *s)
 	return true;
 }
 
+static bool start_own(struct session *s)
+{
+	const struct load_settings *l = &s->options.load;
+	struct launch_settings settings = {
+		.path = s->options.switch_path,
+		.listen = l->target,
+		.caller = l->caller,
+		.callee = l->callee,
+		.caller_count = l->caller_count,
+		.callee_count = l->callee_count,
+		.workers = s->options.workers,
+		.calls_max = l->calls_max,
+		.session_ttl_s = l->session_expires_s,
+		.cpu = s->options.switch_cpu,
+	};
+	char error[256] = "";
+
+	if (launch_start(&settings, &s->launch, error) < 0) {
+		fprintf(stderr, "rwbench: %s\n", error);
+		return false;
+	}
+	s->pid = s->launch.pid;
+	s->ours = true;
+	s->switch_name = "ringwheel";
+	snprintf(s->stats, sizeof s->stats, "%s/data/ringwheel.sock", s->launch.directory);
+	if (!s->options.stats)
+		s->options.stats = s->stats;
+	return true;
+}
+
 static bool start_switch(struct session *s)
 {
 	if (s->options.floor)
 		return start_forwarder(s);
+	if (s->options.switch_path)
+		return start_own(s);
 	s->pid = (pid_t)s->options.pid;
 	s->switch_name = "switch";
 	return true;
@@ -56,6 +90,10 @@ struct session *session_open(const struct load_options *options)
 		return NULL;
 	s->options = *options;
 	machine_read(&s->machine);
+	if (options->plot && !plot_possible()) {
+		free(s);
+		return NULL;
+	}
 	if (!start_switch(s)) {
 		free(s);
 		return NULL;
@@ -76,6 +114,7 @@ void session_close(struct session *s)
 		load_close(&s->load);
 	if (s->forwarder)
 		forwarder_stop(s->pid);
+	launch_stop(&s->launch);
 	free(s->sample);
 	free(s);
 }
@@ -99,8 +138,10 @@ static void look(struct session *s, struct second *ret_second)
 		process_read(s->pid, &ret_second->usage);
 }
 
-static struct sample *add_sample(struct session *s)
+struct sample *session_add_sample(struct session *s, double at_s)
 {
+	struct sample *one;
+
 	if (s->samples == s->samples_room) {
 		size_t room = s->samples_room > 0 ? 2 * s->samples_room : 64;
 		struct sample *more = realloc(s->sample, room * sizeof *more);
@@ -110,7 +151,9 @@ static struct sample *add_sample(struct session *s)
 		s->sample = more;
 		s->samples_room = room;
 	}
-	return memset(&s->sample[s->samples++], 0, sizeof *s->sample);
+	one = &s->sample[s->samples++];
+	*one = (struct sample){ .at_s = at_s };
+	return one;
 }
 
 static void show(const struct session *s, const struct sample *now, const struct load *l)
@@ -118,15 +161,15 @@ static void show(const struct session *s, const struct sample *now, const struct
 	bench_progress(
 		"%s: %5.1f s  %.0f calls/s (%.0f wanted)  %llu up  failed %llu  sent again %llu  started %.1f ms "
 		"late  busy: we %.0f %%, %s %.0f %%",
-		s->options.find ? "finding" : "running", now->at_s, now->reached, now->rate,
-		(unsigned long long)now->active, (unsigned long long)now->failed, (unsigned long long)now->resent,
-		(double)l->late.max_ns / 1e6, 100 * now->own_busy, s->switch_name, 100 * now->switch_busy);
+		s->looking ? "finding" : "running", now->at_s, now->reached, now->rate, (unsigned long long)now->active,
+		(unsigned long long)now->failed, (unsigned long long)now->resent, (double)l->late.max_ns / 1e6,
+		100 * now->own_busy, s->switch_name, 100 * now->switch_busy);
 }
 
 static void take_sample(struct session *s, const struct second *before, const struct second *after, double at_s)
 {
 	double seconds = (double)(after->at_ns - before->at_ns) / 1e9;
-	struct sample *now = add_sample(s);
+	struct sample *now = session_add_sample(s, at_s);
 	struct spread ringing = after->ringing;
 	struct process_usage used;
 
@@ -176,9 +219,9 @@ static void run_seconds(struct session *s, double rate, double rate_end, uint64_
 	free(second);
 }
 
-static void settle(struct session *s)
+static void settle(struct session *s, uint64_t ns)
 {
-	uint64_t until_ns = bench_wall_ns() + SETTLE_NS;
+	uint64_t until_ns = bench_wall_ns() + ns;
 
 	while (bench_wall_ns() < until_ns)
 		load_turn(&s->load, until_ns);
@@ -195,19 +238,19 @@ static uint64_t longest_call_ns(const struct load_settings *s)
 {
 	uint64_t hold_ns = s->hold_ns == UINT64_MAX ? 0 : s->hold_ns;
 
-	return s->ring_ns + s->answer_ns + hold_ns + (s->unanswered > 0 ? s->ring_out_ns : 0) +
-	       DRAIN_TIMES_T1 * s->t1_ns;
+	return s->ring_ns + s->answer_ns + hold_ns + (s->unanswered > 0 ? s->ring_out_ns : 0);
 }
 
-/* When nothing but failure can come of it, there is no need to see all of it. */
+/* When the question is only whether a rate is good, what is not over soon is a no. */
 static void drain(struct session *s, struct load_result *r)
 {
-	const struct load_settings *settings = &s->options.load;
+	uint64_t wait_ns = longest_call_ns(&s->options.load) +
+			   (s->looking ? LOOKING_TIMES_T1 : DRAIN_TIMES_T1) * s->options.load.t1_ns;
 
-	r->drained = load_drain(&s->load, bench_wall_ns() + longest_call_ns(settings));
+	r->drained = load_drain(&s->load, bench_wall_ns() + wait_ns);
 	if (!r->drained)
 		load_abandon(&s->load);
-	settle(s);
+	settle(s, r->drained ? SETTLE_NS : SETTLE_BAD_NS);
 }
 
 void session_run(struct session *s, double rate, double rate_end, uint64_t run_ns, struct load_result *ret_result)
@@ -251,6 +294,7 @@ void session_run(struct session *s, double rate, double rate_end, uint64_t run_n
 /* ---- judging ---- */
 
 #define NEAR_LIMIT 0.95
+#define LATE_NS    20000000 /* 1 % of all calls started later than this: the schedule was not kept */
 
 static double started_share(const struct load_result *r)
 {
@@ -268,16 +312,32 @@ bool result_good(const struct session *s, const struct load_result *r)
 	       started_share(r) > 0.99;
 }
 
+/* Of the time that it could have had a core: what others took is not its own doing. */
+static double busy_share(uint64_t cpu_ns, uint64_t wait_ns, uint64_t run_ns)
+{
+	return wait_ns < run_ns ? (double)cpu_ns / (double)(run_ns - wait_ns) : 1;
+}
+
 enum bottleneck result_bottleneck(const struct load_result *r)
 {
 	const struct process_thread *t = process_busiest(&r->running);
-	double own = (double)(r->own_cpu_ns + r->own_wait_ns) / (double)r->run_ns;
-	double other = t ? (double)(t->cpu_ns + t->wait_ns) / (double)r->run_ns : 0;
-	bool late = started_share(r) < 0.99 || spread_quantile(&r->late, 0.99) > 20000000;
+	double own = busy_share(r->own_cpu_ns, r->own_wait_ns, r->run_ns);
+	double other = t ? busy_share(t->cpu_ns, t->wait_ns, r->run_ns) : 0;
+	bool late = started_share(r) < 0.99 || spread_quantile(&r->late, 0.99) > LATE_NS;
 
 	if (own > NEAR_LIMIT || late)
 		return other > NEAR_LIMIT ? BOTTLENECK_BOTH : BOTTLENECK_GENERATOR;
 	return other > NEAR_LIMIT ? BOTTLENECK_SWITCH : BOTTLENECK_NONE;
+}
+
+double result_disturbed(const struct load_result *r)
+{
+	const struct process_thread *t = process_busiest(&r->running);
+	uint64_t wait_ns = r->own_wait_ns;
+
+	if (t && t->wait_ns > wait_ns)
+		wait_ns = t->wait_ns;
+	return (double)wait_ns / (double)r->run_ns;
 }
 
 /* ---- finding ---- */
@@ -301,6 +361,7 @@ double session_find(struct session *s, double from, struct load_result *ret_resu
 
 	if (!scratch)
 		return 0;
+	s->looking = true;
 	while (good < s->options.find_max && (bad == 0 || (bad - good) / bad > s->options.find_step / 100)) {
 		if (try_rate(s, rate, scratch, ret_result))
 			good = rate;
@@ -314,6 +375,7 @@ double session_find(struct session *s, double from, struct load_result *ret_resu
 	}
 	if (good == 0)
 		*ret_result = *scratch;
+	s->looking = false;
 	free(scratch);
 	return good;
 }

@@ -7,20 +7,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/launch.h"
 #include "bench/load.h"
 #include "bench/load_options.h"
 #include "bench/machine.h"
+#include "bench/plot.h"
 #include "bench/process.h"
-
-/* One second, or one step. */
-struct sample {
-	double at_s, rate, reached; /* calls a second: wanted, started */
-	uint64_t active, failed, resent;
-	double p50_us, p99_us; /* of ringing */
-	double switch_busy;    /* cores */
-	double own_busy;
-	uint64_t pss_bytes;
-};
 
 struct load_result {
 	double rate;     /* offered */
@@ -41,8 +33,11 @@ struct session {
 	struct load_options options;
 	struct load load;
 	struct machine machine;
-	pid_t pid; /* of the switch, 0: not known */
+	pid_t pid;            /* of the switch, 0: not known */
+	struct launch launch; /* of a switch that is ours */
+	char stats[96];       /* its control socket */
 	bool forwarder, ours;
+	bool looking; /* for the highest rate */
 	const char *switch_name;
 	struct sample *sample;
 	size_t samples, samples_room;
@@ -59,12 +54,19 @@ void session_run(struct session *s, double rate, double rate_end, uint64_t run_n
  * of that rate. */
 double session_find(struct session *s, double from, struct load_result *ret_result);
 
+/* A sample of the second that ends now, zero but for its time.  NULL: no memory. */
+struct sample *session_add_sample(struct session *s, double at_s);
+/* With --plot, what the samples show.  false: the reason is on stderr. */
+bool session_plot(const struct session *s, const char *bench, bool by_rate);
+
 /* Whether a switch could be blamed for it. */
 bool result_good(const struct session *s, const struct load_result *r);
 
 /* Who was at the end of its strength. */
 enum bottleneck { BOTTLENECK_NONE, BOTTLENECK_SWITCH, BOTTLENECK_GENERATOR, BOTTLENECK_BOTH };
 enum bottleneck result_bottleneck(const struct load_result *r);
+/* Share of the time that others kept either of them off its core: such a figure says little. */
+double result_disturbed(const struct load_result *r);
 const char *bottleneck_text(enum bottleneck b);
 
 /* ---- printing ---- */

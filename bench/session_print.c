@@ -42,18 +42,22 @@ const char *bottleneck_text(enum bottleneck b)
 void session_print(const struct session *s, const char *bench)
 {
 	const struct load_settings *l = &s->options.load;
-	char target[ADDRESS_TEXT_MAX], caller[ADDRESS_TEXT_MAX], callee[ADDRESS_TEXT_MAX];
+	char target[ADDRESS_TEXT_MAX], caller[ADDRESS_TEXT_MAX], callee[ADDRESS_TEXT_MAX], held[32];
 
 	address_write(&l->target, target);
 	address_write(&l->caller[0], caller);
 	address_write(&l->callee[0], callee);
+	if (l->hold_ns == UINT64_MAX)
+		snprintf(held, sizeof held, "ever");
+	else
+		snprintf(held, sizeof held, "%.0f ms", (double)l->hold_ns / 1e6);
 	printf("rwbench %s: seed %llu; %s at %s, caller %s, callee %s; generator on core %d\n", bench, count(l->seed),
 	       s->switch_name, target, caller, callee, s->options.cpu);
 	machine_print(&s->machine, stdout);
-	printf("calls: INVITE of %u bytes, 180 after %.0f ms, answered after %.0f ms, held for %.0f ms; %g %% refused, "
+	printf("calls: INVITE of %u bytes, 180 after %.0f ms, answered after %.0f ms, held for %s; %g %% refused, "
 	       "%g %% cancelled, %g %% unanswered; session timers %s\n",
-	       s->load.invite[0].size, (double)l->ring_ns / 1e6, (double)l->answer_ns / 1e6, (double)l->hold_ns / 1e6,
-	       l->failed, l->cancelled, l->unanswered, l->timer ? "on" : "off");
+	       s->load.invite[0].size, (double)l->ring_ns / 1e6, (double)l->answer_ns / 1e6, held, l->failed,
+	       l->cancelled, l->unanswered, l->timer ? "on" : "off");
 }
 
 static void print_spread(const char *name, const struct spread *s)
@@ -128,6 +132,9 @@ void result_print(const struct session *s, const struct load_result *r)
 	printf("  %-36s %.0f ms, all cores\n", "stolen by the hypervisor", (double)r->stolen_ns / 1e6);
 	if (r->has_switch)
 		printf("  %s\n", bottleneck_text(result_bottleneck(r)));
+	if (result_disturbed(r) > 0.05)
+		printf("  OTHER PROGRAMS RAN ON THESE CORES for %.0f %% of the time: the figures say little\n",
+		       100 * result_disturbed(r));
 }
 
 /* ---- for programs ---- */
@@ -143,9 +150,9 @@ json_t *session_json(const struct session *s, const char *bench)
 			 s->switch_name, "target", target, "cpu", s->options.cpu, "switch_cpu",
 			 s->forwarder || s->ours ? s->options.switch_cpu : -1, "calls", "ring_ms",
 			 (double)l->ring_ns / 1e6, "answer_ms", (double)l->answer_ns / 1e6, "hold_ms",
-			 (double)l->hold_ns / 1e6, "failed_percent", l->failed, "cancelled_percent", l->cancelled,
-			 "unanswered_percent", l->unanswered, "timer", l->timer, "sdp", !l->no_sdp, "invite_bytes",
-			 (int)s->load.invite[0].size);
+			 l->hold_ns == UINT64_MAX ? -1 : (double)l->hold_ns / 1e6, "failed_percent", l->failed,
+			 "cancelled_percent", l->cancelled, "unanswered_percent", l->unanswered, "timer", l->timer,
+			 "sdp", !l->no_sdp, "invite_bytes", (int)s->load.invite[0].size);
 }
 
 static json_t *counts_json(const struct load_counts *c)
@@ -195,12 +202,34 @@ json_t *result_json(const struct session *s, const struct load_result *r)
 		json_object_set_new(all, "invite", spread_json(&r->invite_delay));
 	if (!r->has_switch)
 		return all;
-	json_object_set_new(all, "switch", process_json(&r->all, r->counts.attempted));
+	json_object_set_new(all, "switch", process_json(&r->all, "us_per_call", r->counts.attempted));
 	json_object_set_new(all, "switch_busy", json_real((double)r->running.cpu_ns / (double)r->run_ns));
 	json_object_set_new(all, "pss_before_bytes", json_integer((json_int_t)r->pss_before_bytes));
 	json_object_set_new(all, "pss_after_bytes", json_integer((json_int_t)r->pss_after_bytes));
+	json_object_set_new(all, "disturbed", json_real(result_disturbed(r)));
 	json_object_set_new(all, "bottleneck", json_string(bottleneck_word(result_bottleneck(r))));
 	return all;
+}
+
+bool session_plot(const struct session *s, const char *bench, bool by_rate)
+{
+	bool hold = s->options.load.hold_ns == UINT64_MAX;
+	char title[160];
+
+	if (!s->options.plot)
+		return true;
+	snprintf(title, sizeof title, "rwbench %s: %s; %s, %u cores, load %.2f", bench, s->switch_name, s->machine.cpu,
+		 s->machine.cores, s->machine.load[0]);
+	return plot_write(&(struct plot){
+		.path = s->options.plot,
+		.title = title,
+		.reached = hold ? "refreshes" : "calls started",
+		.failed = hold ? "failed or lost" : "failed",
+		.by_rate = by_rate,
+		.times = !hold,
+		.sample = s->sample,
+		.samples = s->samples,
+	});
 }
 
 void session_print_json(json_t *all)

@@ -35,6 +35,16 @@ void spread_add(struct spread *s, uint64_t ns)
 		s->max_ns = ns;
 }
 
+void spread_merge(struct spread *s, const struct spread *other)
+{
+	s->count += other->count;
+	s->sum_ns += other->sum_ns;
+	if (other->max_ns > s->max_ns)
+		s->max_ns = other->max_ns;
+	for (unsigned i = 0; i < SPREAD_STEPS; i++)
+		s->step[i] += other->step[i];
+}
+
 void spread_subtract(struct spread *s, const struct spread *earlier)
 {
 	s->count -= earlier->count;

@@ -16,6 +16,9 @@ struct spread {
 
 void spread_add(struct spread *s, uint64_t ns);
 
+/* Adds all of another. */
+void spread_merge(struct spread *s, const struct spread *other);
+
 /* Takes away what an earlier state of the same spread held; max_ns stays. */
 void spread_subtract(struct spread *s, const struct spread *earlier);
 
