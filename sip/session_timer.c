@@ -389,9 +389,9 @@ void session_timer_build_request(struct builder *b, const struct session_timer *
 
 /* What a 2xx names may break 7.1 and 9; the call is kept, and nothing is too quick or too slow. */
 static void adopt(struct session_timer *t, const struct session_timer_rules *rules,
-		  const struct session_timer_headers *response)
+		  const struct session_timer_headers *response, uint32_t asked_s)
 {
-	uint32_t asked_s = session_timer_asks_s(t, rules), interval_s = min_u32(response->interval_s, asked_s);
+	uint32_t interval_s = min_u32(response->interval_s, asked_s);
 
 	if (interval_s && interval_s < rules->min_se_s)
 		set_window(t, rules->min_se_s, max_u32(interval_s, min_u32(LOW_INTERVAL_S, rules->min_se_s)), 2);
@@ -401,14 +401,14 @@ static void adopt(struct session_timer *t, const struct session_timer_rules *rul
 }
 
 void session_timer_confirmed(struct session_timer *t, const struct session_timer_rules *rules,
-			     const struct session_timer_headers *response, bool initial, bool claimed, uint64_t now_ns,
-			     uint64_t random)
+			     const struct session_timer_headers *response, uint32_t asked_s, bool initial, bool claimed,
+			     uint64_t now_ns, uint64_t random)
 {
 	t->peer_has_tag = response->supported;
 	if (initial)
 		set_window(t, 0, 0, rules->segments);
 	if (response->has_interval && !t->off)
-		adopt(t, rules, response);
+		adopt(t, rules, response, asked_s);
 	if (claimed)
 		t->we_refresh = true;
 	confirm(t, now_ns, random);

@@ -124,14 +124,15 @@ void session_timer_build_request(struct builder *b, const struct session_timer *
 /* What such a request asks for: the interval in force, or of the rules, not below Min-SE. */
 uint32_t session_timer_asks_s(const struct session_timer *t, const struct session_timer_rules *rules);
 
-/* A 2xx to it came: it confirms, and the window starts anew at now_ns, its arrival, with what it says.  One without
+/* A 2xx to it came: it confirms, and the window starts anew at now_ns, its arrival, with what it says, but no more than
+ * the request asked for (`asked_s`: another exchange may have changed the interval since).  One without
  * Session-Expires means no timer if it is the `initial` one, and in a dialog that the timer goes on as it was (RFC 4028
  * 7.2 would end it; but a peer that answers is alive, and one that no longer does is to be found out).  An interval of
  * 0 or an unreadable one ends the timer: interval_s is 0 then, and the caller's cap applies.  After a request that
  * `claimed`, we refresh, whatever the answer names. */
 void session_timer_confirmed(struct session_timer *t, const struct session_timer_rules *rules,
-			     const struct session_timer_headers *response, bool initial, bool claimed, uint64_t now_ns,
-			     uint64_t random);
+			     const struct session_timer_headers *response, uint32_t asked_s, bool initial, bool claimed,
+			     uint64_t now_ns, uint64_t random);
 
 /* A 422 to it came: the Min-SE to try again with is taken; false: give up (no Min-SE, not above the largest seen, above
  * 86400). The caller bounds the number of tries. */

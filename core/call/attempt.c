@@ -103,7 +103,7 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 	assert(tx); /* the caller has looked */
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
-	refresh_build_request(s, &b, leg, true);
+	refresh_build_request(s, &b, leg, tx);
 	body_build(s, &b, leg->body_out);
 	attempt->invite = transaction_index(s, tx);
 	exchange_send(s, tx, &b);
@@ -263,7 +263,8 @@ void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction 
 		failed(s, call, leg, 503, BYTES_NONE);
 }
 
-static void answered(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
+static void answered(struct shard *s, struct call *call, struct leg *leg, const struct transaction *invite,
+		     const struct sip_message *m)
 {
 	if (!leg_learn(s, leg, m)) { /* end it at once rather than carry a call that cannot be hung up */
 		struct ident id = leg_ident(s, leg);
@@ -274,7 +275,7 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 	leg->state = LEG_UP;
 	body_replace(s, &leg->body_in, body_keep(s, m));
 	attempt_over(s, call, 200, true);
-	setup_answered(s, call, leg, m);
+	setup_answered(s, call, leg, invite, m);
 }
 
 /* The call went on without this attempt (CANCEL, time-out): what still comes is only wound up. */
@@ -313,7 +314,7 @@ void attempt_response(struct shard *s, struct leg *leg, struct transaction *invi
 	else if (m->status < 200)
 		provisional(s, call, leg, m);
 	else if (m->status < 300)
-		answered(s, call, leg, m);
+		answered(s, call, leg, invite, m);
 	else if (m->status != 422 || !ask_again(s, call, leg, invite, m))
 		failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
 }

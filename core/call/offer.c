@@ -130,7 +130,7 @@ static void send_offer(struct shard *s, struct leg *leg, uint32_t body, unsigned
 	tx->offer = body_share(s, body);
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
-	refresh_build_request(s, &b, leg, false);
+	refresh_build_request(s, &b, leg, tx);
 	body_build(s, &b, body);
 	exchange_send(s, tx, &b);
 }

@@ -222,7 +222,8 @@ struct transaction {
 	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
 	uint32_t bye_reason;   /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
 	uint32_t offer;        /* body of the request, POOL_NONE: none */
-	struct session_timer_offer session; /* server, INVITE and UPDATE: what the 2xx will say of session timers */
+	struct session_timer_offer session; /* INVITE and UPDATE, of session timers: server: what the 2xx will say;
+					     * client: interval_s is what it asks for */
 	uint32_t cseq;
 	uint32_t branch_hash;     /* server: of the topmost branch */
 	uint16_t branch_sequence; /* client */

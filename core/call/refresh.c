@@ -99,20 +99,22 @@ void refresh_answered(struct shard *s, struct leg *leg, const struct transaction
 	refresh_arm(s, leg);
 }
 
-void refresh_build_request(struct shard *s, struct builder *b, const struct leg *leg, bool claim)
+void refresh_build_request(struct shard *s, struct builder *b, const struct leg *leg, struct transaction *tx)
 {
 	const struct call *call = call_at(s, leg->call);
+	bool claim = tx->claim || tx->role == ROLE_SETUP;
+	tx->session.interval_s = session_timer_asks_s(&leg->session, &call->rules);
 	session_timer_build_request(b, &leg->session, &call->rules, claim);
 }
 
-void refresh_confirmed(struct shard *s, struct leg *leg, const struct sip_message *m, bool initial, bool claimed)
+void refresh_confirmed(struct shard *s, struct leg *leg, const struct transaction *tx, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
 	struct session_timer_headers headers;
 	bool was_timed = leg->session.interval_s != 0;
 	session_timer_read(m, &headers);
-	session_timer_confirmed(&leg->session, &call->rules, &headers, initial, claimed, s->now.now_ns,
-				shard_random(s));
+	session_timer_confirmed(&leg->session, &call->rules, &headers, tx->session.interval_s, tx->role == ROLE_SETUP,
+				tx->claim, s->now.now_ns, shard_random(s));
 	note_life(s, call);
 	note_change(s, leg, was_timed);
 	refresh_note_allow(leg, m);
@@ -174,7 +176,7 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 	leg->refresh = transaction_index(s, tx);
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
-	refresh_build_request(s, &b, leg, claim);
+	refresh_build_request(s, &b, leg, tx);
 	body_build(s, &b, by_update ? POOL_NONE : leg->body_out);
 	exchange_send(s, tx, &b);
 	call->refreshes_sent++;
@@ -307,7 +309,7 @@ static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, 
 		leg_set_target(s, leg, m->contact.uri);
 	if (tx->method == SIP_INVITE)
 		leg_ack(s, leg, tx->cseq, POOL_NONE);
-	refresh_confirmed(s, leg, m, false, tx->claim);
+	refresh_confirmed(s, leg, tx, m);
 	if (tx->role == ROLE_OFFER) {
 		body_replace(s, &leg->body_out, body_share(s, tx->offer));
 		if (m->body.size)

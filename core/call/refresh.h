@@ -21,8 +21,8 @@ void refresh_build_answer(struct builder *b, const struct leg *leg, const struct
 void refresh_answered(struct shard *s, struct leg *leg, const struct transaction *tx);
 
 /* Our INVITE or UPDATE, of whatever purpose: its lines; and the 2xx to it, which confirms. */
-void refresh_build_request(struct shard *s, struct builder *b, const struct leg *leg, bool claim);
-void refresh_confirmed(struct shard *s, struct leg *leg, const struct sip_message *m, bool initial, bool claimed);
+void refresh_build_request(struct shard *s, struct builder *b, const struct leg *leg, struct transaction *tx);
+void refresh_confirmed(struct shard *s, struct leg *leg, const struct transaction *tx, const struct sip_message *m);
 
 /* The peer's Allow, wherever it stands. */
 void refresh_note_allow(struct leg *leg, const struct sip_message *m);

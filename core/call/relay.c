@@ -96,11 +96,11 @@ static void bound_wait(struct shard *s, struct transaction *out, uint64_t receiv
 		exchange_end_at(s, out, received_ns + exchange_64t1_ns(s) / 64 * 60);
 }
 
-static void build_offer(struct shard *s, struct builder *b, const struct leg *leg)
+static void build_offer(struct shard *s, struct builder *b, const struct leg *leg, struct transaction *tx)
 {
 	leg_build_contact(s, b, leg);
 	build_text(b, ALLOW_LINE);
-	refresh_build_request(s, b, leg, false);
+	refresh_build_request(s, b, leg, tx);
 }
 
 static void reply_full(struct shard *s, struct transaction *tx)
@@ -121,7 +121,7 @@ static struct transaction *begin_passing(struct shard *s, struct leg *leg, struc
 	}
 	exchange_pair(s, tx, out);
 	if (makes_target(method))
-		build_offer(s, b, other);
+		build_offer(s, b, other, out);
 	return out;
 }
 
@@ -351,7 +351,7 @@ void relay_dialog_lost(struct shard *s, struct leg *leg)
 static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
 			    struct transaction *asked, const struct sip_message *m)
 {
-	refresh_confirmed(s, leg, m, false, false);
+	refresh_confirmed(s, leg, tx, m);
 	if (m->contact.uri.size)
 		leg_set_target(s, leg, m->contact.uri);
 	if (asked->contact != TEXT_NONE)
@@ -416,7 +416,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	tx->peer = POOL_NONE;
 	exchange_pair(s, asked, out);
 	out->tries_422 = (uint8_t)(tx->tries_422 + 1);
-	build_offer(s, &b, leg);
+	build_offer(s, &b, leg, out);
 	body_build(s, &b, asked->offer);
 	exchange_send(s, out, &b);
 	bound_wait(s, out, s->now.now_ns);

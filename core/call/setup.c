@@ -428,7 +428,8 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	exchange_respond(s, invite, m->status, &b, m->body.size > 0);
 }
 
-void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m)
+void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
+		    const struct sip_message *m)
 {
 	struct setup *setup = setup_of(s, call);
 	struct transaction *invite = transaction_at(s, setup->invite);
@@ -444,7 +445,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	stat_sub(&s->stats->calls_setup, 1);
 	stat_add(&s->stats->calls_active, 1);
 	stat_add(&s->stats->calls_answered, 1);
-	refresh_confirmed(s, callee, m, true, false);
+	refresh_confirmed(s, callee, asked, m);
 	refresh_answered(s, caller, invite);
 	refresh_begin_probes(s, callee);
 	refresh_begin_probes(s, caller);

@@ -19,7 +19,8 @@ void setup_due(struct shard *s, struct call *call);
 
 /* From the attempt under way. */
 void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
-void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct sip_message *m);
+void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
+		    const struct sip_message *m);
 /* How an attempt has failed: what the caller gets if it was the last. */
 struct attempt_failure {
 	uint16_t code; /* 0: silence */

@@ -302,8 +302,9 @@ static void check_request(struct sim *sim, struct watched *d, const struct wire 
 			sim_fail(sim, d->call, "rfc3261-8.1.1.7", "branch %.*s of a %s is used again for %.*s",
 				 TEXT(w->branch), others[i], TEXT(w->method));
 	struct wire sent;
-	if (of_failure && !sim->counts.lends_refused && wire_read(invite->text, &sent) &&
-	    !bytes_equal(sent.uri, w->uri))
+	/* After 64*T1 without a word the transaction was over (Timer B), and its ACK is a courtesy. */
+	bool owed = of_failure && (invite->provisional || sim->now_ns < invite->at_ns + SIM_64T1);
+	if (owed && !sim->counts.lends_refused && wire_read(invite->text, &sent) && !bytes_equal(sent.uri, w->uri))
 		sim_fail(sim, d->call, "rfc3261-17.1.1.3", "ACK to %.*s, the INVITE went to %.*s", TEXT(w->uri),
 			 TEXT(sent.uri));
 	if (ack)

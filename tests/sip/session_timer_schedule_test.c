@@ -63,7 +63,8 @@ static enum session_timer_act next_act(struct session_timer *t, const struct ses
 
 static void confirm(struct session_timer *t, const struct session_timer_rules *rules, uint64_t now_ns)
 {
-	session_timer_confirmed(t, rules, &silent_2xx, false, false, now_ns, next_random());
+	session_timer_confirmed(t, rules, &silent_2xx, session_timer_asks_s(t, rules), false, false, now_ns,
+				next_random());
 	cr_assert(session_timer_check(t));
 }
 
@@ -547,8 +548,8 @@ static void any_event(struct session_timer *t, const struct session_timer_rules 
 		session_timer_answered(t, rules, &offer, now_ns, next_random());
 		return;
 	case 1:
-		session_timer_confirmed(t, rules, &headers, next_random() % 8 == 0, next_random() % 4 == 0, now_ns,
-					next_random());
+		session_timer_confirmed(t, rules, &headers, session_timer_asks_s(t, rules), next_random() % 8 == 0,
+					next_random() % 4 == 0, now_ns, next_random());
 		return;
 	case 2:
 		session_timer_too_small(t, &headers);
