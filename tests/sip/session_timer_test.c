@@ -472,6 +472,19 @@ Test(rfc4028_9, refresh_asks_for_the_interval_in_force)
 	cr_assert_eq(session_timer_asks_s(&t, &rules_600), 90, "the minimum");
 }
 
+/* An INVITE that asked for 600 is answered after an UPDATE that crossed it brought a shorter interval. */
+Test(rfc4028_9, what_a_2xx_may_grant_is_what_its_own_request_asked_for)
+{
+	struct session_timer t = leg(&rules_600);
+	struct session_timer_headers headers = ok("Session-Expires: 600;refresher=uac\r\n");
+
+	confirm(&t, &rules_600, "Session-Expires: 600;refresher=uac\r\n", true, false, S(0));
+	uint32_t asked_s = session_timer_asks_s(&t, &rules_600);
+	confirm(&t, &rules_600, "Session-Expires: 120;refresher=uac\r\n", false, false, S(60));
+	session_timer_confirmed(&t, &rules_600, &headers, asked_s, false, false, S(61), RANDOM);
+	cr_assert_eq(t.interval_s, 600);
+}
+
 Test(RW_SIP_MIN_SE, laboratory_minimum_bounds_what_a_2xx_names)
 {
 	static const struct session_timer_rules lab = { .ttl_s = 4, .min_se_s = 4, .segments = 4 };
