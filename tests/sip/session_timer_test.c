@@ -89,7 +89,9 @@ static void confirm(struct session_timer *t, const struct session_timer_rules *r
 {
 	struct session_timer_headers headers = ok(lines);
 
-	session_timer_confirmed(t, rules, &headers, session_timer_asks_s(t, rules), initial, claimed, now_ns, RANDOM);
+	uint32_t first_s = rules->ttl_s > t->min_se_s ? rules->ttl_s : t->min_se_s;
+	session_timer_confirmed(t, rules, &headers, initial ? first_s : session_timer_asks_s(t, rules), initial,
+				claimed, now_ns, RANDOM);
 	cr_assert(session_timer_check(t), "%s", lines);
 }
 
