@@ -169,6 +169,9 @@ static void response_2xx_in(struct sim *sim, struct sim_call *call, struct sessi
 		return; /* nobody waits for it any more */
 	if (initial && leg->began)
 		return; /* of a fork */
+	/* Of two messages at once, a mailbox may let either be first. */
+	if (sim->settings.mailbox && leg->asked && sim->now_ns <= leg->asked->at_ns + MAILBOX_NS)
+		leg->loose = true;
 	leg->began = true;
 	if (initial) {
 		leg->tag = hash(w->to_tag);
@@ -301,6 +304,8 @@ void session_request_in(struct sim *sim, struct sim_call *call, struct session_l
 		return;
 	if (call && call->truth && call->truth->over_ns && sim->settings.mailbox) /* it may overtake the BYE */
 		call->truth->close_call |= sim->now_ns <= call->truth->over_ns + MAILBOX_NS;
+	if (sim->settings.mailbox && leg->began && sim->now_ns <= leg->window_ns + MAILBOX_NS)
+		leg->loose = true;
 	expect(sim, leg, w, initial, note);
 	if (initial) {
 		leg->body_in = note->body;
