@@ -31,6 +31,7 @@ struct bench {
 	struct config *config;
 	struct shard *shard;
 	struct shard_stats stats;
+	struct tally *tally;
 	uint64_t now_ns, clock_ns; /* virtual time; what asking for the CPU time takes */
 	uint64_t step_ns[STEPS], peers_ns, peers_from_ns;
 	uint64_t bytes_in, bytes_out;
@@ -438,6 +439,8 @@ static uint32_t calls_max(uint32_t live)
 static int make_shard(struct bench *b)
 {
 	static const uint8_t secret[32] = { 1, 2, 3 };
+
+	b->tally = tally_reserve();
 	struct shard_settings settings = { .config = b->config,
 					   .edge = { .context = b,
 						     .lend = edge_lend,
@@ -449,6 +452,7 @@ static int make_shard(struct bench *b)
 						     .cdr_room = edge_cdr_room,
 						     .log = edge_log },
 					   .stats = &b->stats,
+					   .tallies = { &b->tally, 1 },
 					   .secret = secret,
 					   .shard_count = 1,
 					   .boot = 1,
@@ -456,7 +460,7 @@ static int make_shard(struct bench *b)
 					   .seed = b->settings->peer.seed,
 					   .now_ns = BEGIN_NS };
 
-	return shard_create(&settings, &b->shard);
+	return b->tally ? shard_create(&settings, &b->shard) : -ENOMEM;
 }
 
 /* Touched, so that the first round does not pay for the pages and the growth of the process is the shard's. */
@@ -505,6 +509,7 @@ static int begin(struct bench *b)
 static void end(struct bench *b)
 {
 	shard_destroy(b->shard);
+	tally_release(b->tally);
 	if (b->config)
 		config_free(b->config);
 	bench_memory_free(b->out, OUT_BYTES);

@@ -32,6 +32,7 @@
 #include "core/node_run.h"
 #include "core/pool.h"
 #include "core/steer.h"
+#include "core/tally.h"
 
 #define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
 #define STOP_WRITE_NS       UINT64_C(9500000000) /* the same for a store that fails; one that works is waited for */
@@ -52,6 +53,7 @@ struct node {
 	int64_t started_us;
 	char database[4096 + 8], cdrs_left[4096 + 16];
 	struct shard_stats *stats; /* one a worker */
+	struct tally **tallies;    /* the same */
 	struct cdr_queue **cdr_queues;
 	size_t cdr_queue_bytes, cdr_memory_bytes;
 	struct listeners *listeners;
@@ -200,9 +202,10 @@ static int make_memory(struct node *n)
 	n->cdr_queue_bytes = size;
 	n->cdr_memory_bytes = size + cdr_queue_header_bytes();
 	n->stats = calloc(n->workers, sizeof *n->stats);
+	n->tallies = calloc(n->workers, sizeof(struct tally *));
 	n->cdr_queues = calloc(n->workers, sizeof(struct cdr_queue *));
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
-	if (!n->stats || !n->cdr_queues || !n->stop_commands)
+	if (!n->stats || !n->tallies || !n->cdr_queues || !n->stop_commands)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n->workers; i++) {
 		void *memory = mmap(NULL, n->cdr_memory_bytes, PROT_READ | PROT_WRITE,
@@ -211,6 +214,9 @@ static int make_memory(struct node *n)
 		if (memory == MAP_FAILED)
 			return -errno;
 		n->cdr_queues[i] = cdr_queue_init(memory, n->cdr_memory_bytes);
+		n->tallies[i] = tally_reserve();
+		if (!n->tallies[i])
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -257,6 +263,7 @@ static int open_crew(struct node *n, char error[static 256])
 		.boot = n->data.boot,
 		.calls_max = n->config->calls_max,
 		.stats = n->stats,
+		.tallies = { n->tallies, n->workers },
 		.cdr_queues = n->cdr_queues,
 		.cdr_queue_bytes = n->cdr_queue_bytes,
 	};
@@ -454,6 +461,9 @@ static void close_all(struct node *n)
 	if (n->signal_fd >= 0)
 		close(n->signal_fd);
 	data_dir_close(&n->data);
+	for (unsigned i = 0; n->tallies && i < n->workers; i++)
+		tally_release(n->tallies[i]);
+	free(n->tallies);
 	free(n->stop_commands);
 	free(n->cdr_queues);
 	free(n->stats);

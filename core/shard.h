@@ -12,14 +12,16 @@
 #include "core/edge.h"
 #include "core/flow.h"
 #include "core/stats.h"
+#include "core/tally.h"
 #include "sip/bytes.h"
 
 struct shard;
 
 struct shard_settings {
-	const struct config *config; /* the snapshot in force; borrowed for the life of the shard */
+	const struct config *config; /* the first one; borrowed until shard_configure() brings another */
 	struct edge edge;
 	struct shard_stats *stats; /* written by the shard; outlives it */
+	struct tallies tallies;    /* this shard writes its own book; all outlive it */
 	const uint8_t *secret;     /* 32 bytes: data_dir/secret */
 	uint16_t shard;            /* index of this shard */
 	uint16_t shard_count;
@@ -47,6 +49,10 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 
 /* Deadlines that came due, at most `limit` of them; true: more are due, call again soon. */
 bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit);
+
+/* From now on this configuration is in force; the former one is not looked at again.  Listeners, workers and max_calls
+ * are the same in both (core/config refuses a reload that would change them).  Calls that are up are not touched. */
+void shard_configure(struct shard *s, const struct config *config);
 
 /* When shard_advance() has work next, UINT64_MAX: nothing armed. */
 uint64_t shard_next_ns(const struct shard *s);

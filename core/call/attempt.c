@@ -16,33 +16,26 @@
 
 /* ---- waiting on the RG: the newest state's timer runs its full time ---- */
 
-static uint32_t wait_s(const struct shard *s, const struct attempt *attempt, enum attempt_waiting waiting)
+/* As they stand when the attempt begins. */
+static void take_waits(const struct shard *s, struct attempt *attempt, const struct routing_gateway *rg)
 {
 	const struct parameters *p = &s->config->parameters;
-	const struct routing_gateway *rg = attempt->routing;
-	switch (waiting) {
-	case WAIT_INVITE:
-		return rg->timeout_invite_s ? rg->timeout_invite_s : p->SS_SIP_TIMEOUT_INVITE;
-	case WAIT_TRYING:
-		return rg->timeout_trying_s ? rg->timeout_trying_s : p->SS_SIP_TIMEOUT_TRYING;
-	case WAIT_PROGRESS:
-		return rg->timeout_session_progress_s ? rg->timeout_session_progress_s
-						      : p->SS_SIP_TIMEOUT_SESSION_PROGRESS;
-	case WAIT_PROGRESS_SDP:
-		return rg->timeout_session_progress_sdp_s ? rg->timeout_session_progress_sdp_s
-							  : p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP;
-	case WAIT_RINGING:
-	case WAIT_STATES:
-		break;
-	}
-	return rg->timeout_ringing_s ? rg->timeout_ringing_s : p->SS_SIP_TIMEOUT_RINGING;
+	const uint32_t waits[WAIT_STATES][2] = {
+		[WAIT_INVITE] = { rg->timeout_invite_s, p->SS_SIP_TIMEOUT_INVITE },
+		[WAIT_TRYING] = { rg->timeout_trying_s, p->SS_SIP_TIMEOUT_TRYING },
+		[WAIT_PROGRESS] = { rg->timeout_session_progress_s, p->SS_SIP_TIMEOUT_SESSION_PROGRESS },
+		[WAIT_PROGRESS_SDP] = { rg->timeout_session_progress_sdp_s, p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP },
+		[WAIT_RINGING] = { rg->timeout_ringing_s, p->SS_SIP_TIMEOUT_RINGING },
+	};
+	for (unsigned i = 0; i < WAIT_STATES; i++)
+		attempt->wait_s[i] = (uint16_t)(waits[i][0] ? waits[i][0] : waits[i][1]);
 }
 
 static void wait_for(struct shard *s, struct attempt *attempt, enum attempt_waiting waiting)
 {
 	attempt->waiting = (uint8_t)waiting;
 	if (!attempt->wait_ends_ns[waiting]) /* a gateway that goes back and forth gains no time by it */
-		attempt->wait_ends_ns[waiting] = s->now.now_ns + seconds_ns(wait_s(s, attempt, waiting));
+		attempt->wait_ends_ns[waiting] = s->now.now_ns + seconds_ns(attempt->wait_s[waiting]);
 	wheel_arm(&s->wheel, &attempt->timer, attempt->wait_ends_ns[waiting]);
 }
 
@@ -81,7 +74,7 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 		build_user(&b, numbers[CALL_CALLEE_OUT]);
 		build_text(&b, "@");
 	}
-	build_bytes(&b, (struct bytes){ host, address_write(&routing->address, host) });
+	build_bytes(&b, (struct bytes){ host, address_write(&routing->addresses[0], host) });
 	build_text(&b, ">");
 	dialog.text[DIALOG_REMOTE] = written(&b, remote);
 	dialog.text[DIALOG_TARGET] = (struct bytes){ remote + 1, dialog.text[DIALOG_REMOTE].size - 2 };
@@ -121,7 +114,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 		return false;
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
-		leg->flow = (struct flow){ .peer = routing->address, .listener = routing->listener };
+		leg->flow = (struct flow){ .peer = routing->addresses[0], .listener = routing->listener };
 		leg->body_out = body_share(s, caller->body_in);
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
@@ -135,13 +128,15 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	wheel_entry_init(&attempt->timer, WHEEL_ATTEMPT);
 	attempt->call = call_index(s, call);
 	attempt->leg = leg_index(s, leg);
-	attempt->routing = routing;
+	attempt->routing_id = routing->id;
+	take_waits(s, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
 	attempt->line = routing->capacity > 0;
 	call->routing_id = routing->id;
 	setup->attempt = index;
 	setup->attempts_count = (uint8_t)(setup->attempts_count + (setup->attempts_count < UINT8_MAX));
-	setup->destination = routing->address;
+	setup->destination = routing->addresses[0];
+	setup->vendor_account_id = routing->vendor_account_id;
 	setup->callee_slot = leg_index(s, leg);
 	setup->callee_generation = leg->slot.generation;
 	setup->callee_max_duration_s = routing->max_duration_s;
@@ -159,7 +154,7 @@ static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool
 	struct setup *setup = setup_of(s, call);
 	struct attempt *attempt = attempt_at(s, setup->attempt);
 	struct attempt_note note = {
-		.routing_id = attempt->routing->id,
+		.routing_id = attempt->routing_id,
 		.code = code,
 		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
 	};
@@ -167,7 +162,7 @@ static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool
 	if (attempt->line && keep_line)
 		call->routing_line = true;
 	else if (attempt->line)
-		admission_free(s, attempt->routing->id);
+		admission_free(s, attempt->routing_id);
 	wheel_cancel(&s->wheel, &attempt->timer);
 	pool_give(&s->attempts, setup->attempt);
 	setup->attempt = POOL_NONE;
@@ -198,10 +193,10 @@ static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
 
 static void attempt_silent(struct shard *s, struct call *call, enum cdr_end_reason reason)
 {
-	const struct routing_gateway *routing = attempt_under_way(s, call)->routing;
+	uint32_t routing_id = attempt_under_way(s, call)->routing_id;
 	struct attempt_failure failure = { .reason = reason };
 	attempt_abandon(s, call, 0);
-	setup_attempt_failed(s, call, routing, &failure);
+	setup_attempt_failed(s, call, routing_id, &failure);
 }
 
 void attempt_due(struct shard *s, struct attempt *attempt)
@@ -241,7 +236,7 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 
 static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
 {
-	const struct routing_gateway *routing = attempt_under_way(s, call)->routing;
+	uint32_t routing_id = attempt_under_way(s, call)->routing_id;
 	bool unanswered = setup_of(s, call)->rang && (code == 408 || code == 480);
 	struct attempt_failure failure = {
 		.code = code,
@@ -252,7 +247,7 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 	attempt_over(s, call, code, false);
 	leg->state = LEG_ENDED;
 	leg_release(s, leg);
-	setup_attempt_failed(s, call, routing, &failure);
+	setup_attempt_failed(s, call, routing_id, &failure);
 }
 
 void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction *invite)

@@ -38,7 +38,8 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 	f->ringing_us = facts_wall_us(call, setup->ringing_ns);
 	f->connect_us = setup->connect_us;
 	f->pdd_ms = pdd_ms(call, setup->first_reply_ns);
-	f->account = bytes_of(setup->mapping->account);
+	f->account_id = setup->account_id;
+	f->vendor_account_id = setup->vendor_account_id;
 	pack_read(text_get(&s->texts, setup->numbers), f->numbers, CALL_NUMBERS);
 	f->source = setup->source;
 	f->destination = setup->destination;
@@ -55,11 +56,11 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 
 /* ---- packed: numbers in groups of seven bits, least first, the top bit says that more follow ---- */
 
-#define FACTS_BYTES_MAX (6 * 10 + 2 * 19 + CDR_ATTEMPTS_MAX * 15 + (1 + CALL_NUMBERS) * 256)
+#define FACTS_BYTES_MAX (8 * 10 + 2 * 19 + CDR_ATTEMPTS_MAX * 15 + CALL_NUMBERS * 256)
 #define SAME            255 /* in place of a size: the number that goes out is the one that came in */
 
 static_assert(FACTS_BYTES_MAX <= DATAGRAM_MAX, "fit the shard's work room");
-static_assert(NUMBER_MAX < SAME && CONFIG_NAME_MAX < SAME, "sizes of one byte");
+static_assert(NUMBER_MAX < SAME, "sizes of one byte");
 
 static char *put_number(char *at, uint64_t value)
 {
@@ -115,7 +116,8 @@ static char *put_facts(char *at, const struct call *call, const struct facts *f)
 		at = put_number(at, f->notes[i].ms);
 		at = put_number(at, f->notes[i].code);
 	}
-	at = put_text(at, f->account);
+	at = put_number(at, f->account_id);
+	at = put_number(at, f->vendor_account_id);
 	at = put_text(at, f->numbers[CALL_CALLER_IN]);
 	at = put_text(at, f->numbers[CALL_CALLEE_IN]);
 	at = put_changed(at, f->numbers[CALL_CALLER_OUT], f->numbers[CALL_CALLER_IN]);
@@ -178,11 +180,13 @@ static void unpack(const struct shard *s, const struct call *call, struct facts 
 		f->notes[i].ms = (uint32_t)take_number(&at);
 		f->notes[i].code = (uint32_t)take_number(&at);
 	}
-	f->account = take_text(&at, BYTES_NONE);
+	f->account_id = (uint32_t)take_number(&at);
+	f->vendor_account_id = (uint32_t)take_number(&at);
 	f->numbers[CALL_CALLER_IN] = take_text(&at, BYTES_NONE);
 	f->numbers[CALL_CALLEE_IN] = take_text(&at, BYTES_NONE);
 	f->numbers[CALL_CALLER_OUT] = take_text(&at, f->numbers[CALL_CALLER_IN]);
 	f->numbers[CALL_CALLEE_OUT] = take_text(&at, f->numbers[CALL_CALLEE_IN]);
+	f->numbers[CALL_CALLER] = f->numbers[CALL_CALLEE] = BYTES_NONE; /* only routing needed them */
 	assert(at == packed.at + packed.size);
 	f->tried = true;
 	f->callee = leg_ident(s, leg_at(s, call->callee_leg));
@@ -204,6 +208,7 @@ static void give_setup(struct shard *s, struct call *call)
 	const struct setup *setup = setup_of(s, call);
 	text_give(&s->texts, setup->numbers);
 	text_give(&s->texts, setup->attempt_log);
+	text_give(&s->texts, setup->struck);
 	pool_give(&s->setups, call->setup);
 	call->setup = POOL_NONE;
 }

@@ -7,10 +7,10 @@
 #include "core/call/state.h"
 
 struct facts {
-	int64_t ringing_us; /* first 18x, realtime; 0: none */
-	int64_t connect_us; /* 200 in, realtime; 0: not answered */
-	uint32_t pdd_ms;    /* INVITE in to the first 18x or final response; 0: none yet */
-	struct bytes account;
+	int64_t ringing_us;                     /* first 18x, realtime; 0: none */
+	int64_t connect_us;                     /* 200 in, realtime; 0: not answered */
+	uint32_t pdd_ms;                        /* INVITE in to the first 18x or final response; 0: none yet */
+	uint32_t account_id, vendor_account_id; /* names; 0: none */
 	struct bytes numbers[CALL_NUMBERS];
 	struct address source;
 	struct address destination; /* of the last attempt */

@@ -72,6 +72,8 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	s->config = settings->config;
 	s->edge = settings->edge;
 	s->stats = settings->stats;
+	s->tallies = settings->tallies;
+	s->tally = settings->tallies.books[settings->shard];
 	s->shard = settings->shard;
 	s->shard_count = settings->shard_count;
 	s->boot = settings->boot;

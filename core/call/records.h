@@ -73,8 +73,10 @@ static_assert(sizeof(struct call) == 128, "two cache lines: see the table in doc
 enum call_number {
 	CALL_CALLER_IN, /* user part of From as received */
 	CALL_CALLEE_IN, /* user part of the request-URI as received */
-	CALL_CALLER_OUT,
-	CALL_CALLEE_OUT, /* what routing looks up: without + and visual separators */
+	CALL_CALLER, /* as the MG's rules leave them: what routing looks up and each RG's own rules begin with; the */
+	CALL_CALLEE, /* callee's is without + and visual separators */
+	CALL_CALLER_OUT, /* as sent with the last attempt */
+	CALL_CALLEE_OUT,
 	CALL_NUMBERS
 };
 
@@ -85,16 +87,16 @@ struct setup {
 	struct slot slot;
 	uint32_t attempt; /* under way; POOL_NONE when there is none */
 	uint32_t invite;  /* server transaction of the caller's INVITE; POOL_NONE once it is over */
-	const struct mapping_gateway *mapping;
-	const struct routing_gateway *const *candidates; /* lent by the configuration */
-	uint32_t candidate_count, candidate_next;
-	uint32_t callee_max_duration_s; /* of the RG under way; 0: none */
-	uint64_t ends_ns;               /* RW_SETUP_MAX; 0: none */
-	uint64_t ask_ends_ns;           /* admission must have answered by then; 0: nothing asked */
-	uint8_t asked;                  /* enum line_kind: what CALL_ASKING waits for */
-	uint8_t max_forwards;           /* to send on */
-	uint8_t last_reason;            /* enum cdr_end_reason of the latest failed attempt */
-	uint16_t last_code;             /* final code of it, 0: none or silence */
+	uint32_t account_id, vendor_account_id; /* names; 0: none */
+	uint32_t struck;                        /* text: ids of RGs that are not tried (again) */
+	uint32_t asked_id;                      /* gateway whose line CALL_ASKING waits for */
+	uint32_t callee_max_duration_s;         /* of the RG under way; 0: none */
+	uint64_t ends_ns;                       /* RW_SETUP_MAX; 0: none */
+	uint64_t ask_ends_ns;                   /* admission must have answered by then; 0: nothing asked */
+	uint8_t asked;                          /* enum line_kind: what CALL_ASKING waits for */
+	uint8_t max_forwards;                   /* to send on */
+	uint8_t last_reason;                    /* enum cdr_end_reason of the latest failed attempt */
+	uint16_t last_code;                     /* final code of it, 0: none or silence */
 	uint16_t last_q850;
 	bool last_silent : 1;     /* it failed without a response */
 	bool rang : 1;            /* 180 was relayed (or any 18x but 183) */
@@ -184,7 +186,8 @@ struct attempt {
 	uint32_t call;
 	uint32_t leg;
 	uint32_t invite; /* client transaction */
-	const struct routing_gateway *routing;
+	uint32_t routing_id;
+	uint16_t wait_s[WAIT_STATES]; /* how long it waits in each state: the RG's own or the global parameters */
 	uint64_t started_ns;
 	uint64_t wait_ends_ns[WAIT_STATES]; /* of each state it was in: each runs once; 0: not yet */
 	uint8_t waiting;                    /* enum attempt_waiting */

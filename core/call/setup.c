@@ -5,6 +5,7 @@
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/body.h"
+#include "core/call/choice.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
@@ -150,29 +151,27 @@ static void begin(struct shard *s, struct call *call, const struct routing_gatew
 static void try_next(struct shard *s, struct call *call)
 {
 	struct setup *setup = setup_of(s, call);
-	while (setup->candidate_next < setup->candidate_count) {
-		const struct routing_gateway *routing = setup->candidates[setup->candidate_next];
+	const struct routing_gateway *routing;
+	while ((routing = choice_next(s, call)) != NULL) {
 		enum line_answer answer = LINE_GRANTED;
+		setup->asked_id = routing->id;
 		if (routing->capacity)
 			answer = admission_ask(s, call, LINE_ROUTING, routing->id, routing->capacity);
 		if (answer == LINE_PENDING)
 			return;
-		setup->candidate_next++; /* one that is full is skipped */
 		if (answer == LINE_GRANTED) {
 			begin(s, call, routing);
 			return;
 		}
+		if (!choice_strike(s, call, routing->id)) /* one that is full is skipped */
+			break;
 	}
 	no_candidate_left(s, call);
 }
 
 static void route(struct shard *s, struct call *call)
 {
-	struct setup *setup = setup_of(s, call);
-	struct bytes numbers[CALL_NUMBERS];
-	pack_read(text_get(&s->texts, setup->numbers), numbers, CALL_NUMBERS);
-	setup->candidate_count = config_route_find(s->config, numbers[CALL_CALLEE_OUT], &setup->candidates);
-	if (setup->candidate_count)
+	if (choice_exists(s, call))
 		try_next(s, call);
 	else
 		fail(s, call, CDR_END_no_route, CDR_SIDE_SWITCH, 404, 0, BYTES_NONE);
@@ -197,17 +196,22 @@ void setup_line_answered(struct shard *s, struct call *call, bool granted)
 	if (asked == LINE_MAPPING) {
 		mapping_line_answered(s, call, granted);
 	} else {
-		const struct routing_gateway *routing = setup->candidates[setup->candidate_next++];
-		if (granted)
+		const struct routing_gateway *routing = config_routing(s->config, setup->asked_id);
+		if (granted && routing) {
 			begin(s, call, routing);
-		else
+			return;
+		}
+		if (granted) /* a reload took it away meanwhile */
+			admission_free(s, setup->asked_id);
+		if (choice_strike(s, call, setup->asked_id))
 			try_next(s, call);
+		else
+			no_candidate_left(s, call);
 	}
 }
 
-static void admit(struct shard *s, struct call *call)
+static void admit(struct shard *s, struct call *call, const struct mapping_gateway *mapping)
 {
-	const struct mapping_gateway *mapping = setup_of(s, call)->mapping;
 	if (!mapping->capacity) {
 		route(s, call);
 		return;
@@ -237,10 +241,10 @@ static bool refuse_interval(struct shard *s, const struct sip_message *m, const 
 
 static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
 {
-	struct bytes numbers[CALL_NUMBERS] = { [CALL_CALLER_IN] = caller,
-					       [CALL_CALLEE_IN] = callee,
-					       [CALL_CALLER_OUT] = caller,
-					       [CALL_CALLEE_OUT] = number };
+	struct bytes numbers[CALL_NUMBERS] = {
+		[CALL_CALLER_IN] = caller, [CALL_CALLEE_IN] = callee,  [CALL_CALLER] = caller,
+		[CALL_CALLEE] = number,    [CALL_CALLER_OUT] = caller, [CALL_CALLEE_OUT] = number
+	};
 	uint32_t text = text_take(&s->texts, pack_size(numbers, CALL_NUMBERS));
 	if (text != TEXT_NONE)
 		pack_write(numbers, CALL_NUMBERS, text_at(&s->texts, text));
@@ -329,7 +333,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct leg *caller = leg_at(s, call->caller_leg);
 	struct setup *setup = setup_of(s, call);
 	struct transaction *invite = transaction_at(s, setup->invite);
-	setup->mapping = mapping;
+	setup->account_id = mapping->account_id;
 	setup->numbers = numbers;
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
@@ -339,7 +343,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
 	exchange_reply(s, invite, 100, BYTES_NONE);
-	admit(s, call);
+	admit(s, call, mapping);
 }
 
 static bool has_too_many_routes(struct shard *s, const struct sip_message *m)
@@ -488,17 +492,16 @@ static bool may_switch(const struct shard *s, const struct call *call, const str
 	return !setup->rang || p->SS_GATEWAY_SWITCH_UNTIL_CONNECT;
 }
 
-void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
+void setup_attempt_failed(struct shard *s, struct call *call, uint32_t routing_id,
 			  const struct attempt_failure *failure)
 {
 	bool rang_out = failure->reason == CDR_END_timeout_ringing;
 	struct setup *setup = setup_of(s, call);
-	(void)routing;
 	setup->last_silent = !failure->code;
 	setup->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
 	setup->last_reason = (uint8_t)failure->reason;
 	setup->last_q850 = failure->q850;
-	if (may_switch(s, call, failure) && setup->candidate_next < setup->candidate_count) {
+	if (may_switch(s, call, failure) && choice_strike(s, call, routing_id) && choice_next(s, call)) {
 		try_next(s, call);
 		return;
 	}

@@ -28,7 +28,7 @@ struct attempt_failure {
 	enum cdr_end_reason reason;
 	struct bytes reason_header; /* value of its Reason header, empty: none */
 };
-void setup_attempt_failed(struct shard *s, struct call *call, const struct routing_gateway *routing,
+void setup_attempt_failed(struct shard *s, struct call *call, uint32_t routing_id,
 			  const struct attempt_failure *failure);
 
 /* From the caller. */

@@ -473,6 +473,12 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 
 #define BACKLOG_RETRY_NS UINT64_C(10000000)
 
+void shard_configure(struct shard *s, const struct config *config)
+{
+	assert(config->listen_count == s->config->listen_count);
+	s->config = config;
+}
+
 uint64_t shard_next_ns(const struct shard *s)
 {
 	uint64_t next = wheel_next_ns(&s->wheel), other = table_next_ns(&s->table, s->now.now_ns);

@@ -6,6 +6,7 @@
  *   reply.c      answers that need no state, refusals
  *   setup.c      a call from its INVITE to the caller's ACK
  *   attempt.c    one INVITE towards one routing gateway
+ *   choice.c     which routing gateway comes next
  *   admission.c  lines of gateways, asked of their home shard
  *   relay.c      requests inside a dialog
  *   offer.c      one offer at a time on a leg; what waits for that
@@ -36,8 +37,8 @@
  * and can be kept for retransmission. */
 #define HEADERS_MAX  8192
 #define DATAGRAM_MAX (SIP_MESSAGE_BYTES_MAX + HEADERS_MAX + 4096)
-#define LINES_MAX    (1u << 20) /* gateways, by gateway id */
-#define NUMBER_MAX   128        /* characters of a number; a longer one has no route */
+#define LINES_MAX    TALLY_GATEWAYS_MAX /* by gateway id */
+#define NUMBER_MAX   128                /* characters of a number; a longer one has no route */
 
 /* What was worked out of the message under way and is asked for more than once. */
 struct memo {
@@ -55,6 +56,8 @@ struct shard {
 	const struct config *config;
 	struct edge edge;
 	struct shard_stats *stats;
+	struct tallies tallies;
+	struct tally *tally; /* this shard's book */
 	struct ident_key key;
 	uint16_t shard, shard_count;
 	uint16_t boot;

@@ -254,6 +254,7 @@ static int load_all(struct loading *l)
 
 int config_load(const char *path, struct config **ret_config, char error[static 512])
 {
+	static uint32_t generation;
 	struct loading l = { .config = calloc(1, sizeof(struct config)) };
 	const char *file = path ? path : "embedded defaults";
 
@@ -270,6 +271,7 @@ int config_load(const char *path, struct config **ret_config, char error[static 
 		result = reader_open(&l.reader, file, path ? NULL : embedded_defaults, error);
 	}
 	if (result == 0) {
+		l.config->generation = ++generation;
 		result = load_all(&l);
 		reader_close(&l.reader);
 	}
@@ -296,6 +298,21 @@ const struct mapping_gateway *config_source_find(const struct config *c, const s
 						 struct bytes callee)
 {
 	return sources_find(c->sources, from, callee);
+}
+
+static const void *gateway_of(const struct config *c, uint32_t id)
+{
+	return id < c->gateway_end ? c->gateways[id] : NULL;
+}
+
+const struct mapping_gateway *config_mapping(const struct config *c, uint32_t id)
+{
+	return gateway_of(c, id);
+}
+
+const struct routing_gateway *config_routing(const struct config *c, uint32_t id)
+{
+	return gateway_of(c, id);
 }
 
 bool config_source_known(const struct config *c, const struct address *from)

@@ -37,9 +37,42 @@ struct source {
 	uint8_t prefix_length;  /* bits: 32 or 128 for a single address */
 };
 
+struct rewrite_rules; /* of numbers: core/config/rewrite.h */
+
+/* Where a mapping gateway's customer says who calls and whom. */
+enum caller_source { CALLER_FROM, CALLER_P_ASSERTED_IDENTITY, CALLER_REMOTE_PARTY_ID, CALLER_P_PREFERRED_IDENTITY };
+enum callee_source { CALLEE_REQUEST_URI, CALLEE_TO };
+
+/* Whether shorter prefixes follow when the gateways of the longest one have failed: as the MG says; where it says
+ * nothing they do if one of the gateways of that prefix says so; and a gateway that says nothing has the node's own
+ * mode. */
+enum prefix_mode { PREFIX_INHERIT, PREFIX_TERMINATE, PREFIX_CONTINUE };
+
+/* A policy of sort = {...}: what comes between priority and load. */
+enum sort_policy { SORT_ASR, SORT_PRICE };
+#define SORT_MAX 4
+
+/* One entry of failed_reason_map: a final code of the carrier's side, and what the caller gets in its place. */
+struct reason_rule {
+	uint16_t from_first, from_last; /* codes */
+	uint16_t to;
+};
+
 struct mapping_gateway {
 	char name[CONFIG_NAME_MAX + 1];
-	uint32_t id; /* of the name, the same in every later configuration (gateway_name()) */
+	uint32_t id;         /* of the name, the same in every later configuration (gateway_name()) */
+	uint32_t account_id; /* of the account's name, likewise; 0: none */
+	uint32_t rate_limit; /* calls a second, 0 no limit */
+	enum prefix_mode prefix_mode;
+	enum caller_source caller_from;
+	enum callee_source callee_from;
+	uint8_t sort_count;
+	uint8_t sort[SORT_MAX]; /* enum sort_policy */
+	uint32_t *allow, *deny; /* ids of routing gateways, ascending; NULL: all, none */
+	uint32_t allow_count, deny_count;
+	struct rewrite_rules *rewrite_caller, *rewrite_callee; /* NULL: none */
+	struct reason_rule *reasons;                           /* the first that fits */
+	uint32_t reason_count;
 	struct source *sources;
 	uint32_t source_count;
 	uint32_t capacity; /* concurrent calls, 0 no limit */
@@ -51,12 +84,29 @@ struct mapping_gateway {
 	uint32_t max_duration_s; /* 0: none */
 };
 
+#define ROUTING_ADDRESSES_MAX 8
+
+/* A range of codes of stop_codes. */
+struct code_range {
+	uint16_t first, last;
+};
+
 struct routing_gateway {
 	char name[CONFIG_NAME_MAX + 1];
 	uint32_t id;
-	struct address address;
-	char **prefixes; /* digits; "" is any */
+	uint32_t vendor_account_id;                      /* 0: none */
+	uint32_t rate_limit;                             /* calls a second, 0 no limit */
+	struct address addresses[ROUTING_ADDRESSES_MAX]; /* tried in turn; host names as they were resolved */
+	uint32_t address_count;
+	char tech_prefix[CONFIG_PREFIX_MAX + 1]; /* put before the number sent */
+	bool ignore_6xx;                         /* 603, 604 and 606 are this gateway's word only */
+	bool options_check;
+	struct code_range *stop_codes; /* final codes after which no other gateway is tried */
+	uint32_t stop_code_count;
+	struct rewrite_rules *rewrite_caller, *rewrite_callee; /* NULL: none */
+	char **prefixes;                                       /* digits; "" is any */
 	uint32_t prefix_count;
+	enum prefix_mode prefix_mode;
 	uint32_t priority; /* smallest first */
 	uint32_t capacity;
 	uint16_t listener;
@@ -74,7 +124,8 @@ struct route_table;  /* prefixes to routing gateways */
 struct source_table; /* addresses to mapping gateways */
 
 struct config {
-	char path[4096]; /* of the file; "" for the embedded defaults */
+	uint32_t generation; /* counts the configurations of a process from 1 */
+	char path[4096];     /* of the file; "" for the embedded defaults */
 	char node[CONFIG_NAME_MAX + 1];
 	char data_dir[4096]; /* absolute or relative to the working directory of the process */
 	char control[4096];  /* path of the control socket */
@@ -82,6 +133,7 @@ struct config {
 	uint32_t calls_max;
 	bool prefault; /* memory is taken at the start, not on use */
 	enum steering steering;
+	enum prefix_mode prefix_mode; /* of the node: PREFIX_TERMINATE unless said otherwise */
 	struct listen_config *listens;
 	uint32_t listen_count;
 	struct parameters parameters;
@@ -91,6 +143,9 @@ struct config {
 	uint32_t routing_count;
 	struct route_table *routes;
 	struct source_table *sources;
+	const void *
+		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
+	uint32_t gateway_end; /* one more than the largest id in `gateways` */
 };
 
 /* Reads and checks a file; NULL path: the embedded defaults.  0, or a negative errno with "file:line: reason" (the
@@ -115,6 +170,10 @@ bool config_source_known(const struct config *c, const struct address *from);
  * Returns how many there are and lends the ordered list; 0: no route.  Allocates nothing. */
 uint32_t config_route_find(const struct config *c, struct bytes number, const struct routing_gateway *const **ret_list);
 
+/* A gateway by its id; NULL: the configuration has none of that id and kind. */
+const struct mapping_gateway *config_mapping(const struct config *c, uint32_t id);
+const struct routing_gateway *config_routing(const struct config *c, uint32_t id);
+
 /* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 
@@ -123,7 +182,8 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
  * mapping and a routing gateway of the same name have an id each.  0 is no gateway, its name is "". */
 const char *gateway_name(uint32_t id);
 
-enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING };
+/* Accounts have ids of the same kind, so that a call keeps four bytes of them too. */
+enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING, GATEWAY_ACCOUNT };
 
 /* The id of a gateway, a new one if it is not known yet.  Control thread only.  0: no memory left. */
 uint32_t gateway_id(enum gateway_kind kind, const char *name);

@@ -271,15 +271,17 @@ static int load_destination(struct loading *l, cfg_t *section, struct routing_ga
 	if (!setting)
 		return reader_refuse(&l->reader, reader_section_line(section), "routing_gateway \"%s\" has no address",
 				     gateway->name);
-	const char *wrong = endpoint_read(setting->text, &gateway->address);
-	if (!wrong && address_is_wildcard(&gateway->address))
+	struct address *address = &gateway->addresses[0];
+	const char *wrong = endpoint_read(setting->text, address);
+	if (!wrong && address_is_wildcard(address))
 		wrong = "a wildcard is no destination";
-	if (!wrong && address_is_multicast(&gateway->address))
+	if (!wrong && address_is_multicast(address))
 		wrong = "a multicast address is no destination";
 	if (wrong)
 		return reader_refuse(&l->reader, setting->line, "address: '%.70s': %s", setting->text, wrong);
-	if (gateway->address.port == 0)
-		gateway->address.port = SIP_PORT;
+	if (address->port == 0)
+		address->port = SIP_PORT;
+	gateway->address_count = 1;
 	return 0;
 }
 
@@ -325,7 +327,7 @@ static int load_routing(struct loading *l, cfg_t *section, struct routing_gatewa
 	    (result = load_account(l, section, gateway->vendor_account)) < 0 ||
 	    (result = load_timeouts(l, section, gateway)) < 0)
 		return result;
-	struct source destination = { .address = gateway->address };
+	struct source destination = { .address = gateway->addresses[0] };
 	return choose_listener(l, section, &destination, 1, &gateway->listener);
 }
 
@@ -362,14 +364,42 @@ static int refuse_clash(struct loading *l, const struct source_clash *clash)
 			     setting->text, l->config->mappings[clash->other].name);
 }
 
+/* Of a gateway and its account, if it has one. */
+static bool give_id(enum gateway_kind kind, const char *name, uint32_t *id, const char *account, uint32_t *account_id)
+{
+	*id = gateway_id(kind, name);
+	*account_id = *account ? gateway_id(GATEWAY_ACCOUNT, account) : 0;
+	return *id && (!*account || *account_id);
+}
+
 static int give_ids(struct config *c)
 {
+	for (uint32_t i = 0; i < c->mapping_count; i++) {
+		struct mapping_gateway *g = &c->mappings[i];
+
+		if (!give_id(GATEWAY_MAPPING, g->name, &g->id, g->account, &g->account_id))
+			return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < c->routing_count; i++) {
+		struct routing_gateway *g = &c->routings[i];
+
+		if (!give_id(GATEWAY_ROUTING, g->name, &g->id, g->vendor_account, &g->vendor_account_id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The way from an id to its gateway. */
+static int index_gateways(struct config *c)
+{
+	c->gateway_end = gateway_id_end();
+	c->gateways = calloc(c->gateway_end, sizeof *c->gateways);
+	if (!c->gateways)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < c->mapping_count; i++)
-		if (!(c->mappings[i].id = gateway_id(GATEWAY_MAPPING, c->mappings[i].name)))
-			return -ENOMEM;
+		c->gateways[c->mappings[i].id] = &c->mappings[i];
 	for (uint32_t i = 0; i < c->routing_count; i++)
-		if (!(c->routings[i].id = gateway_id(GATEWAY_ROUTING, c->routings[i].name)))
-			return -ENOMEM;
+		c->gateways[c->routings[i].id] = &c->routings[i];
 	return 0;
 }
 
@@ -386,7 +416,8 @@ int load_gateways(struct loading *l)
 		return refuse_clash(l, &clash);
 	if (result < 0 || (result = routes_build(c->routings, c->routing_count, &c->routes)) < 0)
 		return result;
-	return give_ids(c);
+	result = give_ids(c);
+	return result < 0 ? result : index_gateways(c);
 }
 
 void free_gateways(struct config *c)
@@ -400,6 +431,7 @@ void free_gateways(struct config *c)
 		free(c->routings[i].prefix_text);
 		free(c->routings[i].prefix_file);
 	}
+	free(c->gateways);
 	free(c->mappings);
 	free(c->routings);
 }

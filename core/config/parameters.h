@@ -37,6 +37,13 @@
 	X(SS_GATEWAY_SWITCH_UNTIL_CONNECT, BOOL, 0, 0, 1, "", "Go on to the next gateway although this one rang")      \
 	X(SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY, BOOL, 1, 0, 1, "", "486 and 600 end the search")                     \
 	X(SS_SIP_STOP_SWITCH_AFTER_SDP, BOOL, 1, 0, 1, "", "A provisional response with SDP ends the search")          \
+	X(SS_SIP_OPTIONS_CHECK_PERIOD, U32, 30, 5, 3600, "s",                                                          \
+	  "Period of the online check by OPTIONS of routing gateways with options_check")                              \
+	X(SS_GATEWAY_QUALITY_CALCULATE, BOOL, 1, 0, 1, "",                                                             \
+	  "Keep the live quality (ASR, ACD, PDD) of routing gateways")                                                 \
+	X(SS_GATEWAY_QUALITY_RESERVE_TIME, U32, 3600, 60, 86400, "s", "Length of the window of live quality")          \
+	X(SS_GATEWAY_QUALITY_RESERVE_SEPARATE, U32, 6, 1, 60, "count",                                                 \
+	  "Slices of that window: the oldest one drops out as a whole")                                                \
 	X(SS_REPLY_UNAUTHORIZED, BOOL, 1, 0, 1, "", "Answer unknown sources with 403; off is silence")                 \
 	X(SS_QOS_SIGNAL, U32, 0xa0, 0, 0xff, "TOS byte", "TOS byte of signalling datagrams")                           \
 	X(SERVER_BILLING_HOLD_TIME_PRECISION, U32, 50, 0, 999, "ms",                                                   \

@@ -147,20 +147,23 @@ static int enter_mappings(struct source_table *t, const struct config *c, struct
 /* Routing gateways are places without tenants: known, but no source of calls. */
 static void enter_routings(struct source_table *t, const struct config *c)
 {
-	for (uint32_t r = 0; r < c->routing_count; r++) {
-		struct address host = c->routings[r].address;
+	for (uint32_t r = 0; r < c->routing_count; r++)
+		for (uint32_t i = 0; i < c->routings[r].address_count; i++) {
+			struct address host = c->routings[r].addresses[i];
 
-		host.port = 0;
-		enter_place(t, &host, host.family == 4 ? 32 : 128);
-	}
+			host.port = 0;
+			enter_place(t, &host, host.family == 4 ? 32 : 128);
+		}
 }
 
 int sources_build(const struct config *c, struct source_table **ret_table, struct source_clash *ret_clash)
 {
-	uint64_t count = c->routing_count, slots = 2;
+	uint64_t count = 0, slots = 2;
 
 	for (uint32_t m = 0; m < c->mapping_count; m++)
 		count += c->mappings[m].source_count;
+	for (uint32_t r = 0; r < c->routing_count; r++)
+		count += c->routings[r].address_count;
 	while (slots < 2 * (count + 1))
 		slots *= 2;
 	if (slots > UINT64_C(1) << 32)

@@ -102,7 +102,7 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 {
 	char address[ADDRESS_TEXT_MAX];
 
-	address_write(&g->address, address);
+	address_write(&g->addresses[0], address);
 	fprintf(out, "\nrouting_gateway \"%s\" {\n\taddress = \"%s\"\n\tprefix = {", g->name, address);
 	for (uint32_t i = 0; i < g->prefix_listed; i++)
 		fprintf(out, "%s\"%s\"", i ? ", " : "", g->prefixes[i]);
@@ -164,7 +164,7 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
 		say(context, "there is no routing_gateway: no call can be routed");
 	for (uint32_t r = 0; r < c->routing_count; r++)
 		for (uint32_t i = 0; i < c->listen_count; i++)
-			if (address_equal(&c->routings[r].address, &c->listens[i].address)) {
+			if (address_equal(&c->routings[r].addresses[0], &c->listens[i].address)) {
 				snprintf(sentence, sizeof sentence,
 					 "routing_gateway \"%s\" is this node's own listen \"%s\": its calls come back",
 					 c->routings[r].name, c->listens[i].name);

@@ -178,7 +178,7 @@ static json_t *mapping_row(const struct config *config, const struct mapping_gat
 static json_t *routing_row(const struct config *config, const struct routing_gateway *g)
 {
 	char address[ADDRESS_TEXT_MAX];
-	address_write(&g->address, address);
+	address_write(&g->addresses[0], address);
 	json_t *prefixes = json_array();
 	for (uint32_t i = 0; i < g->prefix_count && i < PREFIXES_SHOWN_MAX; i++)
 		json_array_append_new(prefixes, json_text_terminated(g->prefixes[i]));

@@ -11,6 +11,7 @@
 #include "core/config/config.h"
 #include "core/net/listener.h"
 #include "core/stats.h"
+#include "core/tally.h"
 
 struct crew;
 
@@ -25,6 +26,7 @@ struct crew_settings { /* everything is borrowed until crew_stop() */
 	uint16_t boot;
 	uint32_t calls_max;                  /* of the node: each shard gets its share, at least 1 */
 	struct shard_stats *stats;           /* one a worker */
+	struct tallies tallies;              /* the same */
 	struct cdr_queue *const *cdr_queues; /* one a worker */
 	size_t cdr_queue_bytes;              /* what one holds */
 };

@@ -380,6 +380,7 @@ static int make_shard(struct worker *w)
 			.log = edge_log,
 		},
 		.stats = w->stats,
+		.tallies = w->settings->tallies,
 		.secret = w->settings->secret,
 		.shard = (uint16_t)w->index,
 		.shard_count = (uint16_t)w->settings->workers,

@@ -35,7 +35,7 @@ Test(spec_2_config, embedded_defaults)
 	cr_assert_eq(config_route_find(c, BYTES("880"), &list), 1);
 	cr_assert_str_eq(list[0]->name, "local");
 	struct address to = address_of("127.0.0.1", 5080);
-	cr_assert(address_equal(&list[0]->address, &to));
+	cr_assert(address_equal(&list[0]->addresses[0], &to));
 	cr_assert_eq(c->parameters.SS_SIP_SESSION_TTL, 600);
 	config_free(c);
 }
@@ -131,7 +131,7 @@ Test(spec_2_config, every_key)
 
 	const struct routing_gateway *r = &c->routings[0];
 	struct address vendor = address_of("2001:db8::5", 5099);
-	cr_assert(address_equal(&r->address, &vendor));
+	cr_assert(address_equal(&r->addresses[0], &vendor));
 	cr_assert_str_eq(r->prefixes[1], "44");
 	cr_assert_eq(r->priority, 7);
 	cr_assert_eq(r->capacity, 30);
@@ -167,10 +167,11 @@ Test(spec_2_config, defaults_of_sections)
 	cr_assert_eq(c->mappings[0].sources[0].prefix_length, 32);
 	cr_assert_eq(c->mappings[1].sources[0].prefix_length, 128);
 	cr_assert_eq(c->mappings[1].sources[0].address.port, 0);
-	cr_assert_eq(c->routings[0].address.port, 5060);
-	cr_assert_eq(c->routings[1].address.port, 5060);
+	cr_assert_eq(c->routings[0].addresses[0].port, 5060);
+	cr_assert_eq(c->routings[1].addresses[0].port, 5060);
 	cr_assert_eq(c->routings[1].listener, 1);
-	cr_assert(address_equal(&c->routings[1].address, &c->routings[2].address), "RGs may share an address");
+	cr_assert(address_equal(&c->routings[1].addresses[0], &c->routings[2].addresses[0]),
+		  "RGs may share an address");
 	cr_assert_eq(c->routings[0].prefix_count, 1);
 	cr_assert_str_empty(c->routings[0].prefixes[0]);
 	cr_assert_eq(c->routings[0].priority, 1);
@@ -189,7 +190,7 @@ Test(spec_2_config, ends_of_ranges)
 		"routing_gateway \"s\" { address = \"10.0.0.1:1\" priority = 1000000 capacity = 100000000 }\n");
 
 	cr_assert_eq(c->calls_max, 1);
-	cr_assert_eq(c->routings[0].address.port, 65535);
+	cr_assert_eq(c->routings[0].addresses[0].port, 65535);
 	cr_assert_eq(c->routings[1].priority, 1000000);
 	config_free(c);
 }

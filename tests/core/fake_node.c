@@ -22,7 +22,8 @@ static struct mapping_gateway mappings[] = {
 static char *prefixes[] = { (char *)"880", (char *)"" };
 static struct routing_gateway routings[] = {
 	{ .name = "vendor",
-	  .address = { .family = 4, .port = 5080, .ip = { 127, 0, 0, 1 } },
+	  .addresses = { { .family = 4, .port = 5080, .ip = { 127, 0, 0, 1 } } },
+	  .address_count = 1,
 	  .prefixes = prefixes,
 	  .prefix_count = 2,
 	  .prefix_listed = 2,

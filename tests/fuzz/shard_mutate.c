@@ -295,6 +295,7 @@ int main(int argc, char **argv)
 	unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000;
 	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 	struct config *config = make_config();
+	struct tally *book = tally_reserve();
 	struct shard *s;
 	uint64_t now_ns = 1000 * SECOND_NS;
 	struct shard_settings settings = {
@@ -308,6 +309,7 @@ int main(int argc, char **argv)
 			  .cdr_room = edge_cdr_room,
 			  .log = edge_log },
 		.stats = &stats,
+		.tallies = { &book, 1 },
 		.secret = secret,
 		.shard_count = 1,
 		.boot = 1,
@@ -315,7 +317,7 @@ int main(int argc, char **argv)
 		.seed = random_state,
 		.now_ns = now_ns,
 	};
-	if (!config || shard_create(&settings, &s))
+	if (!config || !book || shard_create(&settings, &s))
 		return 2;
 	char *scratch = malloc(SIP_SCRATCH_BYTES), *out = malloc(MESSAGE_MAX);
 	for (unsigned n = 0; n < count; n++) {
@@ -332,6 +334,7 @@ int main(int argc, char **argv)
 	if (failed)
 		fprintf(stderr, "replay: shard_mutate %u %s\n", count, argc > 2 ? argv[2] : "1");
 	shard_destroy(s);
+	tally_release(book);
 	config_free(config);
 	free(scratch);
 	free(out);

@@ -64,7 +64,7 @@ struct session_leg *session_leg_new(struct sim *sim, const struct host *host, bo
 	leg->segments = rules(sim)->SS_SIP_SESSION_UPDATE_SEGMENT;
 	leg->min_se_s = rules(sim)->RW_SIP_MIN_SE;
 	for (uint32_t i = 0; callee_side && i < sim->config->routing_count; i++)
-		if (address_equal(&sim->config->routings[i].address, &host->address))
+		if (address_equal(&sim->config->routings[i].addresses[0], &host->address))
 			leg->on = sim->config->routings[i].timer;
 	if (!callee_side && host->is_caller) {
 		const struct mapping_gateway *mapping = config_source_find(sim->config, &host->address, BYTES("880"));
@@ -90,7 +90,7 @@ void session_begin(struct sim *sim, struct sim_call *call, struct session_leg *a
 	truth->life_us = sim_real_us(sim, b->window_ns);
 	truth->max_duration_s = least_of(rules(sim)->RW_MAX_CALL_DURATION, sim->config->mappings[0].max_duration_s);
 	for (uint32_t i = 0; callee && i < sim->config->routing_count; i++)
-		if (address_equal(&sim->config->routings[i].address, &callee->address))
+		if (address_equal(&sim->config->routings[i].addresses[0], &callee->address))
 			truth->max_duration_s =
 				least_of(truth->max_duration_s, sim->config->routings[i].max_duration_s);
 }
