@@ -14,6 +14,7 @@
 	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
 	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
 	X(invites_unauthorized, counter, "INVITEs from no known gateway")                                              \
+	X(rewrites_given_up, counter, "Patterns of number rules that took too long and counted as not fitting")        \
 	X(datagrams_in, counter, "Datagrams received")                                                                 \
 	X(datagrams_out, counter, "Datagrams sent")                                                                    \
 	X(datagrams_bad, counter, "Datagrams that could not be read as SIP")                                           \

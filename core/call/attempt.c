@@ -9,6 +9,7 @@
 #include "core/call/facts.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
@@ -48,20 +49,33 @@ static struct bytes written(const struct builder *b, const char *from)
 	return (struct bytes){ from, (uint32_t)(b->at - from) };
 }
 
+/* The numbers that this gateway is sent are now those of the call: the CDR has them. */
+static bool keep_numbers(struct shard *s, struct setup *setup, const struct numbers *numbers)
+{
+	uint32_t text = numbers_keep(s, numbers);
+	if (text == TEXT_NONE)
+		return false;
+	text_give(&s->texts, setup->numbers); /* only now: the views may have pointed into it */
+	setup->numbers = text;
+	return true;
+}
+
 /* The texts of the callee leg, and of To and request-URI which the INVITE's CANCEL and ACK repeat. */
 static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg,
 			 const struct routing_gateway *routing, uint32_t *ret_sent)
 {
-	struct bytes numbers[CALL_NUMBERS];
+	struct setup *setup = setup_of(s, call);
+	struct numbers numbers;
 	struct dialog dialog = { 0 };
 	struct builder b;
 	char host[ADDRESS_TEXT_MAX];
-	pack_read(text_get(&s->texts, setup_of(s, call)->numbers), numbers, CALL_NUMBERS);
+	numbers_read(s, setup->numbers, &numbers);
+	bool changed = numbers_send(s, &numbers, routing);
 
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_text(&b, "<sip:");
-	if (numbers[CALL_CALLER_OUT].size) {
-		build_user(&b, numbers[CALL_CALLER_OUT]);
+	if (numbers.at[CALL_CALLER_OUT].size) {
+		build_user(&b, numbers.at[CALL_CALLER_OUT]);
 		build_text(&b, "@");
 	}
 	build_bytes(&b, bytes_of(listen_of(s, &leg->flow)->host));
@@ -70,8 +84,8 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 
 	const char *remote = b.at;
 	build_text(&b, "<sip:");
-	if (numbers[CALL_CALLEE_OUT].size) {
-		build_user(&b, numbers[CALL_CALLEE_OUT]);
+	if (numbers.at[CALL_CALLEE_OUT].size) {
+		build_user(&b, numbers.at[CALL_CALLEE_OUT]);
 		build_text(&b, "@");
 	}
 	build_bytes(&b, (struct bytes){ host, address_write(&routing->addresses[0], host) });
@@ -86,7 +100,10 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 	if (*ret_sent == TEXT_NONE)
 		return false;
 	pack_write(&dialog.text[DIALOG_REMOTE], 2, text_at(&s->texts, *ret_sent));
-	return true;
+	if (!changed || keep_numbers(s, setup, &numbers))
+		return true;
+	text_give(&s->texts, *ret_sent);
+	return false;
 }
 
 static void send_invite(struct shard *s, struct call *call, struct attempt *attempt, struct leg *leg)

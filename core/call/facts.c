@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/call/leg.h"
+#include "core/call/number.h"
 #include "sip/pack.h"
 
 /* ---- during set-up ---- */
@@ -60,7 +61,7 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 #define SAME            255 /* in place of a size: the number that goes out is the one that came in */
 
 static_assert(FACTS_BYTES_MAX <= DATAGRAM_MAX, "fit the shard's work room");
-static_assert(NUMBER_MAX < SAME, "sizes of one byte");
+static_assert(NUMBER_ROOM < SAME, "sizes of one byte");
 
 static char *put_number(char *at, uint64_t value)
 {

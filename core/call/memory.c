@@ -9,6 +9,7 @@
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
+#include "core/config/rewrite.h"
 #include "core/siphash.h"
 
 #define LEG_SPARE          16384u /* attempts under way and legs that wait for their transactions */
@@ -34,7 +35,9 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->scratch = malloc(SIP_SCRATCH_BYTES);
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
-	if (!s->body_heads || !s->lines || !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare)
+	s->rewrites = rewrite_room_create();
+	if (!s->body_heads || !s->lines || !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare ||
+	    !s->rewrites)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -112,6 +115,7 @@ void shard_destroy(struct shard *s)
 	free(s->scratch);
 	free(s->work);
 	free(s->spare);
+	rewrite_room_free(s->rewrites);
 	free(s);
 }
 

@@ -71,8 +71,8 @@ static_assert(sizeof(struct call) == 128, "two cache lines: see the table in doc
 /* ---- set-up: what a call needs until the caller's ACK, and not afterwards ---- */
 
 enum call_number {
-	CALL_CALLER_IN, /* user part of From as received */
-	CALL_CALLEE_IN, /* user part of the request-URI as received */
+	CALL_CALLER_IN, /* as received, in From or what the MG's caller_from names */
+	CALL_CALLEE_IN, /* as received, in the request-URI or what the MG's callee_from names */
 	CALL_CALLER, /* as the MG's rules leave them: what routing looks up and each RG's own rules begin with; the */
 	CALL_CALLEE, /* callee's is without + and visual separators */
 	CALL_CALLER_OUT, /* as sent with the last attempt */

@@ -13,7 +13,6 @@
 #include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
-#include "sip/pack.h"
 
 #define CIRCUIT_LINE "Q.850;cause=34;text=\"No circuit available\""
 #define RETRY_LINE   "Retry-After: 1\r\n"
@@ -239,18 +238,6 @@ static bool refuse_interval(struct shard *s, const struct sip_message *m, const 
 	return status != 0;
 }
 
-static uint32_t pack_numbers(struct shard *s, struct bytes caller, struct bytes callee, struct bytes number)
-{
-	struct bytes numbers[CALL_NUMBERS] = {
-		[CALL_CALLER_IN] = caller, [CALL_CALLEE_IN] = callee,  [CALL_CALLER] = caller,
-		[CALL_CALLEE] = number,    [CALL_CALLER_OUT] = caller, [CALL_CALLEE_OUT] = number
-	};
-	uint32_t text = text_take(&s->texts, pack_size(numbers, CALL_NUMBERS));
-	if (text != TEXT_NONE)
-		pack_write(numbers, CALL_NUMBERS, text_at(&s->texts, text));
-	return text;
-}
-
 static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
 	struct dialog dialog = { .text = {
@@ -313,12 +300,13 @@ static void bound_duration(struct call *call, uint32_t seconds)
 
 static void begin_call(struct shard *s, const struct sip_message *m, const struct flow *from,
 		       const struct mapping_gateway *mapping, const struct session_timer_headers *headers,
-		       uint32_t numbers)
+		       const struct numbers *numbers)
 {
 	const struct parameters *p = &s->config->parameters;
-	struct call *call = numbers == TEXT_NONE ? NULL : take_call(s, m, from);
+	uint32_t text = numbers_keep(s, numbers);
+	struct call *call = text == TEXT_NONE ? NULL : take_call(s, m, from);
 	if (!call) {
-		text_give(&s->texts, numbers);
+		text_give(&s->texts, text);
 		refuse_overload(s, m, from);
 		return;
 	}
@@ -334,7 +322,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct setup *setup = setup_of(s, call);
 	struct transaction *invite = transaction_at(s, setup->invite);
 	setup->account_id = mapping->account_id;
-	setup->numbers = numbers;
+	setup->numbers = text;
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
@@ -362,10 +350,9 @@ static bool is_full(const struct shard *s)
 
 void setup_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
-	char caller_room[NUMBER_MAX], callee_room[NUMBER_MAX], number_room[NUMBER_MAX];
-	struct bytes callee = number_of_uri(m->request_uri, callee_room);
-	struct bytes number = number_plain(callee, number_room);
-	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, number);
+	struct numbers numbers;
+	numbers_dialled(&numbers, m);
+	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, numbers.at[CALL_CALLEE]);
 	struct session_timer_headers headers;
 	if (!mapping) {
 		refuse_stranger(s, m, from);
@@ -375,7 +362,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		reply(s, m, from, 482, BYTES_NONE, BYTES_NONE);
 		return;
 	}
-	if (callee.size > NUMBER_MAX - 1) {
+	numbers_received(&numbers, m, mapping);
+	if (numbers.at[CALL_CALLEE_IN].size > NUMBER_MAX - 1) {
 		reply(s, m, from, 484, BYTES_NONE, BYTES_NONE);
 		return;
 	}
@@ -394,13 +382,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		refuse_overload(s, m, from);
 		return;
 	}
-	uint32_t prefix = (uint32_t)strlen(mapping->callee_prefix);
-	if (prefix && prefix <= number.size) {
-		number.at += prefix;
-		number.size -= prefix;
-	}
-	begin_call(s, m, from, mapping, &headers,
-		   pack_numbers(s, number_of_uri(m->from.uri, caller_room), callee, number));
+	numbers_map(s, &numbers, mapping);
+	begin_call(s, m, from, mapping, &headers, &numbers);
 }
 
 /* ---- from the callee's side ---- */

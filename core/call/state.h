@@ -7,6 +7,7 @@
  *   setup.c      a call from its INVITE to the caller's ACK
  *   attempt.c    one INVITE towards one routing gateway
  *   choice.c     which routing gateway comes next
+ *   number.c     who calls and whom: as received, for routing, as sent
  *   admission.c  lines of gateways, asked of their home shard
  *   relay.c      requests inside a dialog
  *   offer.c      one offer at a time on a leg; what waits for that
@@ -81,6 +82,9 @@ struct shard {
 	uint8_t *backlog;
 	uint64_t backlog_size, backlog_first, backlog_last;
 	uint32_t backlog_count;
+
+	struct rewrite_room *rewrites; /* for the number rules of all gateways */
+	uint32_t rewrites_noted; /* generation of the configuration of which it was said that a pattern takes long */
 
 	bool stopping;
 	uint32_t stop_cursor;  /* next call slot to end */

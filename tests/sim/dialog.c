@@ -236,12 +236,25 @@ static void give_up(struct sim *sim, void *context)
 	}
 }
 
+/* "99#N": with the call's number in place of the N. */
+static void write_user(const char *text, const struct ua *ua, char user[static 64])
+{
+	const char *n = strchr(text, 'N');
+	int before = n ? (int)(n - text) : (int)strlen(text);
+	snprintf(user, 64, "%.*s%s%s", before, text, n ? ua->call->number : "", n ? n + 1 : "");
+}
+
 void dialog_begin_caller(struct ua *ua)
 {
 	const struct script *script = &ua->call->script;
-	const char *number = script->number ? script->number : ua->call->number;
-	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:+4930%u@%s>", ua->call->serial, ua->host->name);
-	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", number);
+	char number[64], to[64], from[64];
+	write_user(script->number ? script->number : "N", ua, number);
+	write_user(script->to ? script->to : number, ua, to);
+	snprintf(from, sizeof from, "+4930%u", ua->call->serial);
+	if (script->from)
+		write_user(script->from, ua, from);
+	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:%s@%s>", from, ua->host->name);
+	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", to);
 	snprintf(ua->target, sizeof ua->target, "sip:%s@10.0.0.1:5060", number);
 	ua->sim->counts.delayed_offers += script->delayed_offer;
 	peer_request(ua, "INVITE", script->delayed_offer ? BYTES_NONE : session_of(ua), script->headers, STEP_NONE);

@@ -51,17 +51,27 @@ static uint32_t proof(const struct sim *sim, unsigned serial)
 	return (uint32_t)((x ^ x >> 31) * UINT64_C(0x94d049bb133111eb) >> 38) % 100000000u;
 }
 
-/* A number that was damaged on its way names no call, rather than another one. */
-struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user)
+/* The call that exactly these digits name. */
+static struct sim_call *call_of_digits(struct sim *sim, const char *at)
 {
 	unsigned serial = 0, digits = 0;
-	if (user.size != 3 + 6 + 8 || memcmp(user.at, "880", 3) != 0)
+	if (memcmp(at, "880", 3) != 0)
 		return NULL;
 	for (unsigned i = 3; i < 9; i++)
-		serial = serial * 10 + (unsigned)(user.at[i] - '0');
+		serial = serial * 10 + (unsigned)(at[i] - '0');
 	for (unsigned i = 9; i < 17; i++)
-		digits = digits * 10 + (unsigned)(user.at[i] - '0');
+		digits = digits * 10 + (unsigned)(at[i] - '0');
 	return serial < sim->call_count && digits == proof(sim, serial) ? sim->by_serial[serial] : NULL;
+}
+
+/* A number that was damaged on its way names no call, rather than another one.  Rules of the gateways may have put
+ * something in front of it or behind it. */
+struct sim_call *peer_call_of_number(struct sim *sim, struct bytes user)
+{
+	struct sim_call *call = NULL;
+	for (uint32_t i = 0; !call && i + 3 + 6 + 8 <= user.size; i++)
+		call = call_of_digits(sim, user.at + i);
+	return call;
 }
 
 struct sim_call *peer_call_of_id(struct sim *sim, struct bytes call_id)

@@ -83,8 +83,10 @@ struct step {
 };
 
 struct script {
-	unsigned caller;     /* which host calls */
-	const char *number;  /* NULL: 880 and digits that name the call */
+	unsigned caller; /* which host calls */
+	/* The user parts of the request-URI, To and From; an N stands for 880 and digits that name the call.  NULL:
+	 * "N", as the request-URI, and a number of the caller's. */
+	const char *number, *to, *from;
 	const char *headers; /* lines of the INVITE */
 	bool delayed_offer;
 	uint64_t cancel_ns; /* after the INVITE; 0: never */

@@ -333,7 +333,8 @@ struct duel *script_call_in(struct sim *sim, const struct plan *plan)
 		d->first[0] = plan->ok ? plan->ok : "200";
 	add_lines(&lines, plan->invite);
 	lines.text[lines.size] = '\0';
-	d->call = sim_call_now(sim, .headers = keep(sim, page_bytes(&lines)).at);
+	d->call = sim_call_now(sim, .headers = keep(sim, page_bytes(&lines)).at, .number = plan->number, .to = plan->to,
+			       .from = plan->from);
 	d->a.ua = d->call->caller;
 	d->a.ua->dead = true; /* its INVITE is under way: from here on the test speaks */
 	d->a.host = d->a.ua->host;

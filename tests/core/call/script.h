@@ -65,8 +65,9 @@ struct duel {
 
 struct plan {
 	const char *parameters, *gateways;
-	const char *invite; /* lines of the caller's INVITE, each ended by \n */
-	const char *ok;     /* the callee's answer; NULL: 200 without session timers */
+	const char *invite;             /* lines of the caller's INVITE, each ended by \n */
+	const char *number, *to, *from; /* as in struct script */
+	const char *ok;                 /* the callee's answer; NULL: 200 without session timers */
 	const char *first[6], *progress;
 	uint64_t rings_ns;
 	unsigned seed;
