@@ -207,8 +207,13 @@ def routing_gateway(name, host, port, prefixes, **options):
 
 
 def _options(options):
-    return "".join("\t%s = %s\n" % (key, '"%s"' % value if isinstance(value, str) else value)
-                   for key, value in sorted(options.items()))
+    return "".join("\t%s = %s\n" % (key, _value(value)) for key, value in sorted(options.items()))
+
+
+def _value(value):
+    if isinstance(value, (list, tuple)):
+        return "{%s}" % ", ".join(map(_value, value))
+    return '"%s"' % value.replace("\\", "\\\\") if isinstance(value, str) else str(value)
 
 
 def drained_gauges(stats):

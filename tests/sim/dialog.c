@@ -237,17 +237,17 @@ static void give_up(struct sim *sim, void *context)
 }
 
 /* "99#N": with the call's number in place of the N. */
-static void write_user(const char *text, const struct ua *ua, char user[static 64])
+static void write_user(const char *text, const struct ua *ua, char user[static 160])
 {
 	const char *n = strchr(text, 'N');
 	int before = n ? (int)(n - text) : (int)strlen(text);
-	snprintf(user, 64, "%.*s%s%s", before, text, n ? ua->call->number : "", n ? n + 1 : "");
+	snprintf(user, 160, "%.*s%s%s", before, text, n ? ua->call->number : "", n ? n + 1 : "");
 }
 
 void dialog_begin_caller(struct ua *ua)
 {
 	const struct script *script = &ua->call->script;
-	char number[64], to[64], from[64];
+	char number[160], to[160], from[160];
 	write_user(script->number ? script->number : "N", ua, number);
 	write_user(script->to ? script->to : number, ua, to);
 	snprintf(from, sizeof from, "+4930%u", ua->call->serial);

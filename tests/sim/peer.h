@@ -205,7 +205,7 @@ struct ua {
 	enum ua_state state;
 	const struct answer *answer;
 	char call_id[80], local_tag[24], remote_tag[80];
-	char local[128], remote[256]; /* From/To values without our, with the node's tag */
+	char local[256], remote[256]; /* From/To values without our, with the node's tag */
 	char target[256];
 	char early_remote[256], early_target[256]; /* of a provisional response */
 	uint32_t cseq_out, cseq_in;

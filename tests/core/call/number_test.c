@@ -1,5 +1,6 @@
 /* Numbers in URIs.  RFC 3261 19.1.1, 19.1.6; RFC 3966 5.1.1; spec 7. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "core/call/number.h"
 
@@ -59,4 +60,100 @@ Test(number, a_long_user_part_stays_within_its_room)
 	struct bytes number = number_of_uri(bytes_of(uri), room);
 	cr_assert_leq(number.size, NUMBER_MAX);
 	cr_assert_eq(room[NUMBER_MAX], 'x');
+}
+
+/* ---- which header ---- */
+
+#define INVITE(uri, to, from, lines)                                                                                   \
+	"INVITE " uri " SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1\r\nTo: " to "\r\nFrom: " from             \
+	";tag=1\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n" lines "\r\n"
+
+static void assert_received(const char *text, enum caller_source caller_from, enum callee_source callee_from,
+			    const char *caller, const char *callee, const char *looked_up)
+{
+	static struct sip_message m;
+	static char scratch[SIP_SCRATCH_BYTES];
+	struct sip_refusal refusal;
+	struct numbers n;
+	const struct mapping_gateway mapping = { .caller_from = caller_from, .callee_from = callee_from };
+	cr_assert_eq(sip_message_read(bytes_of(text), scratch, &m, &refusal), SIP_READ_OK, "%s", text);
+	numbers_dialled(&n, &m);
+	numbers_received(&n, &m, &mapping);
+	const struct {
+		enum call_number which;
+		const char *wanted;
+	} all[] = { { CALL_CALLER_IN, caller }, { CALL_CALLEE_IN, callee }, { CALL_CALLEE, looked_up } };
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+		cr_assert(bytes_equal(n.at[all[i].which], bytes_of(all[i].wanted)), "%s\n%.*s, not %s", text,
+			  (int)n.at[all[i].which].size, n.at[all[i].which].at, all[i].wanted);
+}
+
+static void assert_caller(const char *lines, enum caller_source caller_from, const char *caller)
+{
+	char text[1024];
+	snprintf(text, sizeof text, INVITE("sip:1@h", "<sip:2@h>", "<sip:+3@h>", "%s"), lines);
+	assert_received(text, caller_from, CALLEE_REQUEST_URI, caller, "1", "1");
+}
+
+#define ASSERTED(value)  "P-Asserted-Identity: " value "\r\n"
+#define PREFERRED(value) "P-Preferred-Identity: " value "\r\n"
+#define PARTY(value)     "Remote-Party-ID: " value "\r\n"
+
+Test(caller_from, each_header)
+{
+	static const char lines[] = ASSERTED("<sip:5@h>") PREFERRED("<sip:6@h>") PARTY("<sip:7@h>;party=calling");
+	assert_caller(lines, CALLER_FROM, "+3");
+	assert_caller(lines, CALLER_P_ASSERTED_IDENTITY, "5");
+	assert_caller(lines, CALLER_P_PREFERRED_IDENTITY, "6");
+	assert_caller(lines, CALLER_REMOTE_PARTY_ID, "7");
+}
+
+/* RFC 3325 9.1: a sip and a tel URI, in one header or two; the first one counts. */
+Test(caller_from, forms_of_the_header)
+{
+	assert_caller(ASSERTED("sip:5@h"), CALLER_P_ASSERTED_IDENTITY, "5");
+	assert_caller(ASSERTED("<tel:+5-5;phone-context=x>"), CALLER_P_ASSERTED_IDENTITY, "+5-5");
+	assert_caller(ASSERTED("tel:+55"), CALLER_P_ASSERTED_IDENTITY, "+55");
+	assert_caller(ASSERTED("\"A <1>, B\" <sip:%2b5:pw@h;user=phone>"), CALLER_P_ASSERTED_IDENTITY, "+5");
+	assert_caller(ASSERTED("<sip:5@h>, <tel:6>"), CALLER_P_ASSERTED_IDENTITY, "5");
+	assert_caller(ASSERTED("<sip:5@h>") ASSERTED("<tel:6>"), CALLER_P_ASSERTED_IDENTITY, "5");
+	assert_caller(ASSERTED("\r\n <sip:5@h>"), CALLER_P_ASSERTED_IDENTITY, "5"); /* a folded line */
+	assert_caller(PARTY("<sip:5@h>;party=calling;privacy=full;screen=yes"), CALLER_REMOTE_PARTY_ID, "5");
+}
+
+/* What is wrong with a display name is no reason to take another number. */
+Test(caller_from, a_display_name_without_quotes)
+{
+	assert_caller(ASSERTED("J\xc3\xb6rg (home) <sip:5@h>"), CALLER_P_ASSERTED_IDENTITY, "5");
+	assert_caller(ASSERTED("a/b@c <sip:5@h>;x=y"), CALLER_P_ASSERTED_IDENTITY, "5");
+}
+
+Test(caller_from, what_is_missing_or_unreadable_leaves_from)
+{
+	static const char *const bad[] = {
+		"",
+		PREFERRED("<sip:6@h>"),
+		ASSERTED(""),
+		ASSERTED(","),
+		ASSERTED("<sip:5@h"),
+		ASSERTED("\"x <sip:5@h>"),
+		ASSERTED("<sip:@>"),
+		ASSERTED("<sip:5%zz@h>"),
+		ASSERTED("5"),
+		ASSERTED("<sip:h>"), /* no number */
+		ASSERTED("<>"),
+	};
+	for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_caller(bad[i], CALLER_P_ASSERTED_IDENTITY, "+3");
+}
+
+Test(callee_from, to)
+{
+	assert_received(INVITE("sip:+1@h", "<sip:+2-2@h>", "<sip:3@h>", ""), CALLER_FROM, CALLEE_TO, "3", "+2-2", "22");
+	assert_received(INVITE("sip:+1@h", "\"x\" <tel:+2-2>", "<sip:3@h>", ""), CALLER_FROM, CALLEE_TO, "3", "+2-2",
+			"22");
+	assert_received(INVITE("sip:+1@h", "<sip:+2-2@h>", "<sip:3@h>", ""), CALLER_FROM, CALLEE_REQUEST_URI, "3", "+1",
+			"1");
+	/* no number in it */
+	assert_received(INVITE("sip:+1@h", "<sip:h>", "<sip:3@h>", ""), CALLER_FROM, CALLEE_TO, "3", "+1", "1");
 }
