@@ -56,7 +56,7 @@ struct kind_result {
 
 struct results {
 	struct machine machine;
-	double build_ms; /* median */
+	double build_ms, build_cpu_ms; /* medians */
 	uint64_t bytes,
 		prefix_bytes; /* the process grew so much: for the table; for the prefixes that it points into */
 	uint32_t distinct;
@@ -227,23 +227,25 @@ static int world_make(struct world *w, const struct settings *s, struct results 
 
 static int build(struct world *w, const struct settings *s, struct results *results)
 {
-	double ms[s->rounds];
+	double ms[s->rounds], cpu_ms[s->rounds];
 
 	for (unsigned i = 0; i < s->rounds; i++) {
 		bench_progress("building: round %u of %u", i + 1, (unsigned)s->rounds);
 		routes_free(w->table);
 		w->table = NULL;
-		uint64_t before_bytes = machine_pss_bytes(), from_ns = bench_wall_ns();
+		uint64_t before_bytes = machine_pss_bytes(), from_ns = bench_wall_ns(), from_cpu_ns = bench_cpu_ns();
 		int r = routes_build(w->gateways, (uint32_t)w->gateway_count, &w->table);
 
 		if (r < 0)
 			return r;
 		ms[i] = (double)(bench_wall_ns() - from_ns) / 1e6;
+		cpu_ms[i] = (double)(bench_cpu_ns() - from_cpu_ns) / 1e6;
 		uint64_t after_bytes = machine_pss_bytes();
 		if (i == 0) /* later ones may stand where an earlier one stood */
 			results->bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
 	}
 	results->build_ms = bench_median(ms, (unsigned)s->rounds);
+	results->build_cpu_ms = bench_median(cpu_ms, (unsigned)s->rounds);
 	results->distinct = routes_prefix_count(w->table);
 	return 0;
 }
@@ -269,6 +271,13 @@ static uint64_t clock_cost_ns(void)
 	return cost_ns;
 }
 
+static uint32_t find(const struct world *w, struct bytes number, const struct routing_gateway *const **ret_list)
+{
+	uint32_t length;
+
+	return routes_find(w->table, number, CONFIG_PREFIX_MAX + 1, ret_list, &length);
+}
+
 static void measure_spread(const struct world *w, unsigned kind, uint64_t lookups, struct kind_result *x)
 {
 	const struct routing_gateway *const *list;
@@ -277,7 +286,7 @@ static void measure_spread(const struct world *w, unsigned kind, uint64_t lookup
 	for (uint64_t i = 0; i < lookups; i++) {
 		struct bytes number = number_at(w, kind, i);
 		uint64_t from_ns = bench_wall_ns();
-		uint32_t count = routes_find(w->table, number, &list);
+		uint32_t count = find(w, number, &list);
 		uint64_t ns = bench_wall_ns() - from_ns;
 
 		spread_add(&x->spread, ns > clock_ns ? ns - clock_ns : 0);
@@ -294,20 +303,20 @@ static uint64_t measure_mean(const struct world *w, unsigned kind, uint64_t look
 	uint64_t from_ns = bench_cpu_ns(), found = 0;
 
 	for (uint64_t i = 0; i < lookups; i++)
-		found += routes_find(w->table, number_at(w, kind, i), &list);
+		found += find(w, number_at(w, kind, i), &list);
 	x->mean_ns = (double)(bench_cpu_ns() - from_ns) / (double)lookups;
 	return found > x->candidates ? found - x->candidates : x->candidates - found;
 }
 
 /* ---- the slow way ---- */
 
-/* Length of the longest prefix that there is; -1: none. */
-static int longest(const struct world *w, const char *number)
+/* Length of the number's longest prefix that has fewer than `below` characters; -1: none. */
+static int longest(const struct world *w, const char *number, int below)
 {
 	char text[NUMBER_SIZE];
 	char *key = text;
 
-	for (int length = (int)strlen(number); length >= 0; length--) {
+	for (int length = (int)strlen(number) < below ? (int)strlen(number) : below - 1; length >= 0; length--) {
 		snprintf(text, sizeof text, "%.*s", length, number);
 		if (bsearch(&key, w->sorted, w->prefix_count, sizeof *w->sorted, compare_text))
 			return length;
@@ -323,21 +332,32 @@ static bool serves(const struct routing_gateway *g, const char *number, int leng
 	return false;
 }
 
-static uint64_t count_wrong(const struct world *w, unsigned kind)
+/* One number, from its longest prefix down to the shortest. */
+static uint64_t count_wrong_levels(const struct world *w, const char *number)
 {
 	const struct routing_gateway *const *list;
+	uint32_t below = CONFIG_PREFIX_MAX + 1, count, length;
 	uint64_t wrong = 0;
 
-	for (uint64_t i = 0; i < CHECKED; i++) {
-		const char *number = w->number[kind][i];
-		uint32_t count = routes_find(w->table, bytes_of(number), &list);
-		int length = longest(w, number);
+	do {
+		int expected = longest(w, number, (int)below);
 
-		wrong += (count == 0) != (length < 0);
+		count = routes_find(w->table, bytes_of(number), below, &list, &length);
+		wrong += count ? (int)length != expected : expected >= 0;
 		for (uint32_t j = 0; j < count; j++)
-			wrong += !serves(list[j], number, length) ||
+			wrong += !serves(list[j], number, expected) ||
 				 (j > 0 && list[j - 1]->priority > list[j]->priority);
-	}
+		below = length;
+	} while (count && !wrong);
+	return wrong;
+}
+
+static uint64_t count_wrong(const struct world *w, unsigned kind)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < CHECKED; i++)
+		wrong += count_wrong_levels(w, w->number[kind][i]);
 	return wrong;
 }
 
@@ -367,8 +387,10 @@ static void print(const struct settings *s, const struct results *r)
 	       (unsigned long long)s->seed, (unsigned long long)s->gateways, (unsigned long long)s->prefixes,
 	       r->distinct);
 	machine_print(&r->machine, stdout);
-	printf("\nbuilding: %.0f ms, median of %llu; table %.1f MiB, prefixes that it points into %.1f MiB\n\n",
-	       r->build_ms, (unsigned long long)s->rounds, (double)r->bytes / (1 << 20),
+	printf("\nbuilding: %.0f ms, CPU time %.0f ms, medians of %llu\n", r->build_ms, r->build_cpu_ms,
+	       (unsigned long long)s->rounds);
+	printf("table %.1f MiB, %.1f bytes a prefix; prefixes that it points into %.1f MiB\n\n",
+	       (double)r->bytes / (1 << 20), r->distinct ? (double)r->bytes / r->distinct : 0,
 	       (double)r->prefix_bytes / (1 << 20));
 	printf("%-29s %9s %9s %9s %9s %9s %8s %11s\n", "a look-up, ns", "p50", "p90", "p99", "p99.9", "mean", "hits",
 	       "candidates");
@@ -402,12 +424,12 @@ static void print_json(const struct settings *s, const struct results *r)
 
 	for (unsigned k = 0; k < KINDS; k++)
 		json_array_append_new(rows, kind_json(&r->kind[k], kind_names[k]));
-	json_t *all = json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o}", "bench", "route", "seed",
-				(json_int_t)s->seed, "machine", machine_json(&r->machine), "gateways",
+	json_t *all = json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:o}", "bench", "route",
+				"seed", (json_int_t)s->seed, "machine", machine_json(&r->machine), "gateways",
 				(json_int_t)s->gateways, "prefixes", (json_int_t)s->prefixes, "distinct",
-				(json_int_t)r->distinct, "build_ms", r->build_ms, "rounds", (json_int_t)s->rounds,
-				"table_bytes", (json_int_t)r->bytes, "prefix_bytes", (json_int_t)r->prefix_bytes,
-				"lookups", rows);
+				(json_int_t)r->distinct, "build_ms", r->build_ms, "build_cpu_ms", r->build_cpu_ms,
+				"rounds", (json_int_t)s->rounds, "table_bytes", (json_int_t)r->bytes, "prefix_bytes",
+				(json_int_t)r->prefix_bytes, "lookups", rows);
 
 	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');

@@ -9,7 +9,8 @@ static uint32_t candidates_of(const struct shard *s, const struct call *call,
 {
 	struct bytes numbers[CALL_NUMBERS];
 	pack_read(text_get(&s->texts, setup_of(s, call)->numbers), numbers, CALL_NUMBERS);
-	return config_route_find(s->config, numbers[CALL_CALLEE], ret_list);
+	uint32_t length;
+	return config_route_find(s->config, numbers[CALL_CALLEE], CONFIG_PREFIX_MAX + 1, ret_list, &length);
 }
 
 static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t routing_id)

@@ -320,7 +320,8 @@ bool config_source_known(const struct config *c, const struct address *from)
 	return sources_known(c->sources, from);
 }
 
-uint32_t config_route_find(const struct config *c, struct bytes number, const struct routing_gateway *const **ret_list)
+uint32_t config_route_find(const struct config *c, struct bytes number, uint32_t below,
+			   const struct routing_gateway *const **ret_list, uint32_t *ret_length)
 {
-	return routes_find(c->routes, number, ret_list);
+	return routes_find(c->routes, number, below, ret_list, ret_length);
 }

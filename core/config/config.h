@@ -166,9 +166,12 @@ const struct mapping_gateway *config_source_find(const struct config *c, const s
 /* Whether the source is any gateway of ours, mapping (whatever is dialled) or routing (from any port), for OPTIONS. */
 bool config_source_known(const struct config *c, const struct address *from);
 
-/* Candidates for a number (digits without +): the RGs whose longest matching prefix is longest, by priority, then name.
- * Returns how many there are and lends the ordered list; 0: no route.  Allocates nothing. */
-uint32_t config_route_find(const struct config *c, struct bytes number, const struct routing_gateway *const **ret_list);
+/* Candidates for a number (digits without +): the RGs that have its longest prefix of fewer than `below` characters, by
+ * priority, then name.  Returns how many there are, lends the ordered list and gives the prefix's length; 0: no (other)
+ * route.  Below CONFIG_PREFIX_MAX + 1 are the best of all; below the length that came back, those of the next shorter
+ * prefix (prefix_mode = "continue").  Allocates nothing. */
+uint32_t config_route_find(const struct config *c, struct bytes number, uint32_t below,
+			   const struct routing_gateway *const **ret_list, uint32_t *ret_length);
 
 /* A gateway by its id; NULL: the configuration has none of that id and kind. */
 const struct mapping_gateway *config_mapping(const struct config *c, uint32_t id);

@@ -1,5 +1,5 @@
-/* See routes.h.  The table is filled in two walks over the gateways in their order of preference: the first counts how
- * many gateways each distinct prefix has, the second writes them, so that each list is sorted by itself.  */
+/* See routes.h.  Building: every pair of a prefix and a gateway, the gateways counted in their order of preference, is
+ * sorted by prefix, then gateway; so the pairs of one prefix lie together, in the order of its list.  */
 #include "core/config/routes.h"
 
 #include <assert.h>
@@ -7,76 +7,49 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct prefix_entry {
-	const char *prefix;
-	uint32_t list_first; /* in lists */
-	uint32_t list_count;
-	uint32_t length;
-};
-
-struct prefix_slot {
-	uint32_t tag;     /* upper half of the hash: spares most visits to the entry */
-	uint32_t ordinal; /* of the entry, counted from 1; 0: free */
-};
+#include "core/config/route_lines.h"
+#include "core/config/route_rest.h"
 
 struct route_table {
-	struct prefix_slot *slots; /* a power of two, at most half full */
-	struct prefix_entry *entries;
 	const struct routing_gateway **lists;
-	uint64_t lengths; /* bit n: there is a prefix of n characters */
-	uint32_t slot_mask;
-	uint32_t entry_count;
+	struct route_lines lines;
+	struct route_rest rest;
+	struct route_list any; /* of the empty prefix */
+	uint32_t lengths;      /* bit n: a word of n characters stands in the lines */
+	bool rest_has_words;   /* any number may find something in the rest */
+	uint32_t prefix_count;
 };
 
-#define HASH_START 0x51ed270b4d2a3c97u
+static_assert(ROUTE_WORD_MAX < 32, "lengths of words are bits of 32");
 
-static_assert(CONFIG_PREFIX_MAX < 64, "lengths are bits of one word");
+/* ---- building ---- */
 
-static uint64_t hash_next(uint64_t hash, char c)
+struct pair {
+	uint64_t word;  /* 0: the prefix is empty or fits no word */
+	uint32_t rank;  /* of the gateway, in order of preference */
+	uint32_t index; /* of the prefix among the gateway's */
+};
+
+/* Gateways in order of preference; all pairs, and room to sort them. */
+struct building {
+	const struct routing_gateway **ordered;
+	struct pair *pairs, *spare;
+	uint32_t gateway_count, pair_count;
+};
+
+static const char *prefix_of(const struct building *b, const struct pair *p)
 {
-	return (hash ^ (unsigned char)c) * 0x9e3779b97f4a7c15u;
+	return b->ordered[p->rank]->prefixes[p->index];
 }
 
-static uint64_t hash_done(uint64_t hash)
+static uint64_t word_of(const char *prefix)
 {
-	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93u;
-	return hash ^ hash >> 29;
-}
+	uint64_t word = 0;
 
-static struct prefix_slot *find_slot(const struct route_table *t, uint64_t hash, const char *prefix, uint32_t length)
-{
-	uint32_t tag = (uint32_t)(hash >> 32);
-
-	for (uint32_t i = (uint32_t)hash & t->slot_mask;; i = (i + 1) & t->slot_mask) {
-		struct prefix_slot *slot = &t->slots[i];
-
-		if (slot->ordinal == 0)
-			return slot;
-		const struct prefix_entry *entry = &t->entries[slot->ordinal - 1];
-		if (slot->tag == tag && entry->length == length &&
-		    (length == 0 || memcmp(entry->prefix, prefix, length) == 0))
-			return slot;
-	}
-}
-
-/* The entry of a prefix, made if it is new. */
-static struct prefix_entry *enter_prefix(struct route_table *t, const char *prefix)
-{
-	uint32_t length = 0;
-	uint64_t hash = HASH_START;
-
-	for (; prefix[length]; length++)
-		hash = hash_next(hash, prefix[length]);
-	assert(length <= CONFIG_PREFIX_MAX);
-	hash = hash_done(hash);
-
-	struct prefix_slot *slot = find_slot(t, hash, prefix, length);
-	if (slot->ordinal == 0) {
-		t->entries[t->entry_count++] = (struct prefix_entry){ .prefix = prefix, .length = length };
-		*slot = (struct prefix_slot){ (uint32_t)(hash >> 32), t->entry_count };
-		t->lengths |= UINT64_C(1) << length;
-	}
-	return &t->entries[slot->ordinal - 1];
+	for (unsigned i = 0; prefix[i]; i++)
+		if (i == ROUTE_WORD_MAX || (word = route_word_next(word, prefix[i])) == 0)
+			return 0;
+	return word;
 }
 
 static int compare_preference(const void *a, const void *b)
@@ -89,104 +62,248 @@ static int compare_preference(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static void fill_lists(struct route_table *t, const struct routing_gateway **ordered, uint32_t gateway_count)
+static void make_pairs(struct building *b)
 {
-	for (uint32_t g = 0; g < gateway_count; g++)
-		for (uint32_t i = 0; i < ordered[g]->prefix_count; i++)
-			enter_prefix(t, ordered[g]->prefixes[i])->list_count++;
+	struct pair *pair = b->pairs;
 
-	uint32_t first = 0;
-	for (uint32_t i = 0; i < t->entry_count; i++) {
-		t->entries[i].list_first = first;
-		first += t->entries[i].list_count;
-		t->entries[i].list_count = 0;
+	qsort(b->ordered, b->gateway_count, sizeof *b->ordered, compare_preference);
+	for (uint32_t rank = 0; rank < b->gateway_count; rank++)
+		for (uint32_t i = 0; i < b->ordered[rank]->prefix_count; i++)
+			*pair++ = (struct pair){ word_of(b->ordered[rank]->prefixes[i]), rank, i };
+}
+
+/* By word, byte for byte from the lowest on; pairs of the same word stay in their order, which is that of rank. */
+static void sort_by_word(struct building *b)
+{
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		uint32_t ends[256] = { 0 }, end = 0;
+
+		for (uint32_t i = 0; i < b->pair_count; i++)
+			ends[b->pairs[i].word >> shift & 0xff]++;
+		if (ends[b->pairs[0].word >> shift & 0xff] == b->pair_count)
+			continue;
+		for (unsigned byte = 0; byte < 256; byte++) {
+			uint32_t count = ends[byte];
+
+			ends[byte] = end; /* where the next one goes */
+			end += count;
+		}
+		for (uint32_t i = 0; i < b->pair_count; i++)
+			b->spare[ends[b->pairs[i].word >> shift & 0xff]++] = b->pairs[i];
+
+		struct pair *sorted = b->spare;
+		b->spare = b->pairs;
+		b->pairs = sorted;
+	}
+}
+
+static int compare_texts(const void *x, const void *y, void *building)
+{
+	const struct pair *p = x, *q = y;
+	int difference = strcmp(prefix_of(building, p), prefix_of(building, q));
+
+	return difference ? difference : (p->rank > q->rank) - (p->rank < q->rank);
+}
+
+/* By prefix, then rank: words by their value, what has no word before them. */
+static void sort_pairs(struct building *b)
+{
+	uint32_t wordless = 0;
+
+	if (b->pair_count == 0)
+		return;
+	sort_by_word(b);
+	while (wordless < b->pair_count && b->pairs[wordless].word == 0)
+		wordless++;
+	if (wordless)
+		qsort_r(b->pairs, wordless, sizeof *b->pairs, compare_texts, b);
+}
+
+static bool same_prefix(const struct building *b, const struct pair *p, const struct pair *q)
+{
+	return p->word == q->word && (p->word || strcmp(prefix_of(b, p), prefix_of(b, q)) == 0);
+}
+
+static uint32_t count_prefixes(const struct building *b)
+{
+	uint32_t distinct = b->pair_count > 0;
+
+	for (uint32_t i = 1; i < b->pair_count; i++)
+		distinct += !same_prefix(b, &b->pairs[i - 1], &b->pairs[i]);
+	return distinct;
+}
+
+/* The text of a prefix lies anywhere: it is not asked for where the word tells as much. */
+static int enter_prefix(struct route_table *t, const struct building *b, const struct pair *pair,
+			struct route_list list)
+{
+	if (pair->word && route_lines_put(&t->lines, pair->word, list)) {
+		t->lengths |= UINT32_C(1) << route_word_length(pair->word);
+		return 0;
+	}
+	const char *prefix = prefix_of(b, pair);
+	if (*prefix == '\0') {
+		t->any = list;
+		return 0;
+	}
+	t->rest_has_words |= pair->word != 0;
+	return route_rest_put(&t->rest, prefix, list);
+}
+
+/* The sorted pairs, prefix by prefix. */
+static int enter_all(struct route_table *t, const struct building *b)
+{
+	uint32_t end = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < b->pair_count;) {
+		const struct pair *pair = &b->pairs[i], *first = pair;
+		struct route_list list = { end, 0 };
+
+		for (; i < b->pair_count && same_prefix(b, first, pair); i++, pair++)
+			if (pair == first || pair->rank != pair[-1].rank) /* else it names the prefix twice */
+				t->lists[list.first + list.count++] = b->ordered[pair->rank];
+		end += list.count;
+		r = enter_prefix(t, b, first, list);
+	}
+	route_rest_finish(&t->rest);
+	return r;
+}
+
+static int fill(struct route_table *t, struct building *b)
+{
+	make_pairs(b);
+	sort_pairs(b);
+	t->prefix_count = count_prefixes(b);
+	int r = route_lines_create(&t->lines, t->prefix_count);
+	return r < 0 ? r : enter_all(t, b);
+}
+
+static void building_free(struct building *b)
+{
+	free(b->ordered);
+	free(b->pairs);
+	free(b->spare);
+}
+
+static int building_start(struct building *b, const struct routing_gateway *gateways, uint32_t gateway_count)
+{
+	uint64_t count = 0;
+
+	for (uint32_t g = 0; g < gateway_count; g++)
+		count += gateways[g].prefix_count;
+	if (count > ROUTE_LIST_MAX)
+		return -ENOMEM;
+	*b = (struct building){ .gateway_count = gateway_count, .pair_count = (uint32_t)count };
+	b->ordered = malloc(((size_t)gateway_count + 1) * sizeof *b->ordered);
+	b->pairs = malloc((count + 1) * sizeof *b->pairs);
+	b->spare = malloc((count + 1) * sizeof *b->spare);
+	if (!b->ordered || !b->pairs || !b->spare) {
+		building_free(b);
+		return -ENOMEM;
 	}
 	for (uint32_t g = 0; g < gateway_count; g++)
-		for (uint32_t i = 0; i < ordered[g]->prefix_count; i++) {
-			struct prefix_entry *entry = enter_prefix(t, ordered[g]->prefixes[i]);
-			const struct routing_gateway **list = t->lists + entry->list_first;
-
-			if (entry->list_count > 0 && list[entry->list_count - 1] == ordered[g])
-				continue; /* it names the prefix twice */
-			list[entry->list_count++] = ordered[g];
-		}
+		b->ordered[g] = &gateways[g];
+	return 0;
 }
 
 int routes_build(const struct routing_gateway *gateways, uint32_t gateway_count, struct route_table **ret_table)
 {
-	uint64_t pairs = 0, slots = 2;
+	struct building b;
+	int r = building_start(&b, gateways, gateway_count);
 
-	for (uint32_t g = 0; g < gateway_count; g++)
-		pairs += gateways[g].prefix_count;
-	while (slots < 2 * (pairs + 1))
-		slots *= 2;
-	if (slots > UINT64_C(1) << 32)
-		return -ENOMEM;
-
+	if (r < 0)
+		return r;
 	struct route_table *t = calloc(1, sizeof *t);
-	const struct routing_gateway **ordered = calloc(gateway_count + 1, sizeof(void *));
-	if (t) {
-		t->slot_mask = (uint32_t)(slots - 1);
-		t->slots = calloc(slots, sizeof *t->slots);
-		t->entries = calloc(pairs + 1, sizeof *t->entries);
-		t->lists = calloc(pairs + 1, sizeof(void *));
-	}
-	if (!t || !ordered || !t->slots || !t->entries || !t->lists) {
-		free(ordered);
+	if (t)
+		t->lists = malloc(((size_t)b.pair_count + 1) * sizeof *t->lists);
+	r = t && t->lists ? fill(t, &b) : -ENOMEM;
+	building_free(&b);
+	if (r < 0)
 		routes_free(t);
-		return -ENOMEM;
-	}
-	for (uint32_t g = 0; g < gateway_count; g++)
-		ordered[g] = &gateways[g];
-	qsort(ordered, gateway_count, sizeof(void *), compare_preference);
-	fill_lists(t, ordered, gateway_count);
-	free(ordered);
-	*ret_table = t;
-	return 0;
+	else
+		*ret_table = t;
+	return r;
 }
 
 void routes_free(struct route_table *t)
 {
 	if (!t)
 		return;
-	free(t->slots);
-	free(t->entries);
+	route_lines_destroy(&t->lines);
+	route_rest_destroy(&t->rest);
 	free(t->lists);
 	free(t);
 }
 
-uint32_t routes_find(const struct route_table *t, struct bytes number, const struct routing_gateway *const **ret_list)
-{
-	uint64_t hashes[CONFIG_PREFIX_MAX + 1];
-	uint64_t hash = HASH_START, lengths = 0;
-
-	for (uint32_t length = 0; length <= CONFIG_PREFIX_MAX; length++) {
-		if (t->lengths >> length & 1) {
-			hashes[length] = hash_done(hash);
-			__builtin_prefetch(&t->slots[(uint32_t)hashes[length] & t->slot_mask]);
-			lengths |= UINT64_C(1) << length;
-		}
-		if (length >= number.size || t->lengths >> length == 0)
-			break;
-		hash = hash_next(hash, number.at[length]);
-	}
-	while (lengths) {
-		uint32_t length = 63u - (uint32_t)__builtin_clzll(lengths);
-		const struct prefix_slot *slot = find_slot(t, hashes[length], number.at, length);
-
-		if (slot->ordinal) {
-			const struct prefix_entry *entry = &t->entries[slot->ordinal - 1];
-
-			*ret_list = t->lists + entry->list_first;
-			return entry->list_count;
-		}
-		lengths &= ~(UINT64_C(1) << length);
-	}
-	*ret_list = NULL;
-	return 0;
-}
-
 uint32_t routes_prefix_count(const struct route_table *t)
 {
-	return t->entry_count;
+	return t->prefix_count;
+}
+
+/* ---- looking up ---- */
+
+/* The words of one number. */
+struct words {
+	uint64_t word[ROUTE_WORD_MAX + 1]; /* by length */
+	const struct route_line *line[ROUTE_WORD_MAX + 1];
+	uint32_t lengths; /* bit n: there may be one of n characters */
+	bool all;         /* nothing of the number is left that fits no word */
+};
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The words of fewer than `below` characters, and memory asked for their lines. */
+static void read_words(const struct route_table *t, struct bytes number, uint32_t below, struct words *w)
+{
+	uint32_t size = below ? smaller(number.size, below - 1) : 0, length = 0;
+	uint64_t word = 0;
+
+	w->lengths = 0;
+	while (length < smaller(size, ROUTE_WORD_MAX) && (word = route_word_next(word, number.at[length])) != 0) {
+		length++;
+		if (t->lengths >> length & 1) {
+			w->word[length] = word;
+			w->line[length] = route_lines_at(&t->lines, word);
+			__builtin_prefetch(w->line[length]);
+			w->lengths |= UINT32_C(1) << length;
+		}
+	}
+	w->all = length == size;
+}
+
+static uint32_t give(const struct route_table *t, struct route_list list, uint32_t length,
+		     const struct routing_gateway *const **ret_list, uint32_t *ret_length)
+{
+	*ret_list = list.count ? t->lists + list.first : NULL;
+	*ret_length = list.count ? length : 0;
+	return list.count;
+}
+
+uint32_t routes_find(const struct route_table *t, struct bytes number, uint32_t below,
+		     const struct routing_gateway *const **ret_list, uint32_t *ret_length)
+{
+	const struct route_rest_entry *other = NULL;
+	struct words w;
+
+	read_words(t, number, below, &w);
+	if (t->rest.count && (t->rest_has_words || !w.all))
+		other = route_rest_find(&t->rest, number, below);
+	while (w.lengths) {
+		uint32_t length = 31u - (uint32_t)__builtin_clz(w.lengths);
+		const struct route_slot *slot;
+
+		if (other && other->length > length)
+			break;
+		if ((slot = route_lines_find(w.line[length], w.word[length])))
+			return give(t, (struct route_list){ slot->list_first, slot->list_count }, length, ret_list,
+				    ret_length);
+		w.lengths &= ~(UINT32_C(1) << length);
+	}
+	if (other)
+		return give(t, other->list, other->length, ret_list, ret_length);
+	return give(t, below ? t->any : (struct route_list){ 0 }, 0, ret_list, ret_length);
 }

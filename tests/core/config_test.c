@@ -15,6 +15,7 @@ Test(spec_2_config, embedded_defaults)
 	struct config *c;
 	char error[512];
 	const struct routing_gateway *const *list;
+	uint32_t length;
 	struct address from = address_of("127.200.0.9", 6000);
 
 	cr_assert_eq(config_load(NULL, &c, error), 0, "%s", error);
@@ -32,7 +33,7 @@ Test(spec_2_config, embedded_defaults)
 	cr_assert_eq(c->mapping_count, 1);
 	cr_assert_str_eq(config_source_find(c, &from, BYTES("1"))->name, "local");
 	cr_assert_eq(c->routing_count, 1);
-	cr_assert_eq(config_route_find(c, BYTES("880"), &list), 1);
+	cr_assert_eq(config_route_find(c, BYTES("880"), CONFIG_PREFIX_MAX + 1, &list, &length), 1);
 	cr_assert_str_eq(list[0]->name, "local");
 	struct address to = address_of("127.0.0.1", 5080);
 	cr_assert(address_equal(&list[0]->addresses[0], &to));

@@ -1,0 +1,84 @@
+#include "core/config/route_rest.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void route_rest_destroy(struct route_rest *r)
+{
+	free(r->entries);
+	*r = (struct route_rest){ 0 };
+}
+
+int route_rest_put(struct route_rest *r, const char *prefix, struct route_list list)
+{
+	if (r->count == r->size) {
+		uint32_t size = r->size ? 2 * r->size : 16;
+		struct route_rest_entry *entries = realloc(r->entries, (size_t)size * sizeof *entries);
+
+		if (!entries)
+			return -ENOMEM;
+		r->entries = entries;
+		r->size = size;
+	}
+	r->entries[r->count++] = (struct route_rest_entry){ prefix, (uint32_t)strlen(prefix), ROUTE_REST_NONE, list };
+	return 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct route_rest_entry *x = a, *y = b;
+
+	return strcmp(x->prefix, y->prefix);
+}
+
+static bool begins_with(struct bytes text, const struct route_rest_entry *e)
+{
+	return text.size >= e->length && (e->length == 0 || memcmp(text.at, e->prefix, e->length) == 0);
+}
+
+/* From an entry on: the longest one that the text begins with. */
+static uint32_t longest_of(const struct route_rest *r, uint32_t index, struct bytes text)
+{
+	while (index != ROUTE_REST_NONE && !begins_with(text, &r->entries[index]))
+		index = r->entries[index].shorter;
+	return index;
+}
+
+void route_rest_finish(struct route_rest *r)
+{
+	if (r->count)
+		qsort(r->entries, r->count, sizeof *r->entries, compare_entries);
+	for (uint32_t i = 1; i < r->count; i++) {
+		struct route_rest_entry *e = &r->entries[i];
+
+		e->shorter = longest_of(r, i - 1, (struct bytes){ e->prefix, e->length });
+	}
+}
+
+/* What begins with the number does not: such entries have links to all the number's prefixes too. */
+static bool stands_behind(const struct route_rest_entry *e, struct bytes number)
+{
+	uint32_t both = e->length < number.size ? e->length : number.size;
+
+	return both && memcmp(e->prefix, number.at, both) > 0;
+}
+
+const struct route_rest_entry *route_rest_find(const struct route_rest *r, struct bytes number, uint32_t below)
+{
+	uint32_t low = 0, high = r->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (stands_behind(&r->entries[middle], number))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	uint32_t found = low ? longest_of(r, low - 1, number) : ROUTE_REST_NONE;
+	while (found != ROUTE_REST_NONE && r->entries[found].length >= below)
+		found = r->entries[found].shorter;
+	return found == ROUTE_REST_NONE ? NULL : &r->entries[found];
+}
