@@ -1,5 +1,5 @@
 /* Ids of gateways.  Names are only ever added: a reader with an id finds its name in a chunk that never moves, so it
- * needs no lock.  The search tree that finds a known name again is the control thread's alone.  */
+ * needs no lock.  The search tree that finds a known name again is the loading thread's alone.  */
 #include <assert.h>
 #include <search.h>
 #include <stdatomic.h>
