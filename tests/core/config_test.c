@@ -7,6 +7,7 @@
 
 #include "config_errors.h"
 #include "config_files.h"
+#include "config_names.h"
 
 TestSuite(spec_2_config, .init = scratch_open, .fini = scratch_close);
 
