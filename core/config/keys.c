@@ -117,7 +117,8 @@ static const struct key mapping_keys[] = {
 	{ "deny", "none", "", "Routing gateways that its calls may not use",
 	  LIST(TEXT("name", "of a routing_gateway")) },
 	{ "prefix_mode", "inherit", "",
-	  "Whether gateways of shorter prefixes follow when those of the longest have failed; inherit: as they say",
+	  "Whether gateways of shorter prefixes follow when those of the longest have failed; inherit: as those "
+	  "gateways say",
 	  WORD("inherit", "terminate", "continue") },
 	{ "sort", "none", "",
 	  "What decides between routing gateways of the same priority, before their load: the larger ASR, the lower "

@@ -74,11 +74,15 @@ uint32_t gateway_id(enum gateway_kind kind, const char *name)
 	strcpy(entry->name, name);
 
 	struct gateway_entry **node = tsearch(entry, &known, compare_entries);
-	if (node && *node == entry && publish(entry))
+	if (!node || *node != entry) { /* no memory, or it is known */
+		uint32_t id = node ? (*node)->id : 0;
+
+		free(entry);
+		return id;
+	}
+	if (publish(entry))
 		return entry->id;
-	if (node && *node == entry)
-		tdelete(entry, &known, compare_entries);
-	uint32_t id = node && *node != entry ? (*node)->id : 0;
+	tdelete(entry, &known, compare_entries);
 	free(entry);
-	return id;
+	return 0;
 }

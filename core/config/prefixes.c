@@ -1,10 +1,10 @@
 /* Prefixes of a routing gateway: listed, and of its prefix file.  */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/config/file.h"
 #include "core/config/load.h"
 
 /* Prefixes while they are gathered: the text grows, so offsets stand for pointers until the end. */
@@ -81,8 +81,8 @@ static int add_prefix_line(struct loading *l, struct prefix_list *list, const ch
 {
 	struct reader in_file = { .file = file, .error = l->reader.error };
 	line += strspn(line, " \t");
-	size_t length = strcspn(line, " \t\r\n");
-	const char *rest = line + length + strspn(line + length, " \t\r\n");
+	size_t length = strcspn(line, " \t\r");
+	const char *rest = line + length + strspn(line + length, " \t\r");
 
 	if (length == 0 || line[0] == '#')
 		return 0;
@@ -99,28 +99,21 @@ static int add_prefix_line(struct loading *l, struct prefix_list *list, const ch
 static int read_prefix_file(struct loading *l, const struct setting *setting, struct prefix_list *list,
 			    const char *file)
 {
-	FILE *stream = fopen(file, "re");
-	char *line = NULL;
-	size_t size = 0;
-	int result = 0;
-	ssize_t length;
+	char *text, reason[FILE_REASON_MAX];
+	int result = file_read(file, &text, reason);
 
-	if (!stream)
-		return reader_refuse(&l->reader, setting->line, "prefix_file: cannot open %.200s: %s", file,
-				     strerror(errno));
-	errno = 0;
-	for (unsigned number = 1; result == 0 && (length = getline(&line, &size, stream)) >= 0; number++)
-		if (strlen(line) != (size_t)length) {
-			struct reader in_file = { .file = file, .error = l->reader.error };
-			result = reader_refuse(&in_file, number, "a NUL byte");
-		} else {
-			result = add_prefix_line(l, list, file, number, line);
-		}
-	if (result == 0 && ferror(stream))
-		result = reader_refuse(&l->reader, setting->line, "prefix_file: cannot read %.200s: %s", file,
-				       strerror(errno));
-	free(line);
-	fclose(stream);
+	if (result < 0)
+		return reader_refuse(&l->reader, setting->line, "prefix_file: %.200s: %s", file, reason);
+	char *line = text;
+	for (unsigned number = 1; line && result == 0; number++) {
+		char *end = strchr(line, '\n');
+
+		if (end)
+			*end = '\0';
+		result = add_prefix_line(l, list, file, number, line);
+		line = end ? end + 1 : NULL;
+	}
+	free(text);
 	return result;
 }
 

@@ -5,20 +5,17 @@
 #include <assert.h>
 #include <confuse.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "core/config/file.h"
 #include "core/config/scan.h"
 
-#define SEEN          (1 << 24) /* a flag of ours on an option: assigned before */
-#define FILE_SIZE_MAX (256u << 20)
-#define BLOCK_SIZE    (256u << 10)
+#define SEEN       (1 << 24) /* a flag of ours on an option: assigned before */
+#define BLOCK_SIZE (256u << 10)
 
 /* ---- memory: taken in blocks, given back as a whole ---- */
 
@@ -70,57 +67,6 @@ int reader_refuse(struct reader *r, unsigned line, const char *format, ...)
 	note(r, line, format, arguments);
 	va_end(arguments);
 	return -EINVAL;
-}
-
-/* ---- the file ---- */
-
-static int refuse_file(const char *file, int error_number, char error[static READER_ERROR_MAX])
-{
-	snprintf(error, READER_ERROR_MAX, "%.300s: cannot open: %s", file, strerror(error_number));
-	return -error_number;
-}
-
-/* The whole file, terminated.  libconfuse would end the process where reading fails half way. */
-static int read_file(const char *file, char **ret_text, char error[static READER_ERROR_MAX])
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO without a writer is not waited for */
-	struct stat status;
-
-	if (fd < 0)
-		return refuse_file(file, errno, error);
-	int result = fstat(fd, &status) < 0 ? errno : 0;
-	if (!result && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-		close(fd);
-		snprintf(error, READER_ERROR_MAX, "%.300s: is not a regular file", file);
-		return -EINVAL;
-	}
-	if (!result && S_ISDIR(status.st_mode))
-		result = EISDIR;
-	else if (!result && status.st_size > FILE_SIZE_MAX)
-		result = EFBIG;
-	FILE *stream = result ? NULL : fdopen(fd, "r");
-	if (!stream) {
-		int failure = result ? result : errno;
-
-		close(fd);
-		return refuse_file(file, failure, error);
-	}
-	size_t size = result ? 0 : (size_t)status.st_size;
-	char *text = malloc(size + 1);
-	if (!result && !text)
-		result = ENOMEM;
-	if (!result && (fread(text, 1, size, stream) != size || ferror(stream)))
-		result = EIO;
-	fclose(stream);
-	if (result) {
-		free(text);
-		return refuse_file(file, result, error);
-	}
-	text[size] = '\0';
-	for (char *nul = text; (nul = memchr(nul, '\0', size - (size_t)(nul - text)));)
-		*nul = 1; /* refused where it stands */
-	*ret_text = text;
-	return 0;
 }
 
 /* ---- the grammar ---- */
@@ -324,16 +270,18 @@ static int parse(struct reader *r, char *text)
 
 int reader_open(struct reader *r, const char *file, const char *text, char error[static READER_ERROR_MAX])
 {
-	char *copy = NULL;
+	char *copy = NULL, reason[FILE_REASON_MAX] = "cannot open: out of memory";
 	int result = 0;
 
 	*r = (struct reader){ .file = file, .error = error };
 	error[0] = '\0';
 	if (!text)
-		result = read_file(file, &copy, error);
+		result = file_read(file, &copy, reason);
 	else if (!(copy = strdup(text)))
-		result = refuse_file(file, ENOMEM, error);
-	if (result == 0)
+		result = -ENOMEM;
+	if (result < 0)
+		snprintf(error, READER_ERROR_MAX, "%.300s: %s", file, reason);
+	else
 		result = parse(r, copy);
 	free(copy);
 	if (result < 0)

@@ -10,8 +10,9 @@
 #define RW_TESTS_CORE_CONFIG_NAMES_H
 
 #include <netdb.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
@@ -22,50 +23,27 @@ struct fake_answer {
 	struct sockaddr_storage address;
 };
 
-static inline void fake_add(struct addrinfo ***end, int family, const char *host)
+static const struct fake_name {
+	const char *name, *host;
+	unsigned more; /* addresses that follow it */
+} fake_names[] = {
+	{ "four.example", "192.0.2.8", 0 },  { "both.example", "2001:db8::8", 0 },  { "both.example", "192.0.2.8", 1 },
+	{ "six.example", "2001:db8::9", 0 }, { "many.example", "192.0.2.100", 11 }, { "nothing.example", "0.0.0.0", 0 },
+};
+
+/* false: no memory. */
+static inline bool fake_add(struct addrinfo ***end, const struct address *address)
 {
 	struct fake_answer *answer = calloc(1, sizeof *answer);
-	struct address address;
 
-	if (!answer || !address_read_host(bytes_of(host), &address))
-		abort();
-	if (family != AF_UNSPEC && family != (address.family == 4 ? AF_INET : AF_INET6)) {
-		free(answer);
-		return;
-	}
+	if (!answer)
+		return false;
 	answer->info.ai_addr = (struct sockaddr *)&answer->address;
-	answer->info.ai_addrlen = address_to_sockaddr(&address, &answer->address);
+	answer->info.ai_addrlen = address_to_sockaddr(address, &answer->address);
 	answer->info.ai_family = answer->address.ss_family;
 	**end = &answer->info;
 	*end = &answer->info.ai_next;
-}
-
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
-{
-	struct addrinfo *list = NULL, **end = &list;
-
-	(void)service;
-	if (strcasecmp(name, "four.example") == 0)
-		fake_add(&end, hints->ai_family, "192.0.2.8");
-	if (strcasecmp(name, "both.example") == 0 || strcasecmp(name, "both.example.") == 0) {
-		fake_add(&end, hints->ai_family, "2001:db8::8");
-		fake_add(&end, hints->ai_family, "192.0.2.8");
-		fake_add(&end, hints->ai_family, "192.0.2.9");
-	}
-	if (strcasecmp(name, "six.example") == 0)
-		fake_add(&end, hints->ai_family, "2001:db8::9");
-	if (strcasecmp(name, "nothing.example") == 0)
-		fake_add(&end, hints->ai_family, "0.0.0.0");
-	for (unsigned i = 100; strcasecmp(name, "many.example") == 0 && i < 112; i++) {
-		char host[16];
-
-		snprintf(host, sizeof host, "192.0.2.%u", i);
-		fake_add(&end, hints->ai_family, host);
-	}
-	if (!list)
-		return EAI_NONAME;
-	*ret_list = list;
-	return 0;
+	return true;
 }
 
 void freeaddrinfo(struct addrinfo *list)
@@ -76,6 +54,33 @@ void freeaddrinfo(struct addrinfo *list)
 		free(list);
 		list = next;
 	}
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	struct addrinfo *list = NULL, **end = &list;
+	size_t length = strlen(name);
+
+	(void)service;
+	length -= length > 0 && name[length - 1] == '.';
+	for (unsigned i = 0; i < sizeof fake_names / sizeof fake_names[0]; i++) {
+		const struct fake_name *fake = &fake_names[i];
+		struct address address;
+
+		if (strlen(fake->name) != length || strncasecmp(fake->name, name, length) != 0)
+			continue;
+		if (!address_read_host(bytes_of(fake->host), &address))
+			abort();
+		if (hints->ai_family != AF_UNSPEC && hints->ai_family != (address.family == 4 ? AF_INET : AF_INET6))
+			continue;
+		for (unsigned more = 0; more <= fake->more; more++, address.ip[3]++)
+			if (!fake_add(&end, &address)) {
+				freeaddrinfo(list);
+				return EAI_MEMORY;
+			}
+	}
+	*ret_list = list;
+	return list ? 0 : EAI_NONAME;
 }
 
 #endif

@@ -252,6 +252,22 @@ Test(failed_reason_map, rules)
 	}
 }
 
+/* What the reference would leave empty. */
+Test(spec_2_config, every_row_says_what_it_is)
+{
+	for (unsigned k = 0; k < SECTION_KINDS; k++)
+		for (unsigned i = 0; k != SECTION_PARAMETERS && i < section_forms[k].key_count; i++) {
+			const struct key *key = &section_forms[k].keys[i];
+			char range[KEY_RANGE_MAX];
+
+			cr_assert_str_not_empty(key->text, "%s", key->name);
+			cr_assert_str_not_empty(key_range(key, range), "%s", key->name);
+			cr_assert_leq(key->min, key->max, "%s", key->name);
+			cr_assert(key->kind != KEY_TEXT || key->form, "%s", key->name);
+			cr_assert_eq(key_find(k, key->name), (int)i, "%s stands twice", key->name);
+		}
+}
+
 /* A gateway's own waits have the ranges of the parameters that they stand for. */
 Test(spec_6, timeouts_of_a_gateway_have_the_parameters_ranges)
 {
