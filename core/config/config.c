@@ -135,8 +135,8 @@ static int render_listen(struct loading *l, const struct section *section, struc
 	if (listen->advertise[0] && address_read_host(bytes_of(listen->advertise), &advertised) &&
 	    !address_is_wildcard(&advertised))
 		shown = &advertised;
-	else if (listen->advertise[0] && host_name_is_good(bytes_of(listen->advertise)))
-		named = true;
+	else if (host_name_is_good(bytes_of(listen->advertise)) && !strchr(listen->advertise, '_'))
+		named = true; /* peers read it by the grammar of RFC 3261 25.1, which has no underscore */
 	else if (listen->advertise[0])
 		return reader_refuse(&l->reader, reader_line(section, "advertise"),
 				     "advertise: '%.60s' is neither an address nor a host name", listen->advertise);

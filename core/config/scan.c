@@ -23,15 +23,29 @@ static void blank(struct walk *w)
 	w->at++;
 }
 
+/* ${NAME} is a variable, whatever stands between the braces, also between double quotes.  false: none begins here. */
+static bool pass_variable(struct walk *w)
+{
+	char *end = w->at[0] == '$' && w->at[1] == '{' ? strchr(w->at, '}') : NULL;
+
+	if (!end)
+		return false;
+	for (; w->at <= end; w->at++)
+		w->line += *w->at == '\n';
+	return true;
+}
+
 /* Moves behind a quoted string; false: it does not end. */
 static bool pass_string(struct walk *w)
 {
 	char quote = *w->at++;
 
-	for (; *w->at && *w->at != quote; w->at++) {
+	while (*w->at && *w->at != quote) {
+		if (quote == '"' && pass_variable(w))
+			continue;
 		if (*w->at == '\\' && w->at[1])
 			w->at++;
-		w->line += *w->at == '\n';
+		w->line += *w->at++ == '\n';
 	}
 	if (!*w->at)
 		return false;
@@ -50,16 +64,6 @@ static bool blank_block(struct walk *w)
 	blank(w);
 	blank(w);
 	return true;
-}
-
-/* ${NAME} is one word; its braces are no section's.  false: it is not closed, so it is not one. */
-static bool pass_variable(struct walk *w)
-{
-	char *end = strchr(w->at, '}');
-
-	for (; end && w->at <= end; w->at++)
-		w->line += *w->at == '\n';
-	return end;
 }
 
 static bool ends_word(char c)
@@ -127,7 +131,7 @@ int scan_text(char *text, struct scan *ret_scan)
 			w.word = false;
 			if (!blank_block(&w))
 				return refuse(s, line, "the comment that begins here is never closed");
-		} else if (c == '$' && w.at[1] == '{' && pass_variable(&w)) {
+		} else if (pass_variable(&w)) {
 			w.word = true;
 		} else if (pass_character(&w)) {
 			piece.size = (size_t)(w.at - text) - piece.start;

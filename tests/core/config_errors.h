@@ -34,6 +34,7 @@ static const struct config_error {
 	{ L "listen \"b\" {\n}\n\nlisten \"c\" {\n\n  colour = red\n}\n", 7, "no such option 'colour'" },
 	{ L "listen \"b\" {\n} } listen \"c\" {\n}\n", 3, "closing brace" },
 	{ L "listen ${NAME_OF_NOTHING {\n}\n", 3, "premature end of file" },
+	{ L "listen \"b${\" { colour = red }\"\n }\n}\n", 3, "missing opening brace for section 'listen'" },
 	{ L "node = a\nlisten \"b\" { port = 5070 }\nnode = b\n", 4, "second time" },
 	{ L "listen \"b\" { port = 5070 } listen\n", 3, "premature end of file" },
 	/* top */
@@ -72,6 +73,8 @@ static const struct config_error {
 	{ "listen \"m\" {\n  port = 65536\n}\n", 2, "1..65535" },
 	{ "listen \"m\" {\n  advertise = \"sip example\"\n}\n", 2, "neither an address nor a host name" },
 	{ "listen \"m\" {\n  advertise = \"192.0.2.300\"\n}\n", 2, "neither an address nor a host name" },
+	{ "listen \"m\" {\n  advertise = \"sip_1.example\"\n}\n", 2, "neither an address nor a host name" },
+	{ "listen \"m\" {\n  advertise = \"sip.example.1\"\n}\n", 2, "neither an address nor a host name" },
 	{ "listen \"m\" {\n  advertise = \"0.0.0.0\"\n}\n", 2, "neither an address nor a host name" },
 	{ L "listen \"other\" {\n  address = \"127.0.0.1\"\n  port = 5060\n}\n", 3, "listen \"main\" has the same" },
 	/* parameters */
