@@ -18,7 +18,7 @@ def compare(generated, committed):
         return True
     sys.stdout.writelines(difflib.unified_diff(committed.splitlines(True), generated.splitlines(True),
                                                "docs/configuration.md", "what the tables say"))
-    print("\ndocs/configuration.md is out of date; this renews it:\n\n    cp %s %s\n" % (GENERATED, COMMITTED))
+    print("\ndocs/configuration.md is out of date; this renews it:\n\n    cp %s %s\n" % (os.path.abspath(GENERATED), COMMITTED))
     return False
 
 
