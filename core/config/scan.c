@@ -9,9 +9,10 @@
 struct walk {
 	char *at;
 	unsigned line;
-	unsigned depth;     /* open braces */
-	unsigned open_line; /* of the outermost open one */
-	bool word;          /* inside an unquoted word, where // is no comment */
+	unsigned depth;         /* open braces */
+	unsigned open_line;     /* of the outermost open one */
+	bool word;              /* inside an unquoted word, where // is no comment */
+	unsigned open_variable; /* line of a ${ without its }; 0: none so far */
 };
 
 static void blank(struct walk *w)
@@ -23,15 +24,18 @@ static void blank(struct walk *w)
 	w->at++;
 }
 
-/* ${NAME} is a variable, whatever stands between the braces, also between double quotes.  false: none begins here. */
+/* ${NAME} is a variable, also between double quotes.  libconfuse would look for its end beyond quotes and lines: better
+ * told where it begins.  false: none begins here, or it does not end. */
 static bool pass_variable(struct walk *w)
 {
-	char *end = w->at[0] == '$' && w->at[1] == '{' ? strchr(w->at, '}') : NULL;
-
-	if (!end)
+	if (w->at[0] != '$' || w->at[1] != '{')
 		return false;
-	for (; w->at <= end; w->at++)
-		w->line += *w->at == '\n';
+	size_t length = strcspn(w->at, "}\"\n");
+	if (w->at[length] != '}') {
+		w->open_variable = w->line;
+		return false;
+	}
+	w->at += length + 1;
 	return true;
 }
 
@@ -40,7 +44,7 @@ static bool pass_string(struct walk *w)
 {
 	char quote = *w->at++;
 
-	while (*w->at && *w->at != quote) {
+	while (*w->at && *w->at != quote && !w->open_variable) {
 		if (quote == '"' && pass_variable(w))
 			continue;
 		if (*w->at == '\\' && w->at[1])
@@ -109,6 +113,34 @@ static int refuse(struct scan *s, unsigned line, const char *wrong)
 	return -EINVAL;
 }
 
+/* A string, a comment, a variable or one character.  *ret_closed: it was a brace that closes at the top. */
+static int pass_token(struct scan *s, struct walk *w, bool *ret_closed)
+{
+	unsigned line = w->line;
+	char c = *w->at;
+
+	*ret_closed = false;
+	if (c == '"' || c == '\'') {
+		w->word = false;
+		if (!pass_string(w) && !w->open_variable)
+			return refuse(s, line, "the quotation mark here is never closed");
+	} else if (c == '#' || (c == '/' && w->at[1] == '/' && !w->word)) {
+		while (*w->at && *w->at != '\n')
+			blank(w);
+	} else if (c == '/' && w->at[1] == '*') {
+		w->word = false;
+		if (!blank_block(w))
+			return refuse(s, line, "the comment that begins here is never closed");
+	} else if (pass_variable(w)) {
+		w->word = true;
+	} else {
+		*ret_closed = pass_character(w);
+	}
+	if (w->open_variable)
+		return refuse(s, w->open_variable, "the variable that begins here is never closed: ${NAME}");
+	return 0;
+}
+
 int scan_text(char *text, struct scan *ret_scan)
 {
 	struct scan *s = ret_scan;
@@ -117,29 +149,18 @@ int scan_text(char *text, struct scan *ret_scan)
 
 	*s = (struct scan){ 0 };
 	while (*w.at) {
-		unsigned line = w.line;
-		char c = *w.at;
+		bool closed;
+		int result = pass_token(s, &w, &closed);
 
-		if (c == '"' || c == '\'') {
-			w.word = false;
-			if (!pass_string(&w))
-				return refuse(s, line, "the quotation mark here is never closed");
-		} else if (c == '#' || (c == '/' && w.at[1] == '/' && !w.word)) {
-			while (*w.at && *w.at != '\n')
-				blank(&w);
-		} else if (c == '/' && w.at[1] == '*') {
-			w.word = false;
-			if (!blank_block(&w))
-				return refuse(s, line, "the comment that begins here is never closed");
-		} else if (pass_variable(&w)) {
-			w.word = true;
-		} else if (pass_character(&w)) {
-			piece.size = (size_t)(w.at - text) - piece.start;
-			piece.open_line = w.open_line;
-			if (!add_piece(s, &piece))
-				return -ENOMEM;
-			piece = (struct piece){ .start = (size_t)(w.at - text), .line = w.line };
-		}
+		if (result < 0)
+			return result;
+		if (!closed)
+			continue;
+		piece.size = (size_t)(w.at - text) - piece.start;
+		piece.open_line = w.open_line;
+		if (!add_piece(s, &piece))
+			return -ENOMEM;
+		piece = (struct piece){ .start = (size_t)(w.at - text), .line = w.line };
 	}
 	s->end_line = w.line;
 	s->unclosed = w.depth ? w.open_line : 0;

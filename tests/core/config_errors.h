@@ -33,8 +33,9 @@ static const struct config_error {
 	{ L L "listen \"third\" {\n}\n\ncolour = red\n", 2, "duplicate title 'main', which line 1 has already" },
 	{ L "listen \"b\" {\n}\n\nlisten \"c\" {\n\n  colour = red\n}\n", 7, "no such option 'colour'" },
 	{ L "listen \"b\" {\n} } listen \"c\" {\n}\n", 3, "closing brace" },
-	{ L "listen ${NAME_OF_NOTHING {\n}\n", 3, "premature end of file" },
-	{ L "listen \"b${\" { colour = red }\"\n }\n}\n", 3, "missing opening brace for section 'listen'" },
+	{ L "listen ${NAME {\n}\n", 2, "variable that begins here is never closed" },
+	{ L "node =\n \"a${NAME\"\nworkers = 2 }\n", 3, "variable that begins here is never closed" },
+	{ L "listen \"b${ { colour = red }\"\n }\n}\n", 3, "missing opening brace for section 'listen'" },
 	{ L "node = a\nlisten \"b\" { port = 5070 }\nnode = b\n", 4, "second time" },
 	{ L "listen \"b\" { port = 5070 } listen\n", 3, "premature end of file" },
 	/* top */
