@@ -24,6 +24,7 @@ static void print_help(void)
 	       "  -t       check the configuration and exit\n"
 	       "  -V       print the version and exit\n"
 	       "  --help   print this and exit\n\n"
+	       "docs/configuration.md describes every key of the configuration.\n\n"
 	       "Parameters (section parameters { } of the configuration), with default, range and unit:\n\n",
 	       usage);
 	for (unsigned i = 0; i < parameter_count; i++) {

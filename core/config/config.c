@@ -20,12 +20,11 @@ static const char embedded_defaults[] = "listen \"main\" { address = \"127.0.0.1
 
 #define SOCKET_NAME "ringwheel.sock"
 
-static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, "the order of steering_names");
-static const char *const steering_names[] = { "auto", "bpf", "mailbox" };
+static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, "the order of the words in keys.c");
 
 const char *steering_name(enum steering steering)
 {
-	return steering_names[steering];
+	return section_forms[SECTION_NODE].keys[key_find(SECTION_NODE, "steering")].words[steering];
 }
 
 int load_path(struct loading *l, unsigned line, const char *key, const char *text, char path[static 4096])
@@ -46,8 +45,9 @@ int load_path(struct loading *l, unsigned line, const char *key, const char *tex
 static int load_paths(struct loading *l)
 {
 	struct config *c = l->config;
-	const struct setting *data_dir = reader_setting(l->reader.root, "data_dir", 0);
-	const struct setting *control = reader_setting(l->reader.root, "control", 0);
+	const struct section *node = reader_section(&l->reader, SECTION_NODE, 0);
+	const struct setting *data_dir = reader_setting(node, "data_dir", 0);
+	const struct setting *control = reader_setting(node, "control", 0);
 	unsigned line = control ? control->line : data_dir ? data_dir->line : 0;
 	size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
 	int result = load_path(l, data_dir ? data_dir->line : 0, "data_dir", data_dir ? data_dir->text : "data",
@@ -75,32 +75,24 @@ static int load_paths(struct loading *l)
 
 static int load_node(struct loading *l)
 {
+	struct reader *r = &l->reader;
 	struct config *c = l->config;
-	const struct setting *node = reader_setting(l->reader.root, "node", 0);
-	const struct setting *steering = reader_setting(l->reader.root, "steering", 0);
+	const struct section *node = reader_section(r, SECTION_NODE, 0);
+	const struct setting *name = reader_setting(node, "node", 0);
+	unsigned steering = STEERING_AUTO, mode = 0;
 	int result;
 
 	strcpy(c->node, "node1");
-	c->calls_max = 1000000;
-	c->steering = STEERING_AUTO;
-	if (node && (result = reader_name(&l->reader, node->line, "node", node->text, c->node)) < 0)
+	if ((name && (result = reader_name(r, name->line, "node", name->text, c->node)) < 0) ||
+	    (result = reader_number(r, node, "workers", &c->workers)) < 0 ||
+	    (result = reader_number(r, node, "max_calls", &c->calls_max)) < 0 ||
+	    (result = reader_switch(r, node, "prefault", &c->prefault)) < 0 ||
+	    (result = reader_word(r, node, "steering", &steering)) < 0 ||
+	    (result = reader_word(r, node, "prefix_mode", &mode)) < 0)
 		return result;
-	if ((result = reader_number(&l->reader, l->reader.root, "workers", 0, CONFIG_WORKERS_MAX, &c->workers)) < 0)
-		return result;
-	if ((result = reader_number(&l->reader, l->reader.root, "max_calls", 1, CONFIG_CALLS_MAX_MAX, &c->calls_max)) <
-	    0)
-		return result;
-	if ((result = reader_switch(&l->reader, l->reader.root, "prefault", &c->prefault)) < 0)
-		return result;
-	if (!steering)
-		return 0;
-	for (unsigned i = 0; i < sizeof steering_names / sizeof steering_names[0]; i++)
-		if (strcmp(steering->text, steering_names[i]) == 0) {
-			c->steering = (enum steering)i;
-			return 0;
-		}
-	return reader_refuse(&l->reader, steering->line, "steering: '%.60s' is not allowed: auto, bpf or mailbox",
-			     steering->text);
+	c->steering = (enum steering)steering;
+	c->prefix_mode = mode == 0 ? PREFIX_TERMINATE : PREFIX_CONTINUE; /* the order of the words in keys.c */
+	return 0;
 }
 
 static int load_parameters(struct loading *l)
@@ -110,8 +102,8 @@ static int load_parameters(struct loading *l)
 	char error[256];
 
 	parameters_defaults(p);
-	for (unsigned s = 0; s < cfg_size(l->reader.root, "parameters"); s++) {
-		cfg_t *section = cfg_getnsec(l->reader.root, "parameters", s);
+	for (uint32_t s = 0; s < reader_count(&l->reader, SECTION_PARAMETERS); s++) {
+		const struct section *section = reader_section(&l->reader, SECTION_PARAMETERS, s);
 
 		for (unsigned i = 0; i < parameter_count; i++) {
 			const char *name = parameter_infos[i].name;
@@ -132,17 +124,8 @@ static int load_parameters(struct loading *l)
 	return 0;
 }
 
-static bool is_host_name(const char *text)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
-	size_t length = strlen(text);
-
-	return length > 0 && length <= 253 && strspn(text, allowed) == length && strspn(text, "0123456789.") < length &&
-	       text[0] != '.' && text[0] != '-';
-}
-
 /* What Via and Contact say. */
-static int render_listen(struct loading *l, cfg_t *section, struct listen_config *listen)
+static int render_listen(struct loading *l, const struct section *section, struct listen_config *listen)
 {
 	const struct address *shown = &listen->address;
 	char host[ADDRESS_TEXT_MAX];
@@ -152,8 +135,8 @@ static int render_listen(struct loading *l, cfg_t *section, struct listen_config
 	if (listen->advertise[0] && address_read_host(bytes_of(listen->advertise), &advertised) &&
 	    !address_is_wildcard(&advertised))
 		shown = &advertised;
-	else if (listen->advertise[0] && is_host_name(listen->advertise))
-		named = true;
+	else if (host_name_is_good(bytes_of(listen->advertise)) && !strchr(listen->advertise, '_'))
+		named = true; /* peers read it by the grammar of RFC 3261 25.1, which has no underscore */
 	else if (listen->advertise[0])
 		return reader_refuse(&l->reader, reader_line(section, "advertise"),
 				     "advertise: '%.60s' is neither an address nor a host name", listen->advertise);
@@ -163,12 +146,12 @@ static int render_listen(struct loading *l, cfg_t *section, struct listen_config
 	return 0;
 }
 
-static int load_listen_address(struct loading *l, cfg_t *section, struct listen_config *listen)
+static int load_listen_address(struct loading *l, const struct section *section, struct listen_config *listen)
 {
 	const struct setting *setting = reader_setting(section, "address", 0);
 	const char *text = setting ? setting->text : "127.0.0.1";
 	unsigned line = reader_line(section, "address");
-	uint32_t port = 5060;
+	uint32_t port = 0;
 
 	if (!address_read_host(bytes_of(text), &listen->address))
 		return reader_refuse(&l->reader, line,
@@ -180,12 +163,12 @@ static int load_listen_address(struct loading *l, cfg_t *section, struct listen_
 				     text);
 	if (address_is_multicast(&listen->address))
 		return reader_refuse(&l->reader, line, "address: '%.60s' is a multicast address", text);
-	int result = reader_number(&l->reader, section, "port", 1, 65535, &port);
+	int result = reader_number(&l->reader, section, "port", &port);
 	listen->address.port = (uint16_t)port;
 	return result;
 }
 
-static int load_transport(struct loading *l, cfg_t *section, struct listen_config *listen)
+static int load_transport(struct loading *l, const struct section *section, struct listen_config *listen)
 {
 	const struct setting *setting = reader_setting(section, "transport", 0);
 
@@ -198,10 +181,10 @@ static int load_transport(struct loading *l, cfg_t *section, struct listen_confi
 	return reader_refuse(&l->reader, setting->line, "transport: '%.60s' is not allowed: udp", setting->text);
 }
 
-static int load_listen(struct loading *l, cfg_t *section, struct listen_config *listen)
+static int load_listen(struct loading *l, const struct section *section, struct listen_config *listen)
 {
 	const struct config *c = l->config;
-	int result = reader_name(&l->reader, reader_section_line(section), "listen", cfg_title(section), listen->name);
+	int result = reader_name(&l->reader, section->line, "listen", section->title, listen->name);
 
 	if (result < 0 || (result = load_transport(l, section, listen)) < 0 ||
 	    (result = load_listen_address(l, section, listen)) < 0 ||
@@ -218,22 +201,21 @@ static int load_listen(struct loading *l, cfg_t *section, struct listen_config *
 static int load_listens(struct loading *l)
 {
 	struct config *c = l->config;
-	unsigned count = cfg_size(l->reader.root, "listen");
+	uint32_t count = reader_count(&l->reader, SECTION_LISTEN);
 
 	if (count == 0)
 		return reader_refuse(
-			&l->reader, (unsigned)l->reader.root->line,
+			&l->reader, l->reader.end_line,
 			"there is no listen section: at least one is needed, as in listen \"main\" { address "
 			"= \"192.0.2.1\" }");
 	if (count > CONFIG_LISTENS_MAX)
-		return reader_refuse(&l->reader,
-				     reader_section_line(cfg_getnsec(l->reader.root, "listen", CONFIG_LISTENS_MAX)),
+		return reader_refuse(&l->reader, reader_section(&l->reader, SECTION_LISTEN, CONFIG_LISTENS_MAX)->line,
 				     "listen: more than %d listen sections", CONFIG_LISTENS_MAX);
 	c->listens = calloc(count, sizeof *c->listens);
 	if (!c->listens)
 		return -ENOMEM;
-	for (unsigned i = 0; i < count; i++) {
-		int result = load_listen(l, cfg_getnsec(l->reader.root, "listen", i), &c->listens[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		int result = load_listen(l, reader_section(&l->reader, SECTION_LISTEN, i), &c->listens[i]);
 
 		if (result < 0)
 			return result;
@@ -252,9 +234,15 @@ static int load_all(struct loading *l)
 	return load_gateways(l);
 }
 
-int config_load(const char *path, struct config **ret_config, char error[static 512])
+uint32_t load_generation(void)
 {
 	static uint32_t generation;
+
+	return ++generation;
+}
+
+int config_load(const char *path, struct config **ret_config, char error[static 512])
+{
 	struct loading l = { .config = calloc(1, sizeof(struct config)) };
 	const char *file = path ? path : "embedded defaults";
 
@@ -266,12 +254,13 @@ int config_load(const char *path, struct config **ret_config, char error[static 
 		return -ENAMETOOLONG;
 	}
 	int result = -ENOMEM;
-	if (l.config) {
+	if (l.config && (l.config->shares = malloc(sizeof *l.config->shares))) {
+		*l.config->shares = 1;
 		strcpy(l.config->path, path ? path : "");
 		result = reader_open(&l.reader, file, path ? NULL : embedded_defaults, error);
 	}
 	if (result == 0) {
-		l.config->generation = ++generation;
+		l.config->generation = load_generation();
 		result = load_all(&l);
 		reader_close(&l.reader);
 	}
@@ -289,8 +278,11 @@ void config_free(struct config *c)
 {
 	if (!c)
 		return;
-	free_gateways(c);
-	free(c->listens);
+	if (!c->shares || --*c->shares == 0) {
+		free_gateways(c);
+		free(c->listens);
+		free(c->shares);
+	}
 	free(c);
 }
 

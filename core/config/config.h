@@ -146,12 +146,28 @@ struct config {
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
 	uint32_t gateway_end; /* one more than the largest id in `gateways` */
+	uint32_t *shares;     /* how many configurations share all of the above but the parameters */
 };
 
-/* Reads and checks a file; NULL path: the embedded defaults.  0, or a negative errno with "file:line: reason" (the
- * first error) in `error`. */
+/* Configurations are made and freed by one thread at a time, the loading thread: which one does not matter, as long as
+ * one hands over to the next.  Whoever else holds a configuration only reads it.  */
+
+/* Reads and checks a file; NULL path: the embedded defaults.  Host names are resolved, so it may wait for a name
+ * server.  0, or a negative errno with "file:line: reason" (the first error) in `error`; nothing is left behind then.
+ */
 int config_load(const char *path, struct config **ret_config, char error[static 512]);
-void config_free(struct config *c);
+void config_free(struct config *c); /* NULL: nothing */
+
+/* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
+ * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is
+ * not allowed; -ENOMEM; each with a sentence in `error`. */
+int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
+			  char error[static 256]);
+
+/* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
+ * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
+ * steering, prefault. */
+int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* The configuration as it would stand in a file, all defaults spelled out.  malloc'ed; the caller frees it. */
 char *config_text(const struct config *c);
@@ -181,14 +197,14 @@ const struct routing_gateway *config_routing(const struct config *c, uint32_t id
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 
 /* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are given by
- * the control thread while it loads a configuration and are small consecutive numbers from 1; readers need no lock.  A
+ * the loading thread and are small consecutive numbers from 1; readers need no lock.  A
  * mapping and a routing gateway of the same name have an id each.  0 is no gateway, its name is "". */
 const char *gateway_name(uint32_t id);
 
 /* Accounts have ids of the same kind, so that a call keeps four bytes of them too. */
 enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING, GATEWAY_ACCOUNT };
 
-/* The id of a gateway, a new one if it is not known yet.  Control thread only.  0: no memory left. */
+/* The id of a gateway, a new one if it is not known yet.  Loading thread only.  0: no memory left. */
 uint32_t gateway_id(enum gateway_kind kind, const char *name);
 
 /* One more than the largest id given so far. */

@@ -34,6 +34,28 @@ static size_t host_length(const char *text)
 	return strlen(text);
 }
 
+bool host_name_is_good(struct bytes name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+	uint32_t label = 0; /* where the last one starts */
+
+	if (name.size > 1 && name.at[name.size - 1] == '.')
+		name.size--;
+	if (name.size == 0 || name.size > HOST_NAME_LENGTH_MAX)
+		return false;
+	for (uint32_t i = 0; i < name.size; i++) {
+		if (!memchr(allowed, name.at[i], sizeof allowed - 1))
+			return false;
+		if (name.at[i] != '.')
+			continue;
+		if (i == label || i - label > 63 || i + 1 == name.size)
+			return false;
+		label = i + 1;
+	}
+	char c = name.at[label];
+	return name.size - label <= 63 && name.at[0] != '-' && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'));
+}
+
 static const char *read_host(const char *text, struct address *ret_address, const char **ret_rest)
 {
 	size_t length = host_length(text);
@@ -41,11 +63,7 @@ static const char *read_host(const char *text, struct address *ret_address, cons
 	*ret_rest = text + length;
 	if (length == 0)
 		return "an address is missing";
-	if (address_read_host((struct bytes){ text, (uint32_t)length }, ret_address))
-		return NULL;
-	if (!memchr(text, ':', length) && strspn(text, "0123456789.") < length)
-		return "not an IP address (host names are not resolved yet: give the address)";
-	return "not an IP address";
+	return address_read_host((struct bytes){ text, (uint32_t)length }, ret_address) ? NULL : "not an IP address";
 }
 
 /* ":PORT" or nothing up to the end of the text. */
@@ -64,16 +82,23 @@ static const char *read_port(const char *rest, struct address *address)
 	return NULL;
 }
 
-const char *endpoint_read(const char *text, struct address *ret_address)
+const char *endpoint_read(const char *text, struct endpoint *ret_endpoint)
 {
-	struct address address;
+	struct endpoint endpoint = { 0 };
 	const char *rest;
-	const char *wrong = read_host(text, &address, &rest);
+	const char *wrong = read_host(text, &endpoint.address, &rest);
+	struct bytes host = { text, (uint32_t)(rest - text) };
 
+	if (wrong && host_name_is_good(host)) {
+		memcpy(endpoint.name, host.at, host.size);
+		wrong = NULL;
+	} else if (wrong && host.size > 0) {
+		wrong = "neither an IP address nor a host name";
+	}
 	if (!wrong)
-		wrong = read_port(rest, &address);
+		wrong = read_port(rest, &endpoint.address);
 	if (!wrong)
-		*ret_address = address;
+		*ret_endpoint = endpoint;
 	return wrong;
 }
 
@@ -83,6 +108,8 @@ const char *source_read(const char *text, struct source *ret_source)
 	const char *rest;
 	const char *wrong = read_host(text, &source.address, &rest);
 
+	if (wrong && host_name_is_good((struct bytes){ text, (uint32_t)(rest - text) }))
+		return "not an IP address (who calls is known by address: a host name cannot stand here)";
 	if (wrong)
 		return wrong;
 	bool v4 = source.address.family == 4;

@@ -6,8 +6,20 @@
 
 #define ENDPOINT_TEXT_MAX (ADDRESS_TEXT_MAX + 8)
 
-/* An address with an optional port (0: none given).  NULL, or what is wrong with it. */
-const char *endpoint_read(const char *text, struct address *ret_address);
+#define HOST_NAME_LENGTH_MAX 253 /* without the last dot */
+
+/* Where calls are sent to. */
+struct endpoint {
+	struct address address;              /* of a host name the port alone, family 0; port 0: none given */
+	char name[HOST_NAME_LENGTH_MAX + 2]; /* "": an address */
+};
+
+/* An address or host name with an optional port.  NULL, or what is wrong with it. */
+const char *endpoint_read(const char *text, struct endpoint *ret_endpoint);
+
+/* A host name as RFC 3261 25.1 has it: its last label begins with a letter, so that no number passes for one.  An
+ * underscore passes, since name servers know names with it. */
+bool host_name_is_good(struct bytes name);
 
 /* An address or HOST/BITS, with an optional port behind it.  NULL, or what is wrong with it. */
 const char *source_read(const char *text, struct source *ret_source);

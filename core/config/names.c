@@ -1,5 +1,5 @@
 /* Ids of gateways.  Names are only ever added: a reader with an id finds its name in a chunk that never moves, so it
- * needs no lock.  The search tree that finds a known name again is the control thread's alone.  */
+ * needs no lock.  The search tree that finds a known name again is the loading thread's alone.  */
 #include <assert.h>
 #include <search.h>
 #include <stdatomic.h>
@@ -74,11 +74,15 @@ uint32_t gateway_id(enum gateway_kind kind, const char *name)
 	strcpy(entry->name, name);
 
 	struct gateway_entry **node = tsearch(entry, &known, compare_entries);
-	if (node && *node == entry && publish(entry))
+	if (!node || *node != entry) { /* no memory, or it is known */
+		uint32_t id = node ? (*node)->id : 0;
+
+		free(entry);
+		return id;
+	}
+	if (publish(entry))
 		return entry->id;
-	if (node && *node == entry)
-		tdelete(entry, &known, compare_entries);
-	uint32_t id = node && *node != entry ? (*node)->id : 0;
+	tdelete(entry, &known, compare_entries);
 	free(entry);
-	return id;
+	return 0;
 }

@@ -1,11 +1,15 @@
 /* A configuration as text and in remarks.  Paths are written absolute, since the text may be read from anywhere.  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/config/codes.h"
 #include "core/config/config.h"
 #include "core/config/endpoint.h"
+#include "core/config/keys.h"
+#include "core/config/rewrite.h"
 
 /* Between double quotes, where \, " and $ mean something to the reader. */
 static void write_quoted(FILE *out, const char *text)
@@ -72,45 +76,145 @@ static void write_parameters(FILE *out, const struct parameters *p)
 	fputs("}\n", out);
 }
 
+static void write_switch(FILE *out, const char *key, bool on)
+{
+	fprintf(out, "\t%s = %s\n", key, on ? "on" : "off");
+}
+
+/* The word that stands for a value in the rows of keys.c. */
+static const char *word_of(enum section_kind kind, const char *key, unsigned value)
+{
+	return section_forms[kind].keys[key_find(kind, key)].words[value];
+}
+
+/* A list is written between list_begin() and list_end(), an empty one too. */
+static void list_begin(FILE *out, const char *key)
+{
+	fprintf(out, "\t%s = {", key);
+}
+
+static void list_add(FILE *out, uint32_t index, const char *text)
+{
+	fputs(index ? ", " : "", out);
+	write_quoted(out, text);
+}
+
+static void list_end(FILE *out)
+{
+	fputs("}\n", out);
+}
+
+static void write_rules(FILE *out, const char *key, const struct rewrite_rules *rules)
+{
+	list_begin(out, key);
+	for (uint32_t i = 0; i < rewrite_count(rules); i++)
+		list_add(out, i, rewrite_text(rules, i));
+	list_end(out);
+}
+
+static void write_gateways(FILE *out, const char *key, const uint32_t *ids, uint32_t count)
+{
+	list_begin(out, key);
+	for (uint32_t i = 0; i < count; i++)
+		list_add(out, i, gateway_name(ids[i]));
+	list_end(out);
+}
+
 /* What both kinds of gateways have. */
-static void write_common(FILE *out, const struct config *c, uint32_t capacity, const char *account, uint16_t listener,
-			 bool timer, uint32_t max_duration_s)
+static void write_common(FILE *out, const struct config *c, uint32_t capacity, uint32_t rate_limit, const char *account,
+			 uint16_t listener, bool timer, uint32_t max_duration_s)
 {
 	write_number(out, "capacity", capacity);
+	write_number(out, "rate_limit", rate_limit);
 	write_string(out, "\t", "account", account);
 	write_string(out, "\t", "listen", c->listens[listener].name);
-	fprintf(out, "\ttimer = %s\n", timer ? "on" : "off");
+	write_switch(out, "timer", timer);
 	write_number(out, "max_duration", max_duration_s);
+}
+
+static void write_reasons(FILE *out, const struct mapping_gateway *g)
+{
+	list_begin(out, "failed_reason_map");
+	for (uint32_t i = 0; i < g->reason_count; i++) {
+		char text[CODES_TEXT_MAX];
+
+		reason_rule_write(&g->reasons[i], text);
+		list_add(out, i, text);
+	}
+	list_end(out);
 }
 
 static void write_mapping(FILE *out, const struct config *c, const struct mapping_gateway *g)
 {
-	fprintf(out, "\nmapping_gateway \"%s\" {\n\taddress = {", g->name);
+	fprintf(out, "\nmapping_gateway \"%s\" {\n", g->name);
+	list_begin(out, "address");
 	for (uint32_t i = 0; i < g->source_count; i++) {
 		char text[ENDPOINT_TEXT_MAX];
 
 		source_write(&g->sources[i], text);
-		fprintf(out, "%s\"%s\"", i ? ", " : "", text);
+		list_add(out, i, text);
 	}
-	fputs("}\n", out);
-	write_common(out, c, g->capacity, g->account, g->listener, g->timer, g->max_duration_s);
+	list_end(out);
 	write_string(out, "\t", "callee_prefix", g->callee_prefix);
+	write_common(out, c, g->capacity, g->rate_limit, g->account, g->listener, g->timer, g->max_duration_s);
+	write_string(out, "\t", "caller_from", word_of(SECTION_MAPPING, "caller_from", g->caller_from));
+	write_string(out, "\t", "callee_from", word_of(SECTION_MAPPING, "callee_from", g->callee_from));
+	write_rules(out, "rewrite_caller", g->rewrite_caller);
+	write_rules(out, "rewrite_callee", g->rewrite_callee);
+	write_gateways(out, "allow", g->allow, g->allow_count);
+	write_gateways(out, "deny", g->deny, g->deny_count);
+	write_string(out, "\t", "prefix_mode", word_of(SECTION_MAPPING, "prefix_mode", g->prefix_mode));
+	list_begin(out, "sort");
+	for (uint8_t i = 0; i < g->sort_count; i++)
+		list_add(out, i, word_of(SECTION_MAPPING, "sort", g->sort[i]));
+	list_end(out);
+	write_reasons(out, g);
 	fputs("}\n", out);
+}
+
+static void write_prefixes(FILE *out, const struct routing_gateway *g)
+{
+	list_begin(out, "prefix");
+	for (uint32_t i = 0; i < g->prefix_listed; i++)
+		list_add(out, i, g->prefixes[i]);
+	list_end(out);
+	if (g->prefix_file)
+		write_path(out, "\t", "prefix_file", g->prefix_file);
+}
+
+static void write_stop_codes(FILE *out, const struct routing_gateway *g)
+{
+	list_begin(out, "stop_codes");
+	for (uint32_t i = 0; i < g->stop_code_count; i++) {
+		char text[CODES_TEXT_MAX];
+
+		codes_write(g->stop_codes[i].first, g->stop_codes[i].last, text);
+		list_add(out, i, text);
+	}
+	list_end(out);
 }
 
 static void write_routing(FILE *out, const struct config *c, const struct routing_gateway *g)
 {
-	char address[ADDRESS_TEXT_MAX];
+	fprintf(out, "\nrouting_gateway \"%s\" {\n", g->name);
+	list_begin(out, "address");
+	for (uint32_t i = 0; i < g->address_count; i++) {
+		char address[ADDRESS_TEXT_MAX];
 
-	address_write(&g->addresses[0], address);
-	fprintf(out, "\nrouting_gateway \"%s\" {\n\taddress = \"%s\"\n\tprefix = {", g->name, address);
-	for (uint32_t i = 0; i < g->prefix_listed; i++)
-		fprintf(out, "%s\"%s\"", i ? ", " : "", g->prefixes[i]);
-	fputs("}\n", out);
-	if (g->prefix_file)
-		write_path(out, "\t", "prefix_file", g->prefix_file);
+		address_write(&g->addresses[i], address);
+		list_add(out, i, address);
+	}
+	list_end(out);
+	write_prefixes(out, g);
+	write_string(out, "\t", "prefix_mode", word_of(SECTION_ROUTING, "prefix_mode", g->prefix_mode));
 	write_number(out, "priority", g->priority);
-	write_common(out, c, g->capacity, g->vendor_account, g->listener, g->timer, g->max_duration_s);
+	write_common(out, c, g->capacity, g->rate_limit, g->vendor_account, g->listener, g->timer, g->max_duration_s);
+	write_string(out, "\t", "tech_prefix", g->tech_prefix);
+	write_rules(out, "rewrite_caller", g->rewrite_caller);
+	write_rules(out, "rewrite_callee", g->rewrite_callee);
+	write_stop_codes(out, g);
+	write_switch(out, "ignore_6xx", g->ignore_6xx);
+	write_switch(out, "options_check", g->options_check);
 	write_number(out, "timeout_invite", g->timeout_invite_s);
 	write_number(out, "timeout_trying", g->timeout_trying_s);
 	write_number(out, "timeout_session_progress", g->timeout_session_progress_s);
@@ -133,6 +237,7 @@ char *config_text(const struct config *c)
 		c->prefault ? "on" : "off");
 	write_string(out, "", "steering", steering_name(c->steering));
 	write_path(out, "", "control", c->control);
+	write_string(out, "", "prefix_mode", c->prefix_mode == PREFIX_CONTINUE ? "continue" : "terminate");
 	for (uint32_t i = 0; i < c->listen_count; i++)
 		write_listen(out, &c->listens[i]);
 	write_parameters(out, &c->parameters);
@@ -148,26 +253,50 @@ char *config_text(const struct config *c)
 	return text;
 }
 
+/* Who is told of what is odd. */
+struct remark {
+	void (*say)(void *context, const char *sentence);
+	void *context;
+};
+
+__attribute__((format(printf, 2, 3))) static void remark(const struct remark *r, const char *format, ...)
+{
+	char sentence[320];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(sentence, sizeof sentence, format, arguments);
+	va_end(arguments);
+	r->say(r->context, sentence);
+}
+
+static void remark_own_address(const struct remark *r, const struct config *c, const struct routing_gateway *g)
+{
+	for (uint32_t a = 0; a < g->address_count; a++)
+		for (uint32_t i = 0; i < c->listen_count; i++)
+			if (address_equal(&g->addresses[a], &c->listens[i].address))
+				remark(r,
+				       "routing_gateway \"%s\" is this node's own listen \"%s\": its calls come back",
+				       g->name, c->listens[i].name);
+}
+
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
 {
-	char sentence[256];
+	const struct remark r = { say, context };
 
-	if (c->parameters.RW_SIP_MIN_SE < 90) {
-		snprintf(sentence, sizeof sentence,
-			 "RW_SIP_MIN_SE is %u: session intervals below 90 s are for laboratories (RFC 4028)",
-			 c->parameters.RW_SIP_MIN_SE);
-		say(context, sentence);
-	}
+	if (c->parameters.RW_SIP_MIN_SE < 90)
+		remark(&r, "RW_SIP_MIN_SE is %u: session intervals below 90 s are for laboratories (RFC 4028)",
+		       c->parameters.RW_SIP_MIN_SE);
 	if (c->mapping_count == 0)
-		say(context, "there is no mapping_gateway: no call will be taken");
+		remark(&r, "there is no mapping_gateway: no call will be taken");
 	if (c->routing_count == 0)
-		say(context, "there is no routing_gateway: no call can be routed");
-	for (uint32_t r = 0; r < c->routing_count; r++)
-		for (uint32_t i = 0; i < c->listen_count; i++)
-			if (address_equal(&c->routings[r].addresses[0], &c->listens[i].address)) {
-				snprintf(sentence, sizeof sentence,
-					 "routing_gateway \"%s\" is this node's own listen \"%s\": its calls come back",
-					 c->routings[r].name, c->listens[i].name);
-				say(context, sentence);
-			}
+		remark(&r, "there is no routing_gateway: no call can be routed");
+	for (uint32_t m = 0; m < c->mapping_count; m++)
+		if (memchr(c->mappings[m].sort, SORT_PRICE, c->mappings[m].sort_count))
+			remark(&r,
+			       "mapping_gateway \"%s\" sorts by price, which takes effect with rating: until then "
+			       "prices count as equal",
+			       c->mappings[m].name);
+	for (uint32_t i = 0; i < c->routing_count; i++)
+		remark_own_address(&r, c, &c->routings[i]);
 }

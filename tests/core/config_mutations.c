@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config_errors.h"
+#include "config_names.h"
 #include "core/config/config.h"
 
 #define MUTATIONS 5000
@@ -18,8 +19,14 @@ static const char good[] =
 	"listen \"six\" { address = \"2001:db8::1\" port = 5070 }\n"
 	"parameters { RW_SIP_T1 = 200 SS_SIP_RESEND_INTERVAL = \"0.25,60\" }\n"
 	"mapping_gateway \"m\" { address = {\"10.0.0.1:5070\", \"10.0.0.0/8\", \"2001:db8::/32\"}\n"
-	"  callee_prefix = \"*9\" timer = off }\n"
-	"routing_gateway \"r\" { address = \"10.0.0.9\" prefix = {\"\", \"880\"} account = \"v\" }\n";
+	"  callee_prefix = \"*9\" timer = off caller_from = \"remote-party-id\" allow = {\"r\"} deny = s\n"
+	"  rewrite_callee = {\"00 ->\", \"^(\\\\d{10})$ -> 1\\\\1\"} failed_reason_map = {\"503 -> 480\", \"5xx -> "
+	"500\"}\n"
+	"  sort = {\"asr\", \"price\"} rate_limit = 10 }\n"
+	"routing_gateway \"r\" { address = {\"10.0.0.9\", \"both.example:5080\"} prefix = {\"\", \"880\"} account = "
+	"\"v\"\n"
+	"  stop_codes = {404, \"480-489\"} tech_prefix = \"+7\" prefix_mode = continue }\n"
+	"routing_gateway \"s\" { address = \"six.example\" rewrite_caller = \"^0 -> 44\" }\n";
 
 static const char *const pieces[] = { "{",  "}", "\"", "'", "#",  "/*", "*/",   "//", "\\", "${HOME}",
 				      "\n", "=", ",",  "/", "+=", "(",  "\377", "0",  "9",  "99999999999" };

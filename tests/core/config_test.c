@@ -7,6 +7,7 @@
 
 #include "config_errors.h"
 #include "config_files.h"
+#include "config_names.h"
 
 TestSuite(spec_2_config, .init = scratch_open, .fini = scratch_close);
 
@@ -310,7 +311,17 @@ Test(spec_2_config, unreadable_files)
 	}
 	cr_assert_eq(mkfifo(scratch_path("fifo"), 0600), 0);
 	cr_assert_eq(config_load(scratch_path("fifo"), &c, error), -EINVAL); /* at once, though nobody writes */
+	static const char with_fifo[] =
+		"listen \"a\" { }\nrouting_gateway \"r\" { address = \"10.0.0.1\" prefix_file = \"fifo\" }\n";
+	write_file("rw.conf", with_fifo, sizeof with_fifo - 1);
+	cr_assert_eq(config_load(scratch_path("rw.conf"), &c, error), -EINVAL);
+	cr_assert_not_null(strstr(error, "rw.conf:2: prefix_file: "), "%s", error);
+	cr_assert_not_null(strstr(error, "/fifo: is not a regular file"), "%s", error);
 	unlink(scratch_path("fifo"));
+	cr_assert_eq(symlink("loop", scratch_path("loop")), 0);
+	cr_assert_eq(config_load(scratch_path("loop"), &c, error), -ELOOP);
+	cr_assert_not_null(strstr(error, "/loop: cannot open: Too many levels of symbolic links"), "%s", error);
+	unlink(scratch_path("loop"));
 	cr_assert_eq(config_load("", &c, error), -ENOENT);
 	char path[5000];
 	memset(path, 'a', sizeof path - 1);
@@ -331,7 +342,8 @@ Test(spec_2_config, nul_bytes_are_refused_where_they_stand)
 
 Test(spec_2_config, errors_of_a_prefix_file_name_that_file)
 {
-	static const char *const bad[] = { "880\n44 20\n", "880\n+44\n", "880\n44-20\n" };
+	static const char *const bad[] = { "880\n44 20\n", "880\n+44\n", "880\n44-20\n", "880\r\n4\0014",
+					   "# 1\n4\t4\n" };
 	struct config *c;
 	char error[512], place[300];
 	static const char text[] = "listen \"a\" { }\nrouting_gateway \"r\" { address = \"10.0.0.1\"\n"
