@@ -32,6 +32,7 @@ struct bench {
 	struct shard *shard;
 	struct shard_stats stats;
 	struct tally *tally;
+	struct quality_book *quality;
 	uint64_t now_ns, clock_ns; /* virtual time; what asking for the CPU time takes */
 	uint64_t step_ns[STEPS], peers_ns, peers_from_ns;
 	uint64_t bytes_in, bytes_out;
@@ -441,6 +442,7 @@ static int make_shard(struct bench *b)
 	static const uint8_t secret[32] = { 1, 2, 3 };
 
 	b->tally = tally_reserve();
+	b->quality = quality_reserve();
 	struct shard_settings settings = { .config = b->config,
 					   .edge = { .context = b,
 						     .lend = edge_lend,
@@ -453,6 +455,7 @@ static int make_shard(struct bench *b)
 						     .log = edge_log },
 					   .stats = &b->stats,
 					   .tallies = { &b->tally, 1 },
+					   .qualities = { &b->quality, 1 },
 					   .secret = secret,
 					   .shard_count = 1,
 					   .boot = 1,
@@ -460,7 +463,7 @@ static int make_shard(struct bench *b)
 					   .seed = b->settings->peer.seed,
 					   .now_ns = BEGIN_NS };
 
-	return b->tally ? shard_create(&settings, &b->shard) : -ENOMEM;
+	return b->tally && b->quality ? shard_create(&settings, &b->shard) : -ENOMEM;
 }
 
 /* Touched, so that the first round does not pay for the pages and the growth of the process is the shard's. */
@@ -510,6 +513,7 @@ static void end(struct bench *b)
 {
 	shard_destroy(b->shard);
 	tally_release(b->tally);
+	quality_release(b->quality);
 	if (b->config)
 		config_free(b->config);
 	bench_memory_free(b->out, OUT_BYTES);

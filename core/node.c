@@ -31,6 +31,7 @@
 #include "core/net/steer_bpf.h"
 #include "core/node_run.h"
 #include "core/pool.h"
+#include "core/quality.h"
 #include "core/steer.h"
 #include "core/tally.h"
 
@@ -54,6 +55,7 @@ struct node {
 	char database[4096 + 8], cdrs_left[4096 + 16];
 	struct shard_stats *stats; /* one a worker */
 	struct tally **tallies;    /* the same */
+	struct quality_book **qualities;
 	struct cdr_queue **cdr_queues;
 	size_t cdr_queue_bytes, cdr_memory_bytes;
 	struct listeners *listeners;
@@ -116,6 +118,22 @@ void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *
 		to[i] = stat_get(&from[i]);
 	ret_stats->cdr_written = billing_writer_written(n->writer, shard);
 	ret_stats->cdr_waiting += cdr_queue_depth(n->cdr_queues[shard]);
+}
+
+uint64_t node_now_ns(const struct node *n)
+{
+	(void)n;
+	return clock_read_ns(CLOCK_MONOTONIC);
+}
+
+struct tallies node_tallies(const struct node *n)
+{
+	return (struct tallies){ n->tallies, n->workers };
+}
+
+struct quality_books node_qualities(const struct node *n)
+{
+	return (struct quality_books){ n->qualities, n->workers };
 }
 
 void node_store(const struct node *n, struct node_store *ret_store)
@@ -203,9 +221,10 @@ static int make_memory(struct node *n)
 	n->cdr_memory_bytes = size + cdr_queue_header_bytes();
 	n->stats = calloc(n->workers, sizeof *n->stats);
 	n->tallies = calloc(n->workers, sizeof(struct tally *));
+	n->qualities = calloc(n->workers, sizeof(struct quality_book *));
 	n->cdr_queues = calloc(n->workers, sizeof(struct cdr_queue *));
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
-	if (!n->stats || !n->tallies || !n->cdr_queues || !n->stop_commands)
+	if (!n->stats || !n->tallies || !n->qualities || !n->cdr_queues || !n->stop_commands)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n->workers; i++) {
 		void *memory = mmap(NULL, n->cdr_memory_bytes, PROT_READ | PROT_WRITE,
@@ -215,7 +234,8 @@ static int make_memory(struct node *n)
 			return -errno;
 		n->cdr_queues[i] = cdr_queue_init(memory, n->cdr_memory_bytes);
 		n->tallies[i] = tally_reserve();
-		if (!n->tallies[i])
+		n->qualities[i] = quality_reserve();
+		if (!n->tallies[i] || !n->qualities[i])
 			return -ENOMEM;
 	}
 	return 0;
@@ -263,7 +283,8 @@ static int open_crew(struct node *n, char error[static 256])
 		.boot = n->data.boot,
 		.calls_max = n->config->calls_max,
 		.stats = n->stats,
-		.tallies = { n->tallies, n->workers },
+		.tallies = node_tallies(n),
+		.qualities = node_qualities(n),
 		.cdr_queues = n->cdr_queues,
 		.cdr_queue_bytes = n->cdr_queue_bytes,
 	};
@@ -463,7 +484,10 @@ static void close_all(struct node *n)
 	data_dir_close(&n->data);
 	for (unsigned i = 0; n->tallies && i < n->workers; i++)
 		tally_release(n->tallies[i]);
+	for (unsigned i = 0; n->qualities && i < n->workers; i++)
+		quality_release(n->qualities[i]);
 	free(n->tallies);
+	free(n->qualities);
 	free(n->stop_commands);
 	free(n->cdr_queues);
 	free(n->stats);

@@ -8,7 +8,9 @@
 
 #include "core/command.h"
 #include "core/config/config.h"
+#include "core/quality.h"
 #include "core/stats.h"
+#include "core/tally.h"
 
 #define RW_VERSION_TEXT "ringwheel " RW_VERSION /* RW_VERSION comes from the build */
 
@@ -21,11 +23,16 @@ int64_t node_started_us(const struct node *n); /* since 1970 */
 uint64_t node_uptime_s(const struct node *n);
 bool node_steering_by_bpf(const struct node *n);
 bool node_stopping(const struct node *n);
+uint64_t node_now_ns(const struct node *n);           /* the clock of the shards, CLOCK_MONOTONIC */
 const char *node_database_path(const struct node *n); /* cdr.db */
 
 /* A copy of one shard's statistics at this moment (relaxed reads), with cdr_written and with cdr_waiting: what is not
  * in the store yet, be it in the shard or in the queue. */
 void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats);
+
+/* The books of all shards. */
+struct tallies node_tallies(const struct node *n);
+struct quality_books node_qualities(const struct node *n);
 
 /* The store of CDRs, as the billing thread finds it. */
 struct node_store {

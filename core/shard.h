@@ -11,6 +11,7 @@
 #include "core/config/config.h"
 #include "core/edge.h"
 #include "core/flow.h"
+#include "core/quality.h"
 #include "core/stats.h"
 #include "core/tally.h"
 #include "sip/bytes.h"
@@ -20,10 +21,11 @@ struct shard;
 struct shard_settings {
 	const struct config *config; /* the first one; borrowed until shard_configure() brings another */
 	struct edge edge;
-	struct shard_stats *stats; /* written by the shard; outlives it */
-	struct tallies tallies;    /* this shard writes its own book; all outlive it */
-	const uint8_t *secret;     /* 32 bytes: data_dir/secret */
-	uint16_t shard;            /* index of this shard */
+	struct shard_stats *stats;      /* written by the shard; outlives it */
+	struct tallies tallies;         /* this shard writes its own book; all outlive it */
+	struct quality_books qualities; /* likewise */
+	const uint8_t *secret;          /* 32 bytes: data_dir/secret */
+	uint16_t shard;                 /* index of this shard */
 	uint16_t shard_count;
 	uint16_t boot;      /* this start's number, counted in data_dir */
 	uint32_t calls_max; /* live calls of this shard */

@@ -29,3 +29,11 @@ uint64_t tally_attempts(const struct tallies *t, uint32_t gateway_id)
 		sum += stat_get(&t->books[i][gateway_id].attempts);
 	return sum;
 }
+
+uint64_t tally_answered(const struct tallies *t, uint32_t gateway_id)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < t->shard_count; i++)
+		sum += stat_get(&t->books[i][gateway_id].answered);
+	return sum;
+}

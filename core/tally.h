@@ -30,5 +30,6 @@ void tally_release(struct tally *book);
 /* Sums over all shards. */
 uint64_t tally_calls(const struct tallies *t, uint32_t gateway_id);
 uint64_t tally_attempts(const struct tallies *t, uint32_t gateway_id);
+uint64_t tally_answered(const struct tallies *t, uint32_t gateway_id);
 
 #endif

@@ -176,6 +176,7 @@ static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool
 		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
 	};
 	facts_note_attempt(s, setup, &note);
+	quality_attempt(s->quality, s->now.now_ns, attempt->routing_id, code == 200);
 	if (attempt->line && keep_line)
 		call->routing_line = true;
 	else if (attempt->line)
@@ -229,6 +230,17 @@ void attempt_timeout(struct shard *s, struct leg *leg)
 }
 
 /* ---- responses ---- */
+
+/* The gateway's post-dial delay ends with the first response that is neither 100 nor the beginning of another INVITE.
+ */
+static void note_reply(struct shard *s, struct attempt *attempt, unsigned status)
+{
+	if (status == 100 || status == 422)
+		return;
+	if (!attempt->replied)
+		quality_reply(s->quality, s->now.now_ns, attempt->routing_id, s->now.now_ns - attempt->started_ns);
+	attempt->replied = true;
+}
 
 static bool is_sdp(const struct sip_message *m)
 {
@@ -321,6 +333,8 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
+	if (call)
+		note_reply(s, attempt_under_way(s, call), m->status);
 	if (!call)
 		abandoned(s, leg, m);
 	else if (m->status < 200)

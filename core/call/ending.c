@@ -293,6 +293,8 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	attempt_abandon(s, call, 0);
 	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);
+	if (call->connect_ns && !ending->not_connected && end_ns > call->connect_ns)
+		quality_end(s->quality, s->now.now_ns, call->routing_id, end_ns - call->connect_ns);
 	finish_caller(s, call, ending);
 	finish_callee(s, call, ending);
 	if (call->mapping_line)

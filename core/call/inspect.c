@@ -1,6 +1,7 @@
 /* What others may see of a shard: its gauges, and the checker that tests and the simulation call. */
 #include <assert.h>
 
+#include "core/call/check.h"
 #include "core/call/offer.h"
 #include "core/call/state.h"
 
@@ -69,6 +70,7 @@ static void check_timers(const struct shard *s)
 		const struct transaction *tx = transaction_at(s, i);
 		armed += check_timer(&tx->timer, earliest((uint64_t[]){ tx->resend_at_ns, tx->ends_at_ns }, 2));
 	}
+	armed += check_inspect(s);
 	assert(armed == s->wheel.armed);
 }
 
@@ -132,6 +134,7 @@ void shard_check(const struct shard *s)
 	pool_check(&s->legs);
 	pool_check(&s->attempts);
 	pool_check(&s->transactions);
+	pool_check(&s->checks);
 	assert(s->bodies_used <= s->bodies_max);
 	text_check(&s->texts);
 	table_check(&s->table);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/call/check.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -57,6 +58,7 @@ static int create_pools(struct shard *s, uint32_t calls)
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
+		{ &s->checks, CHECKS_MAX, sizeof(struct check) },
 	};
 	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
 		int error = pool_create(pools[i].pool, pools[i].size, pools[i].item);
@@ -77,6 +79,8 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	s->stats = settings->stats;
 	s->tallies = settings->tallies;
 	s->tally = settings->tallies.books[settings->shard];
+	s->qualities = settings->qualities;
+	s->quality = settings->qualities.books[settings->shard];
 	s->shard = settings->shard;
 	s->shard_count = settings->shard_count;
 	s->boot = settings->boot;
@@ -92,6 +96,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 		shard_destroy(s);
 		return error;
 	}
+	shard_take_config(s);
 	shard_publish_stats(s);
 	*ret_shard = s;
 	return 0;
@@ -106,6 +111,7 @@ void shard_destroy(struct shard *s)
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
+	pool_destroy(&s->checks);
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
@@ -120,6 +126,14 @@ void shard_destroy(struct shard *s)
 }
 
 /* ---- helpers of state.h ---- */
+
+void shard_take_config(struct shard *s)
+{
+	const struct parameters *p = &s->config->parameters;
+	quality_configure(s->quality, p->SS_GATEWAY_QUALITY_RESERVE_TIME,
+			  p->SS_GATEWAY_QUALITY_CALCULATE ? p->SS_GATEWAY_QUALITY_RESERVE_SEPARATE : 0);
+	check_configure(s);
+}
 
 uint64_t shard_random(struct shard *s)
 {

@@ -21,7 +21,7 @@
 #include "timers/wheel.h"
 
 /* What an entry on the wheel is embedded in. */
-enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT, WHEEL_LEG };
+enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT, WHEEL_LEG, WHEEL_CHECK };
 
 /* ---- call: both legs, from the INVITE to its CDR ---- */
 
@@ -193,6 +193,25 @@ struct attempt {
 	uint8_t waiting;                    /* enum attempt_waiting */
 	uint8_t tries_422;                  /* INVITEs repeated with a larger interval */
 	bool line : 1;                      /* holds a line of the RG */
+	bool replied : 1;                   /* an 18x or a final response came */
+};
+
+/* ---- check: is a routing gateway online (core/call/check.h) ---- */
+
+struct check {
+	struct slot slot;
+	struct wheel_entry timer;
+	uint64_t due_ns;   /* of the next OPTIONS; UINT64_MAX: none any more, the node is stopping */
+	uint64_t asked_ns; /* when the last one went out; 0: none yet */
+	uint64_t period_ns;
+	uint32_t routing_id;
+	uint32_t address_count;
+	struct address addresses[ROUTING_ADDRESSES_MAX]; /* as the configuration in force has them */
+	/* By address, a bit each. */
+	uint8_t open;   /* the last OPTIONS has no answer yet */
+	uint8_t silent; /* nor had the one before */
+	uint8_t down;
+	bool drawn; /* its moment in the period */
 };
 
 /* ---- transaction ---- */
@@ -204,6 +223,7 @@ enum transaction_role {
 	ROLE_REFRESH, /* a session refresh of ours */
 	ROLE_OFFER,   /* a re-INVITE of ours that tells one side what a refresh of the other brought */
 	ROLE_PROBE,   /* OPTIONS on a leg without session timer */
+	ROLE_CHECK,   /* OPTIONS to a routing gateway, outside a dialog */
 	ROLE_LOCAL,   /* answered by us, or sent by us with nobody waiting for the answer: BYE, CANCEL */
 };
 
@@ -216,7 +236,7 @@ struct transaction {
 	uint32_t chain;           /* in the table */
 	uint32_t next;            /* on the leg */
 	uint32_t leg;
-	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg */
+	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg; ROLE_CHECK: the struct check */
 	uint32_t peer_generation;
 	uint32_t head;         /* text; server: Via to CSeq of every response; INVITE client: packed To and
 				* request-URI as sent, for its CANCEL and ACK */

@@ -5,6 +5,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
+#include "core/call/check.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/late.h"
@@ -67,6 +68,8 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		attempt_response(s, leg, tx, m);
 	else if (tx->role == ROLE_RELAY)
 		relay_response(s, leg, tx, m);
+	else if (tx->role == ROLE_CHECK)
+		check_answered(s, tx);
 	else
 		refresh_response(s, leg, tx, m);
 	if (m->method == SIP_INVITE && m->status >= 200 && m->status < 300)
@@ -423,6 +426,9 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 	case WHEEL_LEG:
 		refresh_due(s, (struct leg *)(void *)((char *)entry - offsetof(struct leg, timer)));
 		break;
+	case WHEEL_CHECK:
+		check_due(s, (struct check *)(void *)((char *)entry - offsetof(struct check, timer)));
+		break;
 	case WHEEL_ATTEMPT:
 		attempt_due(s, (struct attempt *)(void *)((char *)entry - offsetof(struct attempt, timer)));
 		break;
@@ -477,6 +483,7 @@ void shard_configure(struct shard *s, const struct config *config)
 {
 	assert(config->listen_count == s->config->listen_count);
 	s->config = config;
+	shard_take_config(s);
 }
 
 uint64_t shard_next_ns(const struct shard *s)

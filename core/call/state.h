@@ -9,6 +9,7 @@
  *   choice.c     which routing gateway comes next
  *   number.c     who calls and whom: as received, for routing, as sent
  *   admission.c  lines of gateways, asked of their home shard
+ *   check.c      which routing gateways are online
  *   relay.c      requests inside a dialog
  *   offer.c      one offer at a time on a leg; what waits for that
  *   refresh.c    session timers and probes
@@ -59,6 +60,8 @@ struct shard {
 	struct shard_stats *stats;
 	struct tallies tallies;
 	struct tally *tally; /* this shard's book */
+	struct quality_books qualities;
+	struct quality_book *quality; /* this shard's book */
 	struct ident_key key;
 	uint16_t shard, shard_count;
 	uint16_t boot;
@@ -69,7 +72,7 @@ struct shard {
 	struct arrival now;           /* of the input under way */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
-	struct pool calls, setups, legs, attempts, transactions;
+	struct pool calls, setups, legs, attempts, transactions, checks;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
@@ -175,6 +178,9 @@ static inline uint64_t message_key(const struct shard *s)
 	}
 	return s->memo->key;
 }
+
+/* Follows a new shard.config. */
+void shard_take_config(struct shard *s);
 
 /* Gives back what ended during the input. */
 void shard_settle(struct shard *s);

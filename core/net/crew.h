@@ -10,6 +10,7 @@
 #include "core/command.h"
 #include "core/config/config.h"
 #include "core/net/listener.h"
+#include "core/quality.h"
 #include "core/stats.h"
 #include "core/tally.h"
 
@@ -27,6 +28,7 @@ struct crew_settings { /* everything is borrowed until crew_stop() */
 	uint32_t calls_max;                  /* of the node: each shard gets its share, at least 1 */
 	struct shard_stats *stats;           /* one a worker */
 	struct tallies tallies;              /* the same */
+	struct quality_books qualities;      /* the same */
 	struct cdr_queue *const *cdr_queues; /* one a worker */
 	size_t cdr_queue_bytes;              /* what one holds */
 };

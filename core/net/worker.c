@@ -381,6 +381,7 @@ static int make_shard(struct worker *w)
 		},
 		.stats = w->stats,
 		.tallies = w->settings->tallies,
+		.qualities = w->settings->qualities,
 		.secret = w->settings->secret,
 		.shard = (uint16_t)w->index,
 		.shard_count = (uint16_t)w->settings->workers,

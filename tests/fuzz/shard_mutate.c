@@ -296,6 +296,7 @@ int main(int argc, char **argv)
 	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 	struct config *config = make_config();
 	struct tally *book = tally_reserve();
+	struct quality_book *quality = quality_reserve();
 	struct shard *s;
 	uint64_t now_ns = 1000 * SECOND_NS;
 	struct shard_settings settings = {
@@ -310,6 +311,7 @@ int main(int argc, char **argv)
 			  .log = edge_log },
 		.stats = &stats,
 		.tallies = { &book, 1 },
+		.qualities = { &quality, 1 },
 		.secret = secret,
 		.shard_count = 1,
 		.boot = 1,
@@ -317,7 +319,7 @@ int main(int argc, char **argv)
 		.seed = random_state,
 		.now_ns = now_ns,
 	};
-	if (!config || !book || shard_create(&settings, &s))
+	if (!config || !book || !quality || shard_create(&settings, &s))
 		return 2;
 	char *scratch = malloc(SIP_SCRATCH_BYTES), *out = malloc(MESSAGE_MAX);
 	for (unsigned n = 0; n < count; n++) {
@@ -335,6 +337,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "replay: shard_mutate %u %s\n", count, argc > 2 ? argv[2] : "1");
 	shard_destroy(s);
 	tally_release(book);
+	quality_release(quality);
 	config_free(config);
 	free(scratch);
 	free(out);

@@ -171,8 +171,10 @@ void node_create(struct sim *sim)
 	load_config(sim);
 	for (unsigned i = 0; i < sizeof sim->secret; i++)
 		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
-	for (unsigned i = 0; i < sim->shard_count; i++)
+	for (unsigned i = 0; i < sim->shard_count; i++) {
 		sim->tallies[i] = tally_reserve();
+		sim->qualities[i] = quality_reserve();
+	}
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		struct sim_shard *shard = &sim->shards[i];
 		shard->sim = sim;
@@ -190,6 +192,7 @@ void node_create(struct sim *sim)
 				  .log = say },
 			.stats = &shard->stats,
 			.tallies = { sim->tallies, sim->shard_count },
+			.qualities = { sim->qualities, sim->shard_count },
 			.secret = sim->secret,
 			.shard = (uint16_t)i,
 			.shard_count = (uint16_t)sim->shard_count,
@@ -209,6 +212,7 @@ void node_destroy(struct sim *sim)
 		assert(!sim->shards[i].lent);
 		shard_destroy(sim->shards[i].shard);
 		tally_release(sim->tallies[i]);
+		quality_release(sim->qualities[i]);
 	}
 	config_free(sim->config);
 }

@@ -203,6 +203,7 @@ struct sim {
 	struct config *config;
 	struct sim_shard shards[SIM_SHARDS_MAX];
 	struct tally *tallies[SIM_SHARDS_MAX];
+	struct quality_book *qualities[SIM_SHARDS_MAX];
 	unsigned shard_count;
 	uint8_t secret[32];
 	bool refuse_lends, refuse_cdrs, no_cdr_room; /* set by a test for as long as it likes */
