@@ -2,15 +2,78 @@
 
 #include <string.h>
 
+#include "core/call/check.h"
 #include "sip/pack.h"
 
-static uint32_t candidates_of(const struct shard *s, const struct call *call,
-			      const struct routing_gateway *const **ret_list)
+/* ---- candidates: one list a prefix ---- */
+
+struct level {
+	struct bytes number;
+	const struct mapping_gateway *mapping;
+	const struct routing_gateway *const *list; /* by priority, then name */
+	uint32_t count;
+	uint32_t length; /* of the prefix; before the first level CONFIG_PREFIX_MAX + 1 */
+	bool last;       /* no shorter prefix follows */
+};
+
+static void begin_levels(const struct shard *s, const struct call *call, struct level *level)
 {
 	struct bytes numbers[CALL_NUMBERS];
 	pack_read(text_get(&s->texts, setup_of(s, call)->numbers), numbers, CALL_NUMBERS);
-	uint32_t length;
-	return config_route_find(s->config, numbers[CALL_CALLEE], CONFIG_PREFIX_MAX + 1, ret_list, &length);
+	*level = (struct level){ .number = numbers[CALL_CALLEE],
+				 .mapping = config_mapping(s->config, call->mapping_id),
+				 .length = CONFIG_PREFIX_MAX + 1 };
+	level->last = !level->mapping;
+}
+
+/* prefix_mode: the mapping gateway's word, else that of any gateway of the prefix, which may be the node's. */
+static bool goes_on(const struct config *c, const struct level *level)
+{
+	if (level->mapping->prefix_mode != PREFIX_INHERIT)
+		return level->mapping->prefix_mode == PREFIX_CONTINUE;
+	for (uint32_t i = 0; i < level->count; i++) {
+		enum prefix_mode own = level->list[i]->prefix_mode;
+		if ((own == PREFIX_INHERIT ? c->prefix_mode : own) == PREFIX_CONTINUE)
+			return true;
+	}
+	return false;
+}
+
+/* The next shorter prefix that gateways have; false: there is none, or it does not count. */
+static bool next_level(const struct shard *s, struct level *level)
+{
+	if (level->last || level->length == 0)
+		return false;
+	level->count = config_route_find(s->config, level->number, level->length, &level->list, &level->length);
+	if (level->count == 0)
+		return false;
+	level->last = !goes_on(s->config, level);
+	return true;
+}
+
+/* ---- who may be tried ---- */
+
+static bool has_id(const uint32_t *ids, uint32_t count, uint32_t id)
+{
+	uint32_t from = 0;
+	while (count > 0) { /* ids[from .. from + count) may hold it */
+		uint32_t half = count / 2;
+		if (ids[from + half] == id)
+			return true;
+		if (ids[from + half] < id) {
+			from += half + 1;
+			count -= half + 1;
+		} else {
+			count = half;
+		}
+	}
+	return false;
+}
+
+static bool is_allowed(const struct mapping_gateway *mapping, uint32_t routing_id)
+{
+	return (!mapping->allow || has_id(mapping->allow, mapping->allow_count, routing_id)) &&
+	       !has_id(mapping->deny, mapping->deny_count, routing_id);
 }
 
 static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t routing_id)
@@ -25,20 +88,132 @@ static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t
 	return false;
 }
 
-bool choice_exists(const struct shard *s, const struct call *call)
+static bool is_usable(const struct shard *s, const struct setup *setup, const struct level *level,
+		      const struct routing_gateway *rg)
 {
-	const struct routing_gateway *const *list;
-	return candidates_of(s, call, &list) > 0;
+	return is_allowed(level->mapping, rg->id) && !is_struck(s, setup, rg->id) && !check_all_down(s, rg->id);
+}
+
+/* ---- who is preferred ---- */
+
+/* Figures are looked up only where there are two to choose from. */
+struct candidate {
+	const struct routing_gateway *rg;
+	bool weighed;
+	struct quality_asr asr; /* only of a mapping gateway that sorts by it */
+	uint64_t calls, attempts;
+};
+
+static bool sorts_by_asr(const struct mapping_gateway *mapping)
+{
+	for (unsigned i = 0; i < mapping->sort_count; i++)
+		if (mapping->sort[i] == SORT_ASR)
+			return true;
+	return false;
+}
+
+static void weigh(const struct shard *s, const struct mapping_gateway *mapping, struct candidate *c)
+{
+	if (c->weighed)
+		return;
+	c->weighed = true;
+	c->calls = tally_calls(&s->tallies, c->rg->id);
+	c->attempts = tally_attempts(&s->tallies, c->rg->id);
+	if (sorts_by_asr(mapping))
+		c->asr = quality_glance(&s->qualities, s->shard, s->now.now_ns, c->rg->id);
+}
+
+/* The sign of a - b. */
+static int compare(uint64_t a, uint64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/* The one with the larger share is the smaller: it comes first. */
+static int compare_asr(struct quality_asr a, struct quality_asr b)
+{
+	if (!a.attempts)
+		a.answered = a.attempts = 1;
+	if (!b.attempts)
+		b.answered = b.attempts = 1;
+	return compare(b.answered * a.attempts, a.answered * b.attempts);
+}
+
+/* calls/capacity, 0 being endless: of two finite ones exactly, by multiplication.  One call is a share of an endless
+ * capacity that is above none and below that of one call in any other. */
+static int compare_load(const struct candidate *a, const struct candidate *b)
+{
+	uint64_t capacity_a = a->rg->capacity, capacity_b = b->rg->capacity;
+	if (capacity_a && capacity_b)
+		return compare(a->calls * capacity_b, b->calls * capacity_a);
+	if (capacity_a && a->calls)
+		return 1;
+	if (capacity_b && b->calls)
+		return -1;
+	return compare(a->calls, b->calls);
+}
+
+static int compare_policy(enum sort_policy policy, const struct candidate *a, const struct candidate *b)
+{
+	switch (policy) {
+	case SORT_ASR:
+		return compare_asr(a->asr, b->asr);
+	case SORT_PRICE:
+		break; /* comes with rate tables */
+	}
+	return 0;
+}
+
+static bool is_better(const struct mapping_gateway *mapping, const struct candidate *a, const struct candidate *b)
+{
+	int order = 0;
+	for (unsigned i = 0; order == 0 && i < mapping->sort_count; i++)
+		order = compare_policy((enum sort_policy)mapping->sort[i], a, b);
+	if (order == 0)
+		order = compare_load(a, b);
+	if (order == 0)
+		order = compare(a->attempts, b->attempts);
+	return order < 0;
+}
+
+/* The best one of a list; only those of the first priority that has a usable one are weighed. */
+static const struct routing_gateway *best_of(const struct shard *s, const struct setup *setup,
+					     const struct level *level)
+{
+	struct candidate best = { 0 };
+	for (uint32_t i = 0; i < level->count; i++) {
+		struct candidate other = { .rg = level->list[i] };
+		if (best.rg && other.rg->priority != best.rg->priority)
+			break;
+		if (!is_usable(s, setup, level, other.rg))
+			continue;
+		if (best.rg) {
+			weigh(s, level->mapping, &best);
+			weigh(s, level->mapping, &other);
+		}
+		if (!best.rg || is_better(level->mapping, &other, &best))
+			best = other;
+	}
+	return best.rg;
 }
 
 const struct routing_gateway *choice_next(const struct shard *s, const struct call *call)
 {
-	const struct routing_gateway *const *list;
-	uint32_t count = candidates_of(s, call, &list);
-	for (uint32_t i = 0; i < count; i++)
-		if (!is_struck(s, setup_of(s, call), list[i]->id))
-			return list[i];
-	return NULL;
+	struct level level;
+	const struct routing_gateway *best = NULL;
+	for (begin_levels(s, call, &level); !best && next_level(s, &level);)
+		best = best_of(s, setup_of(s, call), &level);
+	return best;
+}
+
+bool choice_exists(const struct shard *s, const struct call *call)
+{
+	struct level level;
+	for (begin_levels(s, call, &level); next_level(s, &level);)
+		for (uint32_t i = 0; i < level.count; i++)
+			if (is_allowed(level.mapping, level.list[i]->id))
+				return true;
+	return false;
 }
 
 bool choice_strike(struct shard *s, struct call *call, uint32_t routing_id)
