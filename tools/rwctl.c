@@ -328,7 +328,7 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 		if (good && one_more)
 			cut_at_default(result);
 		if (good && o->json) {
-			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
 			putchar('\n');
 		} else if (good) {
 			o->show(result, stdout);

@@ -28,24 +28,32 @@ static bool ends_with(const char *text, const char *end)
 	return length > end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* A list as "a, b, c". */
-static void add_list(struct table *t, const json_t *list)
+/* The first of a list, and how many more there are: "192.0.2.1:5060 +1". */
+static void add_first(struct table *t, const json_t *list)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	if (out == NULL)
-		return;
-	size_t index;
-	json_t *value;
-	json_array_foreach((json_t *)(uintptr_t)list, index, value)
-	{
-		const char *entry = json_string_value(value);
-		fprintf(out, "%s%s", index > 0 ? ", " : "", entry == NULL ? "?" : entry[0] == '\0' ? "\"\"" : entry);
-	}
-	fclose(out);
+	char text[320];
+	const char *first = json_string_value(json_array_get(list, 0));
+	size_t more = json_array_size(list) > 1 ? json_array_size(list) - 1 : 0;
+	snprintf(text, sizeof text, more > 0 ? "%.280s +%zu" : "%.280s", first != NULL ? first : "", more);
 	table_text(t, text);
-	free(text);
+}
+
+/* "-" for null: nothing is known. */
+static void add_real(struct table *t, const json_t *value, int decimals)
+{
+	char text[FORMAT_MAX] = "";
+	if (json_is_number(value))
+		snprintf(text, sizeof text, "%.*f", decimals, json_number_value(value));
+	table_text(t, text);
+}
+
+/* "-" for 0: no limit. */
+static void add_limit(struct table *t, json_int_t limit)
+{
+	if (limit > 0)
+		table_number(t, limit);
+	else
+		table_text(t, "");
 }
 
 /* A figure by the unit that its name ends in; in a readable form it needs the unit no more.  false: it has none. */
@@ -206,20 +214,18 @@ void show_parameters(const json_t *result, FILE *out)
 
 void show_gateways(const json_t *result, FILE *out)
 {
-	struct table *t = table_create("NAME|KIND|ADDRESSES|>CAPACITY|PREFIXES|>PRIORITY|ACCOUNT|LISTEN|TIMER");
+	struct table *t = table_create("NAME|KIND|STATE|>CALLS|>CAPACITY|>ATTEMPTS|>ASR %|>ACD S|>PDD MS|ADDRESSES");
 	size_t index;
 	json_t *row;
 	json_array_foreach((json_t *)(uintptr_t)result, index, row)
 	{
-		FIELDS(t, row, "name", "kind");
-		add_list(t, json_object_get(row, "addresses"));
-		FIELDS(t, row, "capacity");
-		json_int_t count = integer(row, "prefix_count");
-		if (count > 4)
-			table_number(t, count);
-		else
-			add_list(t, json_object_get(row, "prefixes"));
-		FIELDS(t, row, "priority", "account", "listen", "timer");
+		FIELDS(t, row, "name", "kind", "state", "calls");
+		add_limit(t, integer(row, "capacity"));
+		FIELDS(t, row, "attempts");
+		add_real(t, json_object_get(row, "asr"), 1);
+		add_real(t, json_object_get(row, "acd_s"), 1);
+		add_real(t, json_object_get(row, "pdd_ms"), 0);
+		add_first(t, json_object_get(row, "addresses"));
 	}
 	table_print(t, out);
 }

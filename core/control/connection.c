@@ -14,6 +14,7 @@
 #define READ_SIZE       65536
 #define READS_A_TURN    4 /* so that one busy peer delays the others little */
 #define REQUESTS_A_TURN 16
+#define REAL_DIGITS     10 /* 0.1 is to stand there as such */
 
 static void let_go(struct connection *n)
 {
@@ -212,7 +213,7 @@ void connection_reply(struct connection *n, const json_t *reply)
 {
 	if (n->batch != NULL)
 		append(n, n->batch_replies++ == 0 ? "[" : ",", 1);
-	if (json_dump_callback(reply, append_json, n, JSON_COMPACT) < 0)
+	if (json_dump_callback(reply, append_json, n, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS)) < 0)
 		let_go(n); /* no memory for it: half a reply is none */
 	if (n->batch == NULL)
 		append(n, "\n", 1);

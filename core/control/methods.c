@@ -11,8 +11,7 @@
 #include "core/control/internal.h"
 #include "core/control/text.h"
 
-#define ROWS_DEFAULT       100
-#define PREFIXES_SHOWN_MAX 100 /* a gateway may have a million; prefix_count says how many */
+#define ROWS_DEFAULT 100
 
 static json_t *listening(const struct config *config)
 {
@@ -145,60 +144,6 @@ static void method_parameters_set(struct request *r)
 			      "Parameters are changed by the configuration file and a restart in this version; "
 			      "%.64s stays as it is.",
 			      name);
-}
-
-/* "192.0.2.1", "192.0.2.0/24", "192.0.2.1:5060", "[2001:db8::]:5060/64". */
-static json_t *source_text(const struct source *s)
-{
-	char address[ADDRESS_TEXT_MAX], text[ADDRESS_TEXT_MAX + 8];
-	if (s->address.port != 0)
-		address_write(&s->address, address);
-	else
-		address_write_host(&s->address, false, address);
-	unsigned bits = s->address.family == 4 ? 32 : 128;
-	if (s->prefix_length < bits)
-		snprintf(text, sizeof text, "%s/%u", address, (unsigned)s->prefix_length);
-	else
-		snprintf(text, sizeof text, "%s", address);
-	return json_string(text);
-}
-
-static json_t *mapping_row(const struct config *config, const struct mapping_gateway *g)
-{
-	json_t *addresses = json_array();
-	for (uint32_t i = 0; i < g->source_count; i++)
-		json_array_append_new(addresses, source_text(&g->sources[i]));
-	return json_pack("{s:o, s:s, s:o, s:I, s:o, s:o, s:o, s:b, s:I}", "name", json_text_terminated(g->name), "kind",
-			 "mapping", "addresses", addresses, "capacity", (json_int_t)g->capacity, "account",
-			 json_text_terminated(g->account), "callee_prefix", json_text_terminated(g->callee_prefix),
-			 "listen", json_text_terminated(config->listens[g->listener].name), "timer", (int)g->timer,
-			 "max_duration_s", (json_int_t)g->max_duration_s);
-}
-
-static json_t *routing_row(const struct config *config, const struct routing_gateway *g)
-{
-	char address[ADDRESS_TEXT_MAX];
-	address_write(&g->addresses[0], address);
-	json_t *prefixes = json_array();
-	for (uint32_t i = 0; i < g->prefix_count && i < PREFIXES_SHOWN_MAX; i++)
-		json_array_append_new(prefixes, json_text_terminated(g->prefixes[i]));
-	return json_pack("{s:o, s:s, s:[s], s:I, s:o, s:o, s:I, s:I, s:o, s:b, s:I}", "name",
-			 json_text_terminated(g->name), "kind", "routing", "addresses", address, "capacity",
-			 (json_int_t)g->capacity, "account", json_text_terminated(g->vendor_account), "prefixes",
-			 prefixes, "prefix_count", (json_int_t)g->prefix_count, "priority", (json_int_t)g->priority,
-			 "listen", json_text_terminated(config->listens[g->listener].name), "timer", (int)g->timer,
-			 "max_duration_s", (json_int_t)g->max_duration_s);
-}
-
-static void method_gateways_list(struct request *r)
-{
-	const struct config *config = node_config(r->control->node);
-	json_t *rows = json_array();
-	for (uint32_t i = 0; i < config->mapping_count; i++)
-		json_array_append_new(rows, mapping_row(config, &config->mappings[i]));
-	for (uint32_t i = 0; i < config->routing_count; i++)
-		json_array_append_new(rows, routing_row(config, &config->routings[i]));
-	request_result(r, rows);
 }
 
 static json_t *column(const struct cdr_value *v)

@@ -1,5 +1,5 @@
 /* The methods of the control socket, by file: methods.c (the table, and all that the control thread answers by itself),
- * statistics.c, calls.c (what the shards are asked). */
+ * statistics.c, gateways.c, calls.c (what the shards are asked). */
 #ifndef RW_CORE_CONTROL_METHODS_H
 #define RW_CORE_CONTROL_METHODS_H
 
@@ -13,6 +13,8 @@ const struct method *method_find(const char *name);
 
 void method_stats(struct request *r);
 void method_stats_prometheus(struct request *r);
+
+void method_gateways_list(struct request *r);
 
 void method_calls_list(struct request *r);
 void method_calls_show(struct request *r);

@@ -348,6 +348,106 @@ Test(control, gateways_list_has_both_kinds)
 	json_decref(rows);
 }
 
+/* Figures of all shards, and nothing where nothing is known. */
+Test(control, gateways_list_tells_what_is_known_of_a_gateway)
+{
+	json_t *rows = result_of("gateways.list", "{}");
+	const json_t *vendor = json_array_get(rows, 1);
+	cr_assert_str_eq(text(vendor, "state"), "up");
+	cr_assert(json_is_null(json_object_get(vendor, "asr")) && json_is_null(json_object_get(vendor, "acd_s")) &&
+		  json_is_null(json_object_get(vendor, "pdd_ms")));
+	cr_assert_eq(number(vendor, "free_lines"), 500);
+	cr_assert_eq(json_array_size(json_object_get(vendor, "addresses_down")), 0);
+	json_decref(rows);
+
+	for (unsigned i = 0; i < FAKE_SHARDS; i++) {
+		node->tallies[i][FAKE_CUSTOMER] = (struct tally){ .calls = 4 + i, .attempts = 100, .answered = 50 };
+		node->tallies[i][FAKE_VENDOR] = (struct tally){ .calls = 1, .attempts = 30 + i, .answered = 20 };
+		quality_configure(node->qualities[i], 3600, 6);
+		quality_attempt(node->qualities[i], node->now_ns, FAKE_VENDOR, i > 0);
+		quality_end(node->qualities[i], node->now_ns, FAKE_VENDOR, (i + 1) * UINT64_C(10250000000));
+		quality_reply(node->qualities[i], node->now_ns, FAKE_VENDOR, (i + 1) * UINT64_C(100000000));
+	}
+	quality_set_online(node->qualities[FAKE_VENDOR % FAKE_SHARDS], FAKE_VENDOR, QUALITY_CHECKED | QUALITY_DOWN | 1,
+			   node->config.generation);
+	rows = result_of("gateways.list", "{}");
+	const json_t *customer = json_array_get(rows, 0);
+	vendor = json_array_get(rows, 1);
+	cr_assert_eq(number(customer, "calls"), 15);
+	cr_assert_eq(number(customer, "free_lines"), 0); /* more than its capacity: a reload made that smaller */
+	cr_assert_eq(number(customer, "attempts"), 300);
+	cr_assert_eq(number(customer, "answered"), 150);
+	cr_assert_str_eq(text(customer, "state"), "up");
+	cr_assert_str_eq(text(vendor, "state"), "down");
+	cr_assert_str_eq(json_string_value(json_array_get(json_object_get(vendor, "addresses_down"), 0)),
+			 "127.0.0.1:5080");
+	cr_assert_eq(number(vendor, "calls"), 3);
+	cr_assert_eq(number(vendor, "free_lines"), 497);
+	cr_assert_eq(number(vendor, "attempts"), 93);
+	cr_assert_eq(number(vendor, "window_attempts"), 3);
+	cr_assert_eq(number(vendor, "window_answered"), 2);
+	cr_assert_float_eq(json_number_value(json_object_get(vendor, "asr")), 66.7, 1e-9);
+	cr_assert_float_eq(json_number_value(json_object_get(vendor, "acd_s")), 20.5, 1e-9);
+	cr_assert_float_eq(json_number_value(json_object_get(vendor, "pdd_ms")), 200, 1e-9);
+	json_decref(rows);
+}
+
+/* Every key of a gateway's section can be seen. */
+Test(control, gateways_list_has_the_keys_of_routing)
+{
+	static uint32_t allowed[] = { FAKE_VENDOR };
+	static struct reason_rule reasons[] = { { 503, 503, 480 }, { 500, 599, 503 } };
+	static struct code_range codes[] = { { 404, 404 }, { 480, 489 } };
+	static struct mapping_gateway mapping;
+	static struct routing_gateway routing;
+	mapping = node->config.mappings[0];
+	routing = node->config.routings[0];
+	cr_assert_eq(gateway_id(GATEWAY_MAPPING, "customer"), FAKE_CUSTOMER);
+	cr_assert_eq(gateway_id(GATEWAY_ROUTING, "vendor"), FAKE_VENDOR);
+	mapping.allow = mapping.deny = allowed;
+	mapping.allow_count = mapping.deny_count = 1;
+	mapping.reasons = reasons;
+	mapping.reason_count = 2;
+	mapping.sort_count = 2;
+	mapping.sort[0] = SORT_PRICE;
+	mapping.sort[1] = SORT_ASR;
+	mapping.prefix_mode = PREFIX_CONTINUE;
+	mapping.caller_from = CALLER_P_ASSERTED_IDENTITY;
+	mapping.callee_from = CALLEE_TO;
+	mapping.rate_limit = 20;
+	routing.addresses[1] = (struct address){ .family = 4, .port = 5081, .ip = { 127, 0, 0, 1 } };
+	routing.address_count = 2;
+	routing.stop_codes = codes;
+	routing.stop_code_count = 2;
+	routing.options_check = true;
+	strcpy(routing.tech_prefix, "#31#");
+	routing.capacity = 0;
+	node->config.mappings = &mapping;
+	node->config.routings = &routing;
+	json_t *rows = result_of("gateways.list", "{}");
+	static const char *const wanted[] = {
+		"\"allow\":[\"vendor\"]",
+		"\"deny\":[\"vendor\"]",
+		"\"sort\":[\"price\",\"asr\"]",
+		"\"failed_reason_map\":[\"503 -> 480\",\"500-599 -> 503\"]",
+		"\"prefix_mode\":\"continue\"",
+		"\"caller_from\":\"p-asserted-identity\"",
+		"\"callee_from\":\"to\"",
+		"\"rate_limit\":20",
+		"\"addresses\":[\"127.0.0.1:5080\",\"127.0.0.1:5081\"]",
+		"\"stop_codes\":[\"404\",\"480-489\"]",
+		"\"options_check\":true",
+		"\"tech_prefix\":\"#31#\"",
+		"\"free_lines\":null",
+		"\"prefix_mode\":\"inherit\"",
+	};
+	char *text = json_dumps(rows, JSON_COMPACT);
+	for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		cr_assert_not_null(strstr(text, wanted[i]), "%s in %s", wanted[i], text);
+	free(text);
+	json_decref(rows);
+}
+
 static void store_records(unsigned count)
 {
 	struct cdr_store *store;

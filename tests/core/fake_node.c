@@ -17,11 +17,18 @@ static struct source sources[] = {
 	{ { .family = 4, .port = 5070, .ip = { 192, 0, 2, 1 } }, 32 },
 };
 static struct mapping_gateway mappings[] = {
-	{ .name = "customer", .sources = sources, .source_count = 2, .capacity = 10, .account = "acct", .timer = true },
+	{ .name = "customer",
+	  .id = FAKE_CUSTOMER,
+	  .sources = sources,
+	  .source_count = 2,
+	  .capacity = 10,
+	  .account = "acct",
+	  .timer = true },
 };
 static char *prefixes[] = { (char *)"880", (char *)"" };
 static struct routing_gateway routings[] = {
 	{ .name = "vendor",
+	  .id = FAKE_VENDOR,
 	  .addresses = { { .family = 4, .port = 5080, .ip = { 127, 0, 0, 1 } } },
 	  .address_count = 1,
 	  .prefixes = prefixes,
@@ -84,6 +91,21 @@ const char *node_database_path(const struct node *n)
 void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats)
 {
 	*ret_stats = n->stats[shard];
+}
+
+uint64_t node_now_ns(const struct node *n)
+{
+	return n->now_ns;
+}
+
+struct tallies node_tallies(const struct node *n)
+{
+	return (struct tallies){ n->tallies, FAKE_SHARDS };
+}
+
+struct quality_books node_qualities(const struct node *n)
+{
+	return (struct quality_books){ n->qualities, FAKE_SHARDS };
 }
 
 void node_store(const struct node *n, struct node_store *ret_store)
@@ -172,6 +194,12 @@ struct node *fake_node_create(void)
 	if (mkdtemp(n->directory) == NULL)
 		abort();
 	n->completion_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	n->now_ns = UINT64_C(3661000000000);
+	for (unsigned i = 0; i < FAKE_SHARDS; i++) {
+		n->tallies[i] = tally_reserve();
+		n->qualities[i] = quality_reserve();
+		assert(n->tallies[i] != NULL && n->qualities[i] != NULL);
+	}
 	strcpy(n->config.node, "node1");
 	snprintf(n->config.control, sizeof n->config.control, "%s/control.sock", n->directory);
 	snprintf(n->config.data_dir, sizeof n->config.data_dir, "%s", n->directory);
@@ -200,6 +228,10 @@ void fake_node_destroy(struct node *n)
 		char path[300];
 		snprintf(path, sizeof path, "%s%s", n->database, files[i]);
 		unlink(path);
+	}
+	for (unsigned i = 0; i < FAKE_SHARDS; i++) {
+		tally_release(n->tallies[i]);
+		quality_release(n->qualities[i]);
 	}
 	rmdir(n->directory);
 	close(n->completion_fd);

@@ -12,6 +12,8 @@
 
 #define FAKE_SHARDS    3
 #define FAKE_CALLS_MAX 200
+#define FAKE_CUSTOMER  1 /* ids of the two gateways */
+#define FAKE_VENDOR    2
 
 struct fake_call {
 	struct call_row row;
@@ -21,6 +23,9 @@ struct fake_call {
 struct node {
 	struct config config;
 	struct shard_stats stats[FAKE_SHARDS];
+	struct tally *tallies[FAKE_SHARDS];
+	struct quality_book *qualities[FAKE_SHARDS];
+	uint64_t now_ns;
 	struct fake_call calls[FAKE_CALLS_MAX];
 	unsigned call_count;
 	char database[256];

@@ -179,8 +179,20 @@ Test(rwctl, parameters_and_gateways)
 	cr_assert_eq(RWCTL("param", "RW_SIP_T1", "200"), 1);
 	cr_assert_not_null(strstr(errors, "restart"));
 	cr_assert_eq(RWCTL("gateways"), 0);
-	expect("customer  mapping  127.0.0.0/8, 192.0.2.1:5070        10  ");
-	expect("vendor    routing  127.0.0.1:5080                    500  880, \"\"");
+	expect("customer  mapping  up         0        10         0      -      -       -  127.0.0.0/8 +1\n");
+	expect("vendor    routing  up         0       500         0      -      -       -  127.0.0.1:5080\n");
+	node->tallies[0][FAKE_VENDOR].calls = 33;
+	node->tallies[1][FAKE_VENDOR].attempts = 1234;
+	quality_configure(node->qualities[0], 3600, 6);
+	for (unsigned i = 0; i < 3; i++)
+		quality_attempt(node->qualities[0], node->now_ns, FAKE_VENDOR, i > 0);
+	quality_end(node->qualities[0], node->now_ns, FAKE_VENDOR, UINT64_C(61500000000));
+	quality_reply(node->qualities[0], node->now_ns, FAKE_VENDOR, UINT64_C(1500000000));
+	quality_set_online(node->qualities[FAKE_VENDOR % FAKE_SHARDS], FAKE_VENDOR, QUALITY_CHECKED | QUALITY_DOWN | 1,
+			   0);
+	cr_assert_eq(RWCTL("gateways"), 0);
+	expect("NAME      KIND     STATE  CALLS  CAPACITY  ATTEMPTS  ASR %  ACD S  PDD MS  ADDRESSES\n");
+	expect("vendor    routing  down      33       500      1234   66.7   61.5    1500  127.0.0.1:5080\n");
 }
 
 static void store_record(void)
