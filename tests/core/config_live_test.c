@@ -37,15 +37,16 @@ Test(spec_3_parameters_set, generations_are_freed_in_any_order)
 		struct config *c[3];
 		char error[256];
 		const struct routing_gateway *const *list;
+		uint32_t length;
 
 		c[0] = load_text("listen \"a\" { }\n" GATEWAYS);
 		cr_assert_eq(config_with_parameter(c[0], "RW_SIP_T1", "100", &c[1], error), 0);
 		cr_assert_eq(config_with_parameter(c[1], "RW_SIP_T1", "200", &c[2], error), 0);
 		unsigned first = order / 2, second = (first + 1 + order % 2) % 3, last = 3 - first - second;
 		config_free(c[first]);
-		cr_assert_eq(config_route_find(c[last], BYTES("44"), &list), 1);
+		cr_assert_eq(config_route_find(c[last], BYTES("44"), CONFIG_PREFIX_MAX + 1, &list, &length), 1);
 		config_free(c[second]);
-		cr_assert_eq(config_route_find(c[last], BYTES("44"), &list), 1);
+		cr_assert_eq(config_route_find(c[last], BYTES("44"), CONFIG_PREFIX_MAX + 1, &list, &length), 1);
 		cr_assert_str_eq(list[0]->name, "r");
 		config_free(c[last]);
 	}
