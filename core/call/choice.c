@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/call/rest.h"
 #include "sip/pack.h"
 
 static uint32_t candidates_of(const struct shard *s, const struct call *call,
@@ -35,7 +36,7 @@ const struct routing_gateway *choice_next(const struct shard *s, const struct ca
 	const struct routing_gateway *const *list;
 	uint32_t count = candidates_of(s, call, &list);
 	for (uint32_t i = 0; i < count; i++)
-		if (!is_struck(s, setup_of(s, call), list[i]->id))
+		if (!is_struck(s, setup_of(s, call), list[i]->id) && !rest_is_resting(s, list[i]->id))
 			return list[i];
 	return NULL;
 }

@@ -11,8 +11,8 @@
 /* Whether any routing gateway serves the call's number at all. */
 bool choice_exists(const struct shard *s, const struct call *call);
 
-/* The best candidate that is not struck off; NULL: none is left.  Lent until the configuration changes, which it does
- * only between two inputs. */
+/* The best candidate that is not struck off and does not rest; NULL: none is left.  Lent until the configuration
+ * changes, which it does only between two inputs. */
 const struct routing_gateway *choice_next(const struct shard *s, const struct call *call);
 
 /* Strikes a gateway off for this call: it was tried, or had no line free.  false: no room to keep that, so the call
