@@ -236,13 +236,20 @@ static void give_up(struct sim *sim, void *context)
 	}
 }
 
-void dialog_begin_caller(struct ua *ua)
+/* What its INVITE, and the CANCEL of that, are addressed to. */
+static void address_number(struct ua *ua)
 {
 	const struct script *script = &ua->call->script;
 	const char *number = script->number ? script->number : ua->call->number;
-	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:+4930%u@%s>", ua->call->serial, ua->host->name);
 	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", number);
 	snprintf(ua->target, sizeof ua->target, "sip:%s@10.0.0.1:5060", number);
+}
+
+void dialog_begin_caller(struct ua *ua)
+{
+	const struct script *script = &ua->call->script;
+	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:+4930%u@%s>", ua->call->serial, ua->host->name);
+	address_number(ua);
 	ua->sim->counts.delayed_offers += script->delayed_offer;
 	peer_request(ua, "INVITE", script->delayed_offer ? BYTES_NONE : session_of(ua), script->headers, STEP_NONE);
 	if (script->cancel_ns)
@@ -368,6 +375,12 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 		initial_response(ua, sent, w);
 	} else if (invite) {
 		reinvite_response(ua, sent, w);
+	} else if (strcmp(sent->method, "BYE") == 0 && w->status == 481 && ua->is_caller && ua->state == UA_EARLY) {
+		/* That early dialog was given up for another gateway's, but the INVITE stands. */
+		ua->bye_sent = false;
+		address_number(ua);
+		if (!ua->invite->over)
+			peer_cancel(ua, ua->invite);
 	} else if (strcmp(sent->method, "BYE") == 0 && w->status >= 200) {
 		ua->bye_answered = true;
 		if (ua->state == UA_UP)
