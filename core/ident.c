@@ -106,6 +106,38 @@ bool ident_read(const struct ident_key *key, struct bytes token, struct ident *r
 	return true;
 }
 
+uint32_t ident_make_tag(struct bytes token, unsigned edition, char tag[static TAG_SIZE_MAX])
+{
+	assert(edition <= EDITION_MAX);
+	memcpy(tag, token.at, IDENT_SIZE);
+	if (edition)
+		tag[IDENT_SIZE] = STEER_ALPHABET[edition];
+	return edition ? IDENT_SIZE + 1 : IDENT_SIZE;
+}
+
+/* 0: it has none; above EDITION_MAX: it is no tag of ours. */
+static unsigned edition_of(struct bytes tag)
+{
+	if (tag.size == IDENT_SIZE)
+		return 0;
+	unsigned edition = tag.size == IDENT_SIZE + 1 ? digit(tag.at[IDENT_SIZE]) : 0;
+	return edition ? edition : EDITION_MAX + 1;
+}
+
+bool ident_read_tag(const struct ident_key *key, struct bytes tag, struct ident *ret_id, unsigned *ret_edition)
+{
+	unsigned edition = edition_of(tag);
+	if (edition > EDITION_MAX || !ident_read(key, ident_of_tag(tag), ret_id))
+		return false;
+	*ret_edition = edition;
+	return true;
+}
+
+bool ident_is_tag_of(struct bytes tag, struct bytes token)
+{
+	return edition_of(tag) <= EDITION_MAX && bytes_equal(ident_of_tag(tag), token);
+}
+
 static const char cookie[7] = { 'z', '9', 'h', 'G', '4', 'b', 'K' }; /* RFC 3261 8.1.1.7 */
 
 void ident_make_branch(struct bytes token, uint16_t sequence, char branch[static BRANCH_SIZE])

@@ -35,6 +35,24 @@ void ident_write(const struct ident_key *key, const struct ident *id, char token
 /* false: not a token of ours.  Reads the first IDENT_SIZE characters of a text that must be exactly that long. */
 bool ident_read(const struct ident_key *key, struct bytes token, struct ident *ret_id);
 
+/* A tag is a token, or a token and one character more: the edition, which tells the early dialogs apart that one leg
+ * showed its peer one after another (core/call/leg.h).  Edition 0 has no character, and the alphabet's first is none.
+ */
+#define EDITION_MAX  31u
+#define TAG_SIZE_MAX (IDENT_SIZE + 1)
+
+/* Writes the tag of a token that is there already; returns its size. */
+uint32_t ident_make_tag(struct bytes token, unsigned edition, char tag[static TAG_SIZE_MAX]);
+/* false: not a tag of ours.  Any edition: which one is in force only the leg knows. */
+bool ident_read_tag(const struct ident_key *key, struct bytes tag, struct ident *ret_id, unsigned *ret_edition);
+/* The token of a tag that ident_read_tag() has read. */
+static inline struct bytes ident_of_tag(struct bytes tag)
+{
+	return (struct bytes){ tag.at, IDENT_SIZE };
+}
+/* Whether a tag, of whatever edition, is of this token. */
+bool ident_is_tag_of(struct bytes tag, struct bytes token);
+
 /* Sequences of branches: requests count in the lower half; the ACK for a 2xx has one of its CSeq, so that every
  * repetition of it is the same request. */
 #define BRANCH_REQUEST(n)  ((uint16_t)((n)&0x7fffu))

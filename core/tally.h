@@ -14,7 +14,8 @@ struct tally {
 	uint64_t calls;    /* now, in set-up or answered: of an MG from its admission, of an RG from its attempt */
 	uint64_t attempts; /* so far: calls admitted of an MG, attempts made of an RG */
 	uint64_t answered; /* of those */
-	uint64_t unused;
+	uint64_t rests_until_ns; /* RG: a Retry-After has all its addresses rest until then, of the common clock; the
+				  * same in the book of every shard */
 };
 
 /* The books of all shards, by shard; each has TALLY_GATEWAYS_MAX entries, which take no memory until they are used. */

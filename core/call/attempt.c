@@ -12,24 +12,24 @@
 #include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
+#include "core/call/rest.h"
 #include "core/call/setup.h"
 #include "sip/pack.h"
 
 /* ---- waiting on the RG: the newest state's timer runs its full time ---- */
 
-/* As they stand when the attempt begins. */
-static void take_waits(const struct shard *s, struct attempt *attempt, const struct routing_gateway *rg)
+/* The RG's own as they are when the attempt begins, else the parameters as they were when the call started. */
+static void take_waits(const struct setup *setup, struct attempt *attempt, const struct routing_gateway *rg)
 {
-	const struct parameters *p = &s->config->parameters;
-	const uint32_t waits[WAIT_STATES][2] = {
-		[WAIT_INVITE] = { rg->timeout_invite_s, p->SS_SIP_TIMEOUT_INVITE },
-		[WAIT_TRYING] = { rg->timeout_trying_s, p->SS_SIP_TIMEOUT_TRYING },
-		[WAIT_PROGRESS] = { rg->timeout_session_progress_s, p->SS_SIP_TIMEOUT_SESSION_PROGRESS },
-		[WAIT_PROGRESS_SDP] = { rg->timeout_session_progress_sdp_s, p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP },
-		[WAIT_RINGING] = { rg->timeout_ringing_s, p->SS_SIP_TIMEOUT_RINGING },
+	const uint32_t own[WAIT_STATES] = {
+		[WAIT_INVITE] = rg->timeout_invite_s,
+		[WAIT_TRYING] = rg->timeout_trying_s,
+		[WAIT_PROGRESS] = rg->timeout_session_progress_s,
+		[WAIT_PROGRESS_SDP] = rg->timeout_session_progress_sdp_s,
+		[WAIT_RINGING] = rg->timeout_ringing_s,
 	};
 	for (unsigned i = 0; i < WAIT_STATES; i++)
-		attempt->wait_s[i] = (uint16_t)(waits[i][0] ? waits[i][0] : waits[i][1]);
+		attempt->wait_s[i] = own[i] ? (uint16_t)own[i] : setup->wait_s[i];
 }
 
 static void wait_for(struct shard *s, struct attempt *attempt, enum attempt_waiting waiting)
@@ -62,7 +62,7 @@ static bool keep_numbers(struct shard *s, struct setup *setup, const struct numb
 
 /* The texts of the callee leg, and of To and request-URI which the INVITE's CANCEL and ACK repeat. */
 static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg,
-			 const struct routing_gateway *routing, uint32_t *ret_sent)
+			 const struct routing_gateway *routing, uint32_t address, uint32_t *ret_sent)
 {
 	struct setup *setup = setup_of(s, call);
 	struct numbers numbers;
@@ -88,7 +88,7 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 		build_user(&b, numbers.at[CALL_CALLEE_OUT]);
 		build_text(&b, "@");
 	}
-	build_bytes(&b, (struct bytes){ host, address_write(&routing->addresses[0], host) });
+	build_bytes(&b, (struct bytes){ host, address_write(&routing->addresses[address], host) });
 	build_text(&b, ">");
 	dialog.text[DIALOG_REMOTE] = written(&b, remote);
 	dialog.text[DIALOG_TARGET] = (struct bytes){ remote + 1, dialog.text[DIALOG_REMOTE].size - 2 };
@@ -121,7 +121,8 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 		s->edge.relayed(s->edge.context, call->start_ns);
 }
 
-bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
+bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address,
+		   bool line)
 {
 	struct setup *setup = setup_of(s, call);
 	const struct leg *caller = leg_at(s, call->caller_leg);
@@ -131,11 +132,11 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 		return false;
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
-		leg->flow = (struct flow){ .peer = routing->addresses[0], .listener = routing->listener };
+		leg->flow = (struct flow){ .peer = routing->addresses[address], .listener = routing->listener };
 		leg->body_out = body_share(s, caller->body_in);
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
-	if (!leg || !write_dialog(s, call, leg, routing, &sent)) {
+	if (!leg || !write_dialog(s, call, leg, routing, address, &sent)) {
 		if (leg)
 			leg_release(s, leg);
 		pool_give(&s->attempts, index);
@@ -146,13 +147,14 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->call = call_index(s, call);
 	attempt->leg = leg_index(s, leg);
 	attempt->routing_id = routing->id;
-	take_waits(s, attempt, routing);
+	attempt->address = (uint8_t)address;
+	take_waits(setup, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
-	attempt->line = routing->capacity > 0;
+	attempt->line = line;
 	call->routing_id = routing->id;
 	setup->attempt = index;
 	setup->attempts_count = (uint8_t)(setup->attempts_count + (setup->attempts_count < UINT8_MAX));
-	setup->destination = routing->addresses[0];
+	setup->destination = routing->addresses[address];
 	setup->vendor_account_id = routing->vendor_account_id;
 	setup->callee_slot = leg_index(s, leg);
 	setup->callee_generation = leg->slot.generation;
@@ -165,8 +167,9 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 
 /* ---- ending ---- */
 
-/* The attempt is decided: into the list of the CDR, its line back. */
-static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool keep_line)
+/* The attempt is decided, and goes into the list of the CDR.  Returns whether it held a line of its RG, which is the
+ * caller's now. */
+static bool attempt_over(struct shard *s, struct call *call, uint16_t code)
 {
 	struct setup *setup = setup_of(s, call);
 	struct attempt *attempt = attempt_at(s, setup->attempt);
@@ -175,28 +178,34 @@ static void attempt_over(struct shard *s, struct call *call, uint16_t code, bool
 		.code = code,
 		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
 	};
+	bool line = attempt->line;
 	facts_note_attempt(s, setup, &note);
 	quality_attempt(s->quality, s->now.now_ns, attempt->routing_id, code == 200);
-	if (attempt->line && keep_line)
-		call->routing_line = true;
-	else if (attempt->line)
-		admission_free(s, attempt->routing_id);
 	wheel_cancel(&s->wheel, &attempt->timer);
 	pool_give(&s->attempts, setup->attempt);
 	setup->attempt = POOL_NONE;
+	return line;
 }
 
-void attempt_abandon(struct shard *s, struct call *call, uint16_t code)
+/* CANCEL as RFC 3261 9.1 allows. */
+static bool let_go(struct shard *s, struct call *call, uint16_t code)
 {
 	struct attempt *attempt = attempt_under_way(s, call);
-	if (!attempt)
-		return;
 	struct leg *leg = leg_at(s, attempt->leg);
 	struct transaction *invite = transaction_at(s, attempt->invite);
 	if (!invite->over)
 		leg_cancel(s, leg, invite);
-	attempt_over(s, call, code, false);
+	bool line = attempt_over(s, call, code);
 	leg_release(s, leg);
+	return line;
+}
+
+void attempt_abandon(struct shard *s, struct call *call, uint16_t code)
+{
+	const struct attempt *attempt = attempt_under_way(s, call);
+	uint32_t routing_id = attempt ? attempt->routing_id : 0;
+	if (attempt && let_go(s, call, code))
+		admission_free(s, routing_id);
 }
 
 static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
@@ -209,24 +218,29 @@ static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
 	return (enum cdr_end_reason)reasons[waiting];
 }
 
-static void attempt_silent(struct shard *s, struct call *call, enum cdr_end_reason reason)
+static void attempt_silent(struct shard *s, struct call *call, enum attempt_waiting waiting)
 {
-	uint32_t routing_id = attempt_under_way(s, call)->routing_id;
-	struct attempt_failure failure = { .reason = reason };
-	attempt_abandon(s, call, 0);
-	setup_attempt_failed(s, call, routing_id, &failure);
+	const struct attempt *attempt = attempt_under_way(s, call);
+	struct attempt_failure failure = {
+		.routing_id = attempt->routing_id,
+		.address = attempt->address,
+		.address_failed = waiting == WAIT_INVITE,
+		.reason = wait_reason(waiting),
+	};
+	failure.line = let_go(s, call, 0);
+	setup_attempt_failed(s, call, &failure);
 }
 
 void attempt_due(struct shard *s, struct attempt *attempt)
 {
-	attempt_silent(s, call_at(s, attempt->call), wait_reason(attempt->waiting));
+	attempt_silent(s, call_at(s, attempt->call), attempt->waiting);
 }
 
 void attempt_timeout(struct shard *s, struct leg *leg)
 {
 	struct call *call = call_at(s, leg->call);
 	if (call)
-		attempt_silent(s, call, CDR_END_timeout_invite);
+		attempt_silent(s, call, WAIT_INVITE);
 }
 
 /* ---- responses ---- */
@@ -258,6 +272,7 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 		wait_for(s, attempt, waiting);
 	if (m->status == 100)
 		return;
+	attempt->rang = attempt->rang || m->status != 183;
 	if (m->to.tag.size)
 		leg_learn(s, leg, m); /* the early dialog; without room the 2xx brings it again */
 	setup_provisional(s, call, m);
@@ -265,18 +280,21 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 
 static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
 {
-	uint32_t routing_id = attempt_under_way(s, call)->routing_id;
-	bool unanswered = setup_of(s, call)->rang && (code == 408 || code == 480);
+	const struct attempt *attempt = attempt_under_way(s, call);
+	bool unanswered = attempt->rang && (code == 408 || code == 480);
 	struct attempt_failure failure = {
+		.routing_id = attempt->routing_id,
+		.address = attempt->address,
+		.address_failed = code == 503,
 		.code = code,
 		.q850 = ending_q850(reason),
 		.reason = unanswered ? CDR_END_no_answer : CDR_END_rejected,
 		.reason_header = reason,
 	};
-	attempt_over(s, call, code, false);
+	failure.line = attempt_over(s, call, code);
 	leg->state = LEG_ENDED;
 	leg_release(s, leg);
-	setup_attempt_failed(s, call, routing_id, &failure);
+	setup_attempt_failed(s, call, &failure);
 }
 
 void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction *invite)
@@ -298,7 +316,7 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 	}
 	leg->state = LEG_UP;
 	body_replace(s, &leg->body_in, body_keep(s, m));
-	attempt_over(s, call, 200, true);
+	call->routing_line = attempt_over(s, call, 200);
 	setup_answered(s, call, leg, invite, m);
 }
 
@@ -330,6 +348,17 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	return true;
 }
 
+static void refused(struct shard *s, struct call *call, struct leg *leg, struct transaction *invite,
+		    const struct sip_message *m)
+{
+	const struct attempt *attempt = attempt_under_way(s, call);
+	if (m->status == 422 && ask_again(s, call, leg, invite, m))
+		return;
+	if (m->status == 503)
+		rest_begin(s, attempt->routing_id, attempt->address, m);
+	failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
+}
+
 void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
@@ -341,6 +370,6 @@ void attempt_response(struct shard *s, struct leg *leg, struct transaction *invi
 		provisional(s, call, leg, m);
 	else if (m->status < 300)
 		answered(s, call, leg, invite, m);
-	else if (m->status != 422 || !ask_again(s, call, leg, invite, m))
-		failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
+	else
+		refused(s, call, leg, invite, m);
 }

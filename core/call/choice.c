@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/call/check.h"
+#include "core/call/rest.h"
 #include "sip/pack.h"
 
 /* ---- candidates: one list a prefix ---- */
@@ -91,7 +92,8 @@ static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t
 static bool is_usable(const struct shard *s, const struct setup *setup, const struct level *level,
 		      const struct routing_gateway *rg)
 {
-	return is_allowed(level->mapping, rg->id) && !is_struck(s, setup, rg->id) && !check_all_down(s, rg->id);
+	return is_allowed(level->mapping, rg->id) && !is_struck(s, setup, rg->id) && !check_all_down(s, rg->id) &&
+	       !rest_is_resting(s, rg->id);
 }
 
 /* ---- who is preferred ---- */

@@ -94,7 +94,8 @@ static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32
 		.leg_generation = leg->slot.generation,
 		.method = method,
 		.boot = leg->boot,
-		.status = (uint16_t)status,
+		.status = status & 0x3ff,
+		.edition = leg_edition(s, leg) & EDITION_MAX,
 	};
 	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "core/call/check.h"
+#include "core/call/leg.h"
 #include "core/call/offer.h"
 #include "core/call/state.h"
 
@@ -95,6 +96,7 @@ static void check_legs(const struct shard *s)
 		const struct leg *leg = leg_at(s, i);
 		assert(leg->call != POOL_NONE || leg->transactions != POOL_NONE);
 		assert(leg->call == POOL_NONE || call_at(s, leg->call)->slot.used);
+		assert(!leg->tagged || (leg->side == LEG_CALLER && leg_edition(s, leg)));
 		for (uint32_t t = leg->transactions; t != POOL_NONE; t = transaction_at(s, t)->next) {
 			const struct transaction *tx = transaction_at(s, t);
 			assert(tx->slot.used && tx->leg == i && !tx->over && tx->state != TRANSACTION_NONE);
@@ -117,7 +119,9 @@ static void check_calls(const struct shard *s)
 		assert((call->connect_ns != 0) == (call->callee_leg != POOL_NONE));
 		assert(call->callee_leg == POOL_NONE || leg_at(s, call->callee_leg)->call == i);
 		const struct attempt *attempt = attempt_under_way(s, call);
-		assert(!attempt || attempt->call == i);
+		const struct setup *kept = setup_of(s, call);
+		assert(!attempt || (attempt->call == i && attempt->address < ROUTING_ADDRESSES_MAX));
+		assert(!kept || kept->switches <= kept->attempts_count);
 		assert((call->setup != POOL_NONE) == (call->facts == TEXT_NONE) &&
 		       (call->setup != POOL_NONE || call->state == CALL_UP));
 		records += call->setup != POOL_NONE;

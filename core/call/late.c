@@ -87,7 +87,7 @@ static bool seen_before(const struct shard *s, const struct sip_message *m)
 
 void late_remember(struct shard *s, const struct sip_message *m)
 {
-	struct tombstone tombstone = { .key = answer_key(s, m), .method = SIP_INVITE, .status = m->status };
+	struct tombstone tombstone = { .key = answer_key(s, m), .method = SIP_INVITE, .status = m->status & 0x3ffu };
 	struct table_hit hit;
 	if (!table_find(&s->table, tombstone.key, &hit))
 		table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));

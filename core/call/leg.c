@@ -81,12 +81,6 @@ struct leg *leg_find(const struct shard *s, const struct ident *id)
 	return leg && leg->boot == id->boot && leg->bucket == id->bucket ? leg : NULL;
 }
 
-struct leg *leg_find_by_tag(const struct shard *s, struct bytes tag)
-{
-	struct ident id;
-	return ident_read(&s->key, tag, &id) ? leg_find(s, &id) : NULL;
-}
-
 void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog)
 {
 	pack_read(text_get(&s->texts, leg->texts), ret_dialog->text, DIALOG_TEXTS);
@@ -112,6 +106,87 @@ bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target)
 		return true;
 	dialog.text[DIALOG_TARGET] = target;
 	return leg_set_dialog(s, leg, &dialog);
+}
+
+/* The tag at the end of its own From and To; only where it is tagged. */
+static struct bytes stored_tag(const struct shard *s, const struct leg *leg)
+{
+	struct dialog dialog;
+	leg_dialog(s, leg, &dialog);
+	struct bytes local = dialog.text[DIALOG_LOCAL];
+	return (struct bytes){ local.at + local.size - TAG_SIZE_MAX, TAG_SIZE_MAX };
+}
+
+struct bytes leg_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE])
+{
+	if (leg->tagged)
+		return stored_tag(s, leg);
+	leg_token(s, leg, room);
+	return (struct bytes){ room, IDENT_SIZE };
+}
+
+unsigned leg_edition(const struct shard *s, const struct leg *leg)
+{
+	struct ident id;
+	unsigned edition = 0;
+	if (leg->tagged)
+		ident_read_tag(&s->key, stored_tag(s, leg), &id, &edition);
+	return edition;
+}
+
+#define TAG_PARAMETER ";tag="
+
+/* The From/To of the leg with another tag. */
+static struct bytes tagged_local(struct shard *s, const struct leg *leg, struct bytes local, struct bytes tag)
+{
+	struct builder b;
+	if (leg->tagged)
+		local.size -= (uint32_t)sizeof TAG_PARAMETER - 1 + TAG_SIZE_MAX;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_bytes(&b, local);
+	build_text(&b, TAG_PARAMETER);
+	build_bytes(&b, tag);
+	return b.overflow ? BYTES_NONE : (struct bytes){ s->work, (uint32_t)build_size(&b) };
+}
+
+/* The head of responses with another tag in it.  Nobody but us could have written the old one, so it is the To's. */
+static uint32_t retagged_head(struct shard *s, struct bytes head, struct bytes old, struct bytes new)
+{
+	struct builder b;
+	const char *at = head.size ? memmem(head.at, head.size, old.at, old.size) : NULL;
+	if (!at)
+		return TEXT_NONE;
+	uint32_t before = (uint32_t)(at - head.at), after = before + old.size;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_bytes(&b, (struct bytes){ head.at, before });
+	build_bytes(&b, new);
+	build_bytes(&b, (struct bytes){ head.at + after, head.size - after });
+	return b.overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ s->work, (uint32_t)build_size(&b) });
+}
+
+void leg_next_edition(struct shard *s, struct leg *leg, struct transaction *invite)
+{
+	char old_room[TAG_SIZE_MAX], new_room[TAG_SIZE_MAX], token[IDENT_SIZE];
+	struct dialog dialog;
+	unsigned edition = leg_edition(s, leg) + 1;
+	if (edition > EDITION_MAX)
+		return;
+	leg_token(s, leg, token);
+	struct bytes own = { token, IDENT_SIZE };
+	struct bytes old = { old_room, ident_make_tag(own, edition - 1, old_room) };
+	struct bytes new = { new_room, ident_make_tag(own, edition, new_room) };
+	uint32_t head = retagged_head(s, text_get(&s->texts, invite->head), old, new);
+	if (head == TEXT_NONE)
+		return;
+	leg_dialog(s, leg, &dialog);
+	dialog.text[DIALOG_LOCAL] = tagged_local(s, leg, dialog.text[DIALOG_LOCAL], new);
+	if (!dialog.text[DIALOG_LOCAL].size || !leg_set_dialog(s, leg, &dialog)) {
+		text_give(&s->texts, head);
+		return;
+	}
+	leg->tagged = true;
+	text_give(&s->texts, invite->head);
+	invite->head = head;
 }
 
 struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE])
@@ -195,10 +270,11 @@ void leg_build_contact(const struct shard *s, struct builder *b, const struct le
 	build_text(b, ">\r\n");
 }
 
-/* The tag of what we send in its dialog, which is not stored; that of a fork was made of another token, and is. */
+/* The tag of what we send in its dialog, where it is not stored: that of a fork was made of another token, and is, and
+ * so is a later edition. */
 static struct bytes local_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE])
 {
-	if (leg->fork)
+	if (leg->fork || leg->tagged)
 		return BYTES_NONE;
 	leg_token(s, leg, room);
 	return (struct bytes){ room, IDENT_SIZE };

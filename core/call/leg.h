@@ -16,7 +16,15 @@ struct ident leg_ident(const struct shard *s, const struct leg *leg);
 void leg_token(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE]);
 /* The leg that a token of ours names, NULL: none (any more). */
 struct leg *leg_find(const struct shard *s, const struct ident *id);
-struct leg *leg_find_by_tag(const struct shard *s, struct bytes tag);
+
+/* The tag that its peer knows it by: the token.  A caller that was shown an early dialog of one gateway sees another
+ * tag once the call has gone on to the next (RFC 3261 12.1.1: to it that is a fork): the token with an edition behind
+ * it, which then stands in the leg's texts.  Lent, in `room` or in the texts. */
+struct bytes leg_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE]);
+unsigned leg_edition(const struct shard *s, const struct leg *leg);
+/* Gives it the next tag, also in what its INVITE is answered with from now on.  After EDITION_MAX of them, or without
+ * room, it keeps the one it has. */
+void leg_next_edition(struct shard *s, struct leg *leg, struct transaction *invite);
 
 /* Its texts, views valid until one of them is changed. */
 void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog);

@@ -10,6 +10,7 @@
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
+#include "core/call/rest.h"
 #include "core/config/rewrite.h"
 #include "core/siphash.h"
 
@@ -31,14 +32,15 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
+	s->rests = memory_reserve((size_t)LINES_MAX * sizeof *s->rests);
 	s->backlog = memory_reserve(s->backlog_size);
 	s->memo = calloc(1, sizeof *s->memo);
 	s->scratch = malloc(SIP_SCRATCH_BYTES);
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
 	s->rewrites = rewrite_room_create();
-	if (!s->body_heads || !s->lines || !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare ||
-	    !s->rewrites)
+	if (!s->body_heads || !s->lines || !s->rests || !s->backlog || !s->memo || !s->scratch || !s->work ||
+	    !s->spare || !s->rewrites)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -116,6 +118,7 @@ void shard_destroy(struct shard *s)
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
 	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
+	memory_release(s->rests, (size_t)LINES_MAX * sizeof *s->rests);
 	memory_release(s->backlog, s->backlog_size);
 	free(s->memo);
 	free(s->scratch);

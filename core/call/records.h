@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "billing/cdr.h"
+#include "core/call/switching.h"
 #include "core/config/config.h"
 #include "core/flow.h"
 #include "core/pool.h"
@@ -83,6 +84,10 @@ enum call_number {
 /* What admission is asked for while a call is CALL_ASKING. */
 enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING };
 
+/* The waiting states of an attempt: the newest state's timer runs its full time; a repeated provisional does not
+ * restart it. */
+enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SDP, WAIT_RINGING, WAIT_STATES };
+
 struct setup {
 	struct slot slot;
 	uint32_t attempt; /* under way; POOL_NONE when there is none */
@@ -96,12 +101,15 @@ struct setup {
 	uint8_t asked;                          /* enum line_kind: what CALL_ASKING waits for */
 	uint8_t max_forwards;                   /* to send on */
 	uint8_t last_reason;                    /* enum cdr_end_reason of the latest failed attempt */
-	uint16_t last_code;                     /* final code of it, 0: none or silence */
+	uint16_t last_code;                     /* final code of it, 0: silence */
 	uint16_t last_q850;
-	bool last_silent : 1;     /* it failed without a response */
-	bool rang : 1;            /* 180 was relayed (or any 18x but 183) */
-	bool early_sdp : 1;       /* a provisional response with SDP was relayed */
-	bool offer_in_invite : 1; /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
+	uint16_t wait_s[WAIT_STATES]; /* SS_SIP_TIMEOUT_*, as they were when the call started */
+	struct switching_rules rules; /* likewise */
+	uint8_t switches;             /* made so far, at most 255 */
+	bool rang : 1;                /* 180 was relayed (or any 18x but 183) */
+	bool early_sdp : 1;           /* a provisional response with SDP was relayed */
+	bool early_dialog : 1;        /* a provisional response was relayed with the tag that is in force */
+	bool offer_in_invite : 1;     /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
 
 	/* For the CDR. */
 	uint8_t attempts_count;                  /* made so far, at most 255 */
@@ -164,6 +172,7 @@ struct leg {
 	uint32_t tries_422 : 2;      /* of the refresh under way */
 	uint32_t last_waits : 1;     /* the last refresh, at the end of the window, waits for another offer */
 	uint32_t holds : 1;          /* a request of its peer may wait for the other leg (core/call/offer.h) */
+	uint32_t tagged : 1;         /* DIALOG_LOCAL has its tag, which is of a later edition than the token alone */
 
 	struct flow flow;         /* where the peer's last message in this dialog came from */
 	struct wheel_entry timer; /* the earliest of session.due_ns, probe_due_ns and offer_due_ns */
@@ -177,9 +186,6 @@ static_assert(sizeof(struct leg) == 168, "see the table in docs/architecture.md"
 
 /* ---- attempt: one INVITE towards one RG ---- */
 
-/* The newest state's timer runs its full time; a repeated provisional does not restart it. */
-enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SDP, WAIT_RINGING, WAIT_STATES };
-
 struct attempt {
 	struct slot slot;
 	struct wheel_entry timer; /* waiting on the RG (spec 6) */
@@ -192,7 +198,9 @@ struct attempt {
 	uint64_t wait_ends_ns[WAIT_STATES]; /* of each state it was in: each runs once; 0: not yet */
 	uint8_t waiting;                    /* enum attempt_waiting */
 	uint8_t tries_422;                  /* INVITEs repeated with a larger interval */
+	uint8_t address;                    /* which of the RG's */
 	bool line : 1;                      /* holds a line of the RG */
+	bool rang : 1;                      /* 18x but 183 came */
 	bool replied : 1;                   /* an 18x or a final response came */
 };
 

@@ -45,13 +45,14 @@ void reply_tagged(struct shard *s, const struct sip_message *m, const struct flo
 static void reply_buried(struct shard *s, const struct sip_message *m, const struct flow *from,
 			 const struct tombstone *tombstone, unsigned status)
 {
-	char token[IDENT_SIZE];
+	char token[IDENT_SIZE], tag[TAG_SIZE_MAX];
 	struct ident id = { .slot = tombstone->leg_slot,
 			    .generation = tombstone->leg_generation,
 			    .boot = tombstone->boot,
 			    .bucket = s->memo->bucket };
 	ident_write(&s->key, &id, token);
-	reply_tagged(s, m, from, status, (struct bytes){ token, IDENT_SIZE });
+	uint32_t size = ident_make_tag((struct bytes){ token, IDENT_SIZE }, tombstone->edition, tag);
+	reply_tagged(s, m, from, status, (struct bytes){ tag, size });
 }
 
 void reply_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from,

@@ -1,6 +1,7 @@
 #include "core/call/setup.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
@@ -13,6 +14,7 @@
 #include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
+#include "core/call/rest.h"
 
 #define CIRCUIT_LINE "Q.850;cause=34;text=\"No circuit available\""
 #define RETRY_LINE   "Retry-After: 1\r\n"
@@ -39,7 +41,8 @@ static bool is_own_request(const struct shard *s, const struct sip_message *m)
 {
 	struct ident id;
 	uint16_t sequence;
-	if (ident_read(&s->key, m->from.tag, &id) || steer_is_minted(&s->key.steer, m->call_id) ||
+	unsigned edition;
+	if (ident_read_tag(&s->key, m->from.tag, &id, &edition) || steer_is_minted(&s->key.steer, m->call_id) ||
 	    ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return true;
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_VIA); h; h = sip_header_next(m, h)) {
@@ -76,6 +79,12 @@ static void fail(struct shard *s, struct call *call, enum cdr_end_reason reason,
 		.reason = reason, .side = side, .sip_code = code, .q850 = q850, .reason_header = reason_header
 	};
 	call_end(s, call, &ending);
+}
+
+/* Of a failure on the carriers' side. */
+static uint16_t code_for_caller(const struct shard *s, const struct call *call, uint16_t code)
+{
+	return switching_code_for_caller(config_mapping(s->config, call->mapping_id), code);
 }
 
 /* The smallest cap ends the call (spec 5). */
@@ -116,7 +125,8 @@ void setup_due(struct shard *s, struct call *call)
 		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
 		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
 	} else if (setup && setup->ends_ns && now_ns >= setup->ends_ns) {
-		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, setup->rang ? 480 : 408, 0, BYTES_NONE);
+		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, code_for_caller(s, call, setup->rang ? 480 : 408),
+		     0, BYTES_NONE);
 	} else {
 		setup_arm(s, call);
 	}
@@ -124,26 +134,70 @@ void setup_due(struct shard *s, struct call *call)
 
 /* ---- choosing where to ---- */
 
+/* A Reason header of the cause alone, where the response that brought it has gone; `room` as long as the result. */
+static struct bytes write_cause(uint16_t q850, char room[static 24])
+{
+	int size = q850 ? snprintf(room, 24, "Q.850;cause=%u", q850) : 0;
+	return (struct bytes){ room, (uint32_t)size };
+}
+
+/* Of the latest attempt that failed. */
+static uint16_t last_code(const struct shard *s, const struct call *call)
+{
+	const struct setup *setup = setup_of(s, call);
+	bool rang_out = setup->last_reason == CDR_END_timeout_ringing;
+	return code_for_caller(s, call, switching_code(setup->last_code, rang_out));
+}
+
 static void no_candidate_left(struct shard *s, struct call *call)
 {
 	const struct setup *setup = setup_of(s, call);
+	char room[24];
 	if (!setup->attempts_count) {
 		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
 		return;
 	}
-	fail(s, call, (enum cdr_end_reason)setup->last_reason, setup->last_silent ? CDR_SIDE_SWITCH : CDR_SIDE_CALLEE,
-	     setup->last_code, setup->last_q850, BYTES_NONE);
+	fail(s, call, (enum cdr_end_reason)setup->last_reason, setup->last_code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH,
+	     last_code(s, call), setup->last_q850, write_cause(setup->last_q850, room));
 }
 
-static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing)
+/* The attempt under way is not the first: what the caller has heard so far was of another one. */
+static void begin_edition(struct shard *s, struct call *call)
+{
+	struct setup *setup = setup_of(s, call);
+	if (setup->early_dialog)
+		leg_next_edition(s, leg_at(s, call->caller_leg), transaction_at(s, setup->invite));
+	setup->early_dialog = false;
+}
+
+static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address,
+		  bool line)
 {
 	if (call->state == CALL_ASKING)
 		call->state = CALL_TRYING;
-	if (attempt_begin(s, call, routing))
+	if (attempt_begin(s, call, routing, address, line)) {
+		begin_edition(s, call);
 		return;
-	if (routing->capacity)
+	}
+	if (line)
 		admission_free(s, routing->id);
 	fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 0, BYTES_NONE);
+}
+
+/* The RG was chosen, and its line granted if it has any.  false: all its addresses rest, since a moment ago; the line
+ * is given back. */
+static bool begin_gateway(struct shard *s, struct call *call, const struct routing_gateway *routing, bool line)
+{
+	struct setup *setup = setup_of(s, call);
+	uint32_t address = rest_next_awake(s, routing, 0);
+	if (address == routing->address_count) {
+		if (line)
+			admission_free(s, routing->id);
+		return false;
+	}
+	setup->switches = (uint8_t)(setup->switches + (setup->attempts_count && setup->switches < UINT8_MAX));
+	begin(s, call, routing, address, line);
+	return true;
 }
 
 /* The next candidate that has a line free; asking may take until a note comes back. */
@@ -158,11 +212,9 @@ static void try_next(struct shard *s, struct call *call)
 			answer = admission_ask(s, call, LINE_ROUTING, routing->id, routing->capacity);
 		if (answer == LINE_PENDING)
 			return;
-		if (answer == LINE_GRANTED) {
-			begin(s, call, routing);
+		if (answer == LINE_GRANTED && begin_gateway(s, call, routing, routing->capacity > 0))
 			return;
-		}
-		if (!choice_strike(s, call, routing->id)) /* one that is full is skipped */
+		if (!choice_strike(s, call, routing->id)) /* one that is full, or rests, is skipped */
 			break;
 	}
 	no_candidate_left(s, call);
@@ -196,11 +248,9 @@ void setup_line_answered(struct shard *s, struct call *call, bool granted)
 		mapping_line_answered(s, call, granted);
 	} else {
 		const struct routing_gateway *routing = config_routing(s->config, setup->asked_id);
-		if (granted && routing) {
-			begin(s, call, routing);
+		if (granted && routing && begin_gateway(s, call, routing, true))
 			return;
-		}
-		if (granted) /* a reload took it away meanwhile */
+		if (granted && !routing) /* a reload took it away meanwhile */
 			admission_free(s, setup->asked_id);
 		if (choice_strike(s, call, setup->asked_id))
 			try_next(s, call);
@@ -298,6 +348,17 @@ static void bound_duration(struct call *call, uint32_t seconds)
 		call->max_duration_s = DURATION(seconds);
 }
 
+/* Parameters change for calls that start after the change (spec 5). */
+static void take_switching(struct setup *setup, const struct parameters *p)
+{
+	setup->rules = switching_rules_of(p);
+	setup->wait_s[WAIT_INVITE] = (uint16_t)p->SS_SIP_TIMEOUT_INVITE;
+	setup->wait_s[WAIT_TRYING] = (uint16_t)p->SS_SIP_TIMEOUT_TRYING;
+	setup->wait_s[WAIT_PROGRESS] = (uint16_t)p->SS_SIP_TIMEOUT_SESSION_PROGRESS;
+	setup->wait_s[WAIT_PROGRESS_SDP] = (uint16_t)p->SS_SIP_TIMEOUT_SESSION_PROGRESS_SDP;
+	setup->wait_s[WAIT_RINGING] = (uint16_t)p->SS_SIP_TIMEOUT_RINGING;
+}
+
 static void begin_call(struct shard *s, const struct sip_message *m, const struct flow *from,
 		       const struct mapping_gateway *mapping, const struct session_timer_headers *headers,
 		       const struct numbers *numbers)
@@ -326,6 +387,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
+	take_switching(setup, p);
 	setup->ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
 	setup_arm(s, call);
 	stat_add(&s->stats->calls_attempted, 1);
@@ -409,6 +471,7 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	call->state = CALL_RINGING;
 	setup->rang = setup->rang || m->status != 183;
 	setup->early_sdp = setup->early_sdp || m->body.size > 0;
+	setup->early_dialog = true;
 	exchange_response(s, invite, m->status, BYTES_NONE, &b);
 	leg_build_contact(s, &b, caller);
 	body_build_from(&b, m);
@@ -451,44 +514,42 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	exchange_respond(s, invite, 200, &b, m->body.size > 0);
 }
 
-/* What the caller may see of a failure: redirections and challenges are between us and the carrier. */
-static uint16_t code_for_caller(uint16_t code)
+/* The next address of the gateway that has failed, which keeps its line.  false: there is none. */
+static bool try_next_address(struct shard *s, struct call *call, const struct routing_gateway *routing,
+			     const struct attempt_failure *failure)
 {
-	if (code < 400 || code == 401 || code == 407 || code == 422 || code == 421 || code == 494)
-		return 503;
-	return code;
+	uint32_t next = routing ? rest_next_awake(s, routing, failure->address + 1) : 0;
+	if (!routing || next >= routing->address_count)
+		return false;
+	begin(s, call, routing, next, failure->line);
+	return true;
 }
 
-static bool may_switch(const struct shard *s, const struct call *call, const struct attempt_failure *failure)
+void setup_attempt_failed(struct shard *s, struct call *call, const struct attempt_failure *failure)
 {
-	const struct parameters *p = &s->config->parameters;
-	const struct setup *setup = setup_of(s, call);
-	uint16_t code = failure->code;
-	if (p->SS_GATEWAY_SWITCH_LIMIT && setup->attempts_count > p->SS_GATEWAY_SWITCH_LIMIT)
-		return false;
-	if ((code == 486 || code == 600) && p->SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY)
-		return false;
-	if (code == 603 || code == 604 || code == 606)
-		return false;
-	if (setup->early_sdp && p->SS_SIP_STOP_SWITCH_AFTER_SDP)
-		return false;
-	return !setup->rang || p->SS_GATEWAY_SWITCH_UNTIL_CONNECT;
-}
-
-void setup_attempt_failed(struct shard *s, struct call *call, uint32_t routing_id,
-			  const struct attempt_failure *failure)
-{
-	bool rang_out = failure->reason == CDR_END_timeout_ringing;
 	struct setup *setup = setup_of(s, call);
-	setup->last_silent = !failure->code;
-	setup->last_code = failure->code ? code_for_caller(failure->code) : rang_out ? 480 : 408;
+	const struct switching_case what = {
+		.rules = setup->rules,
+		.routing = config_routing(s->config, failure->routing_id),
+		.switches = setup->switches,
+		.rang = setup->rang,
+		.early_sdp = setup->early_sdp,
+		.address_failed = failure->address_failed,
+		.code = failure->code,
+	};
+	setup->last_code = failure->code;
 	setup->last_reason = (uint8_t)failure->reason;
 	setup->last_q850 = failure->q850;
-	if (may_switch(s, call, failure) && choice_strike(s, call, routing_id) && choice_next(s, call)) {
+	if (switching_decide(&what, SWITCH_ADDRESS) == SWITCH_ON && try_next_address(s, call, what.routing, failure))
+		return;
+	if (failure->line)
+		admission_free(s, failure->routing_id);
+	if (switching_decide(&what, SWITCH_GATEWAY) == SWITCH_ON && choice_strike(s, call, failure->routing_id) &&
+	    choice_next(s, call)) {
 		try_next(s, call);
 		return;
 	}
-	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, setup->last_code,
+	fail(s, call, failure->reason, failure->code ? CDR_SIDE_CALLEE : CDR_SIDE_SWITCH, last_code(s, call),
 	     failure->q850, failure->reason_header);
 }
 

@@ -21,15 +21,17 @@ void setup_due(struct shard *s, struct call *call);
 void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
 		    const struct sip_message *m);
-/* How an attempt has failed: what the caller gets if it was the last. */
+/* How an attempt has failed, and where. */
 struct attempt_failure {
-	uint16_t code; /* 0: silence */
+	uint32_t routing_id, address;
+	bool line;           /* held one of the RG's lines, which is now the call's to keep or to give back */
+	bool address_failed; /* silent, not reached, or 503: another address of that RG may do better */
+	uint16_t code;       /* final code; 0: a timer has ended it */
 	uint16_t q850;
 	enum cdr_end_reason reason;
 	struct bytes reason_header; /* value of its Reason header, empty: none */
 };
-void setup_attempt_failed(struct shard *s, struct call *call, uint32_t routing_id,
-			  const struct attempt_failure *failure);
+void setup_attempt_failed(struct shard *s, struct call *call, const struct attempt_failure *failure);
 
 /* From the caller. */
 /* CANCEL before the final response, or crossing our 200: then the caller, who does not want the call, still has to ACK

@@ -14,6 +14,7 @@
 #include "core/call/refresh.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
+#include "core/call/rest.h"
 #include "core/call/setup.h"
 
 /* ---- responses ---- */
@@ -28,10 +29,11 @@ static enum transaction_event event_of(unsigned status)
 static bool is_of_leg(const struct shard *s, const struct leg *leg, const struct sip_message *m)
 {
 	struct bytes own = ident_of_branch(m->via.branch);
+	char room[IDENT_SIZE];
 	if (!leg)
-		return bytes_equal(m->from.tag, own);
-	return (leg->fork || bytes_equal(m->from.tag, own)) && leg->texts != TEXT_NONE &&
-	       leg_call_id_is(s, leg, own, m->call_id);
+		return ident_is_tag_of(m->from.tag, own);
+	return (leg->fork || bytes_equal(m->from.tag, leg->tagged ? leg_tag(s, leg, room) : own)) &&
+	       leg->texts != TEXT_NONE && leg_call_id_is(s, leg, own, m->call_id);
 }
 
 static void take_response(struct shard *s, const struct sip_message *m, const struct flow *from)
@@ -148,9 +150,8 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 			const struct flow *from)
 {
 	struct leg *leg = leg_at(s, invite->leg);
-	char token[IDENT_SIZE];
-	leg_token(s, leg, token);
-	reply_tagged(s, m, from, 200, (struct bytes){ token, IDENT_SIZE });
+	char room[IDENT_SIZE];
+	reply_tagged(s, m, from, 200, leg_tag(s, leg, room));
 	struct call *call = call_at(s, leg->call);
 	if (invite->role == ROLE_SETUP && call && may_cancel(s, call)) {
 		setup_cancelled(s, call);
@@ -180,14 +181,17 @@ static void take_late_cancel(struct shard *s, const struct sip_message *m, const
 		reply_nothing_known(s, m, from);
 }
 
-/* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit. */
+/* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit.  An early dialog that was given
+ * up for that of another gateway is no more; but a CANCEL is of the INVITE, whatever its tag says (RFC 3261 9.2). */
 static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
 {
-	struct leg *leg = leg_find_by_tag(s, m->to.tag);
-	if (!leg || leg->fork || leg->texts == TEXT_NONE || !leg_call_id_is(s, leg, m->to.tag, m->call_id) ||
-	    !leg_remote_tag_is(s, leg, m->from.tag))
+	struct ident id;
+	unsigned edition;
+	struct leg *leg = ident_read_tag(&s->key, m->to.tag, &id, &edition) ? leg_find(s, &id) : NULL;
+	if (!leg || leg->fork || leg->texts == TEXT_NONE ||
+	    !leg_call_id_is(s, leg, ident_of_tag(m->to.tag), m->call_id) || !leg_remote_tag_is(s, leg, m->from.tag))
 		return NULL;
-	return leg;
+	return edition == leg_edition(s, leg) || m->method == SIP_CANCEL ? leg : NULL;
 }
 
 static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
@@ -502,7 +506,10 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 {
 	if (now_ns > s->now.now_ns)
 		s->now.now_ns = now_ns;
-	admission_note(s, note);
+	if (note->kind == NOTE_REST)
+		rest_note(s, note);
+	else
+		admission_note(s, note);
 	shard_settle(s);
 }
 

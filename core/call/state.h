@@ -6,8 +6,10 @@
  *   reply.c      answers that need no state, refusals
  *   setup.c      a call from its INVITE to the caller's ACK
  *   attempt.c    one INVITE towards one routing gateway
+ *   switching.c  whether there is a next one, when one has failed
  *   choice.c     which routing gateway comes next
  *   number.c     who calls and whom: as received, for routing, as sent
+ *   rest.c       those that have asked for a rest
  *   admission.c  lines of gateways, asked of their home shard
  *   check.c      which routing gateways are online
  *   relay.c      requests inside a dialog
@@ -54,6 +56,8 @@ struct memo {
 	uint16_t bucket; /* of its Call-ID */
 };
 
+struct rest;
+
 struct shard {
 	const struct config *config;
 	struct edge edge;
@@ -79,7 +83,8 @@ struct shard {
 	uint32_t *body_heads; /* chains of bodies by hash: handles, TEXT_NONE at the end */
 	uint32_t body_head_mask;
 	uint32_t bodies_used, bodies_max;
-	uint32_t *lines; /* by gateway id: in use, for the gateways whose home is this shard */
+	uint32_t *lines;    /* by gateway id: in use, for the gateways whose home is this shard */
+	struct rest *rests; /* by gateway id (core/call/rest.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
 	uint8_t *backlog;

@@ -17,12 +17,13 @@ struct tombstone {
 	uint64_t key;
 	uint32_t chain;
 	uint32_t branch_hash;
-	uint32_t leg_slot; /* with generation and boot: the tag we gave, as it was in the To of the answer */
+	uint32_t leg_slot; /* with generation, boot and edition: the tag we gave, as it was in the To of the answer */
 	uint32_t leg_generation : 24;
 	uint32_t method : 8; /* enum sip_method */
 	uint32_t expires_ds; /* tenths of a second of the shard's clock, wraps */
 	uint16_t boot;
-	uint16_t status; /* final response given; after an INVITE 200: absorb */
+	uint16_t status : 10; /* final response given; after an INVITE 200: absorb */
+	uint16_t edition : 6; /* of that tag */
 };
 
 _Static_assert(sizeof(struct tombstone) == 32, "at most 32 bytes a server transaction");

@@ -198,6 +198,15 @@ static void add_prefixes(json_t *row, const struct routing_gateway *g)
 	set_number(row, "prefix_count", g->prefix_count);
 }
 
+/* Resting is said in the book of every shard alike. */
+static const char *state_of(const struct node *node, const struct routing_gateway *g, uint32_t online)
+{
+	const struct tallies tallies = node_tallies(node);
+	if (online & QUALITY_DOWN)
+		return "down";
+	return stat_get(&tallies.books[0][g->id].rests_until_ns) > node_now_ns(node) ? "resting" : "up";
+}
+
 static json_t *routing_row(const struct node *node, const struct routing_gateway *g)
 {
 	const struct quality_books books = node_qualities(node);
@@ -205,7 +214,7 @@ static json_t *routing_row(const struct node *node, const struct routing_gateway
 	json_t *row = json_object();
 	set_text(row, "name", g->name);
 	set_text(row, "kind", "routing");
-	set_text(row, "state", online & QUALITY_DOWN ? "down" : "up");
+	set_text(row, "state", state_of(node, g, online));
 	json_object_set_new(row, "addresses", address_list(g, UINT32_MAX));
 	json_object_set_new(row, "addresses_down", address_list(g, online & QUALITY_ADDRESSES));
 	add_figures(row, node, g->id, g->capacity);

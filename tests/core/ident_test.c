@@ -65,6 +65,36 @@ Test(ident, of_another_node_or_length_is_not_ours)
 }
 
 /* RFC 3261 8.1.1.7: branches begin with the cookie; each sequence is another one. */
+/* Each edition of a tag is another one, and leads to the same leg; nothing else behind a token does. */
+Test(ident, a_tag_of_any_edition_reads_back)
+{
+	struct ident_key key = key_of("node1");
+	char token[IDENT_SIZE], tag[TAG_SIZE_MAX + 1];
+	struct bytes own = { token, IDENT_SIZE };
+	struct ident id;
+	unsigned read;
+	ident_write(&key, &samples[3], token);
+	for (unsigned edition = 0; edition <= EDITION_MAX; edition++) {
+		struct bytes whole = { tag, ident_make_tag(own, edition, tag) };
+		cr_assert(ident_read_tag(&key, whole, &id, &read));
+		cr_assert(id.slot == samples[3].slot && read == edition);
+		cr_assert(ident_is_tag_of(whole, own));
+		cr_assert_eq(ident_read(&key, whole, &id), edition == 0);
+	}
+	for (unsigned c = 0; c < 256; c++) {
+		tag[IDENT_SIZE] = (char)c;
+		bool good = c && strchr(STEER_ALPHABET, (int)c) && c != (uint8_t)STEER_ALPHABET[0];
+		cr_assert_eq(ident_read_tag(&key, (struct bytes){ tag, IDENT_SIZE + 1 }, &id, &read), good, "%c", c);
+	}
+	tag[IDENT_SIZE] = tag[IDENT_SIZE + 1] = 'b';
+	cr_assert_not(ident_read_tag(&key, (struct bytes){ tag, IDENT_SIZE + 2 }, &id, &read));
+	cr_assert_not(ident_read_tag(&key, (struct bytes){ tag, IDENT_SIZE - 1 }, &id, &read));
+	cr_assert_not(ident_read_tag(&key, BYTES_NONE, &id, &read));
+	cr_assert_not(ident_is_tag_of((struct bytes){ tag, IDENT_SIZE + 2 }, own));
+	tag[0] ^= 1;
+	cr_assert_not(ident_is_tag_of((struct bytes){ tag, IDENT_SIZE }, own));
+}
+
 Test(ident, a_branch_reads_back)
 {
 	struct ident_key key = key_of("node1");

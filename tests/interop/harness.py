@@ -100,7 +100,11 @@ def gateways_text(scenarios, network):
             host, port = network.callee(s.index), RG_PORT
             if options.pop("is_switch", False):
                 host, port = SWITCH_HOST, SWITCH_PORT
+            second = options.pop("second", None)  # options of another gateway, which comes after it
             parts.append(routing_gateway(s.name, host, port, [prefix(s.index)], **options))
+            if second is not None:
+                parts.append(routing_gateway(s.name + "-2", network.proxy(s.index), RG_PORT, [prefix(s.index)],
+                                             priority=2, **second))
     return "\n".join(parts)
 
 
@@ -122,6 +126,7 @@ class Test:
         self.index = scenario.index
         self.caller_host = network.caller(self.index)
         self.callee_host = network.callee(self.index)
+        self.second_host = network.proxy(self.index)  # of its second routing gateway, if it has one
         self.number = prefix(self.index) + "5551234"
         self.agents = []
         self.expected = []
@@ -143,6 +148,9 @@ class Test:
 
     def callee(self, name="callee"):
         return self.agent(self.callee_host, RG_PORT, name)
+
+    def second_callee(self, name="second"):
+        return self.agent(self.second_host, RG_PORT, name)
 
     # Frequent beginnings and ends
 

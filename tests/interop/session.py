@@ -21,6 +21,7 @@ import flows_ending  # noqa: F401
 import flows_refusal  # noqa: F401
 import flows_routing  # noqa: F401
 import flows_timeout  # noqa: F401
+import flows_switching  # noqa: F401
 import flows_timers  # noqa: F401
 import flows_timers_nua  # noqa: F401
 import flows_timers_refresh  # noqa: F401

@@ -103,34 +103,46 @@ def bound(host, port):
         return any(line.split()[1] == wanted for line in table.read().splitlines()[1:])
 
 
+def start_callee(test, scenario, host, port, arguments, values):
+    """A SIPp that waits for calls, once it does."""
+    agent = Sipp(test.directory, scenario, ["-i", host, "-p", str(port)] + arguments, values)
+    deadline = time.monotonic() + 10
+    while not bound(host, port) and agent.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return agent
+
+
 def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=None, callee=True, port=5060,
-             more=(), trace=True):
-    """Runs NAME.caller.xml against NAME.callee.xml through test.to; raises Unmet unless both end with status 0."""
-    def arguments(name):
+             more=(), trace=True, caller=None, first=None, first_calls=None):
+    """Runs NAME.caller.xml against NAME.callee.xml through test.to; raises Unmet unless both end with status 0.  caller:
+    another scenario in place of NAME.caller.  first: the callee scenario of a gateway that is tried first, for so many of
+    the calls; the callee is that of the second gateway then."""
+    def arguments(name, count):
         tracing = ["-trace_msg", "-message_file", os.path.join(test.directory, name + ".messages"),
                    "-message_overwrite", "true"]
-        return ["-m", str(calls), "-timeout", "%ds" % timeout, "-timeout_error"] + (tracing if trace else [])
+        return ["-m", str(count), "-timeout", "%ds" % timeout, "-timeout_error"] + (tracing if trace else [])
 
     os.makedirs(test.directory, exist_ok=True)
     agents = []
-    callee_host = callee_host or test.callee_host
+    caller = (caller or flow) + ".caller"
+    callee_host = callee_host or (test.second_host if first else test.callee_host)
     try:
+        if first:
+            agents.append(start_callee(test, first + ".callee", test.callee_host, port,
+                                       arguments(first + ".callee", first_calls or calls), values))
         if callee:
-            uas = Sipp(test.directory, flow + ".callee", ["-i", callee_host, "-p", str(port)] +
-                       arguments(flow + ".callee"), values)
-            agents.append(uas)
-            deadline = time.monotonic() + 10
-            while not bound(callee_host, port) and uas.process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-        uac = Sipp(test.directory, flow + ".caller", ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
-                   str(rate)] + list(more) + arguments(flow + ".caller") + ["%s:%d" % test.to], values)
+            agents.append(start_callee(test, flow + ".callee", callee_host, port, arguments(flow + ".callee", calls),
+                                       values))
+        callees = list(agents)
+        uac = Sipp(test.directory, caller, ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
+                   str(rate)] + list(more) + arguments(caller, calls) + ["%s:%d" % test.to], values)
         agents.append(uac)
         status = uac.wait(timeout + 10)
-        callee_status = uas.wait(FINISHED_S) if callee else 0
-        if status != 0 or callee_status != 0:
+        callee_statuses = [agent.wait(FINISHED_S) for agent in callees]
+        if status != 0 or any(callee_statuses):
             for agent in agents:
                 test.output += agent.report()
-            raise Unmet("SIPp exit status: caller %d, callee %d" % (status, callee_status))
+            raise Unmet("SIPp exit status: caller %d, callees %s" % (status, callee_statuses))
     finally:
         for agent in agents:
             agent.kill()

@@ -244,18 +244,26 @@ static void write_user(const char *text, const struct ua *ua, char user[static 1
 	snprintf(user, 160, "%.*s%s%s", before, text, n ? ua->call->number : "", n ? n + 1 : "");
 }
 
+/* What its INVITE, and the CANCEL of that, are addressed to. */
+static void address_number(struct ua *ua)
+{
+	const struct script *script = &ua->call->script;
+	char number[160], to[160];
+	write_user(script->number ? script->number : "N", ua, number);
+	write_user(script->to ? script->to : number, ua, to);
+	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", to);
+	snprintf(ua->target, sizeof ua->target, "sip:%s@10.0.0.1:5060", number);
+}
+
 void dialog_begin_caller(struct ua *ua)
 {
 	const struct script *script = &ua->call->script;
-	char number[160], to[160], from[160];
-	write_user(script->number ? script->number : "N", ua, number);
-	write_user(script->to ? script->to : number, ua, to);
+	char from[160];
 	snprintf(from, sizeof from, "+4930%u", ua->call->serial);
 	if (script->from)
 		write_user(script->from, ua, from);
 	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:%s@%s>", from, ua->host->name);
-	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", to);
-	snprintf(ua->target, sizeof ua->target, "sip:%s@10.0.0.1:5060", number);
+	address_number(ua);
 	ua->sim->counts.delayed_offers += script->delayed_offer;
 	peer_request(ua, "INVITE", script->delayed_offer ? BYTES_NONE : session_of(ua), script->headers, STEP_NONE);
 	if (script->cancel_ns)
@@ -381,6 +389,12 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 		initial_response(ua, sent, w);
 	} else if (invite) {
 		reinvite_response(ua, sent, w);
+	} else if (strcmp(sent->method, "BYE") == 0 && w->status == 481 && ua->is_caller && ua->state == UA_EARLY) {
+		/* That early dialog was given up for another gateway's, but the INVITE stands. */
+		ua->bye_sent = false;
+		address_number(ua);
+		if (!ua->invite->over)
+			peer_cancel(ua, ua->invite);
 	} else if (strcmp(sent->method, "BYE") == 0 && w->status >= 200) {
 		ua->bye_answered = true;
 		if (ua->state == UA_UP)

@@ -308,8 +308,11 @@ static void take_response(struct sim *sim, struct host *host, const struct wire 
 			if (!wire_is(w->branch, sent->branch) || !wire_method_is(w, sent->method))
 				continue;
 			bool repeated = sent->status >= 200;
+			/* Out of order, and then the dialog was gone: either answer may overtake the other. */
+			bool unordered =
+				(sent->status == 500 && w->status == 481) || (sent->status == 481 && w->status == 500);
 			if (repeated && w->status != sent->status && w->status >= 200 && !ua->call->excused &&
-			    !(sent->status == 500 && w->status == 481)) /* out of order, and then the dialog was gone */
+			    !unordered)
 				sim_fail(sim, ua->call, "two-answers", "%s got %u and then %u", sent->method,
 					 sent->status, w->status);
 			if (w->status >= 200 || strcmp(sent->method, "INVITE") == 0)

@@ -101,6 +101,8 @@ struct script {
 	struct step steps[SCRIPT_STEPS];
 };
 
+struct switches;
+
 /* A line of what went in and out of the node. */
 struct message_note {
 	uint64_t at_ns;
@@ -126,6 +128,7 @@ struct sim_call {
 	bool excused; /* something of it was damaged or silenced: only what must hold even so is checked */
 	bool damaged;
 	struct session_truth *truth; /* session.h; NULL: not answered */
+	struct switches *switches;   /* switches.h; NULL: nobody has asked */
 	struct message_note log[SIM_LOG_MAX];
 	unsigned log_count;
 };

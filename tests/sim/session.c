@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tests/sim/switches.h"
+
 #define TICK_NS        SIM_MS
 #define MAILBOX_NS     (200 * SIM_US)
 #define NEVER          UINT64_MAX
@@ -89,10 +91,9 @@ void session_begin(struct sim *sim, struct sim_call *call, struct session_leg *a
 	truth->life_ns = b->window_ns;
 	truth->life_us = sim_real_us(sim, b->window_ns);
 	truth->max_duration_s = least_of(rules(sim)->RW_MAX_CALL_DURATION, sim->config->mappings[0].max_duration_s);
-	for (uint32_t i = 0; callee && i < sim->config->routing_count; i++)
-		if (address_equal(&sim->config->routings[i].addresses[0], &callee->address))
-			truth->max_duration_s =
-				least_of(truth->max_duration_s, sim->config->routings[i].max_duration_s);
+	const struct routing_gateway *routing = switches_routing(sim, callee);
+	if (routing)
+		truth->max_duration_s = least_of(truth->max_duration_s, routing->max_duration_s);
 }
 
 /* ---- the window ---- */
@@ -213,6 +214,8 @@ void session_response_in(struct sim *sim, struct sim_call *call, struct session_
 		call->truth->close_call |= sim->now_ns <= call->truth->over_ns + MAILBOX_NS;
 		return;
 	}
+	if (call && call->truth && leg != call->truth->legs[0] && leg != call->truth->legs[1])
+		return; /* a late 200 of an attempt that was given up proves nothing */
 	if (note->kind != SESSION_PROBE_OUT && !wire_method_is(w, "INVITE") && !wire_method_is(w, "UPDATE"))
 		return;
 	if (note->kind == SESSION_PROBE_OUT) {

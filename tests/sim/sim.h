@@ -8,6 +8,7 @@
  *   offers.c   one offer at a time on a leg, ACKs
  *   session.c  session timers as spec 5 has them, held against what the watch sees
  *   retry.c    when a refresh that failed is tried again
+ *   switches.c attempts one after another
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
@@ -52,6 +53,9 @@ struct ua;
 	X(cancelled) \
 	X(failed) \
 	X(failovers) \
+	X(next_addresses) \
+	X(rests) \
+	X(editions) \
 	X(delayed_offers) \
 	X(early_media) \
 	X(reinvites) \
@@ -146,6 +150,7 @@ struct host {
 	struct ua *uas; /* dialogs of this host, newest first */
 	unsigned index; /* among hosts of its kind */
 	bool is_caller;
+	uint64_t rests_from_ns, rests_until_ns; /* all shards know that it asked for no call until then */
 };
 
 /* ---- the whole ---- */

@@ -33,6 +33,10 @@
 
 /* What hours of idle calls would not show: each must have been met so often. */
 #define REQUIRED(X)                                                                                                    \
+	X(failovers)                                                                                                   \
+	X(next_addresses)                                                                                              \
+	X(rests)                                                                                                       \
+	X(editions)                                                                                                    \
 	X(refreshes_sent)                                                                                              \
 	X(refreshes_by_peers)                                                                                          \
 	X(retries)                                                                                                     \

@@ -36,6 +36,35 @@ static const char small_gateways[] =
 	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 8 }\n"
 	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
 
+/* Two addresses of one gateway, and one whose word counts differently. */
+static const char address_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} failed_reason_map = {\"486 -> 480\", \"500-599 -> 500\"} "
+	"}\n"
+	"routing_gateway \"rg1\" { address = {\"10.2.0.1:5060\", \"10.2.0.2:5060\"} prefix = {\"880\"} priority = 1\n"
+	"  capacity = 30 ignore_6xx = on stop_codes = {\"404\", \"487-488\"} timeout_invite = 3 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
+
+static const char *draw_gateways(uint64_t dice)
+{
+	return dice & 1 ? small_gateways : dice >> 40 & 1 ? address_gateways : NULL;
+}
+
+/* Short enough that a run meets them. */
+static const char *draw_parameters(uint64_t dice)
+{
+	static const char *const parameters[] = {
+		"SS_SIP_NO_TIMER_REINVITE_INTERVAL = 900\nRW_MAX_CALL_DURATION = 800\n",
+		"SS_SIP_NO_TIMER_REINVITE_INTERVAL = 300\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = on\n"
+		"SS_SIP_STOP_SWITCH_AFTER_SDP = off\nSS_SIP_TIMEOUT_RINGING = 15\n",
+		"SS_SIP_NO_TIMER_REINVITE_INTERVAL = 600\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = on\n"
+		"SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY = off\nSS_GATEWAY_SWITCH_LIMIT = 1\n"
+		"SS_SIP_TIMEOUT_INVITE = 4\nSS_SIP_TIMEOUT_RINGING = 5\nRW_RETRY_AFTER_MAX = 20\n",
+		"SS_SIP_STOP_SWITCH_AFTER_SDP = off\nSS_SIP_TIMEOUT_INVITE = 3\nSS_SIP_TIMEOUT_TRYING = 4\n"
+		"SS_SIP_TIMEOUT_SESSION_PROGRESS = 3\nSS_SIP_TIMEOUT_SESSION_PROGRESS_SDP = 5\nRW_SETUP_MAX = 30\n",
+	};
+	return parameters[(dice & 1) | (dice >> 40 & 2)];
+}
+
 void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 {
 	uint64_t dice = mix(seed + 1);
@@ -45,14 +74,9 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		.shards = 1 + (unsigned)(dice % 4),
 		.mailbox = dice >> 8 & 1,
 		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,
-		.gateways = (dice >> 14 & 1) ? small_gateways : NULL,
+		.gateways = draw_gateways(dice >> 14),
 		.note_jitter_ns = (dice >> 15 & 1) ? 400 * SIM_MS : 0,
-		/* Short enough that a run meets them. */
-		.parameters =
-			(dice >> 13 & 1)
-				? "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 300\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = on\n"
-				  "SS_SIP_STOP_SWITCH_AFTER_SDP = off\nSS_SIP_TIMEOUT_RINGING = 15\n"
-				: "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 900\nRW_MAX_CALL_DURATION = 800\n",
+		.parameters = draw_parameters(dice >> 13),
 	};
 	struct link *link = &ret_settings->link;
 	link->delay_ns = (1 + (dice >> 16) % 60) * SIM_MS;
@@ -93,9 +117,16 @@ static void draw_answer(struct sim *sim, struct answer *answer)
 		answer->code = codes[below(sim, sizeof codes / sizeof *codes)];
 	else if (chance(sim, 10))
 		answer->forks = 1 + (unsigned)below(sim, 2);
+	if (answer->code == 503 && chance(sim, 50))
+		answer->headers = chance(sim, 50) ? "Retry-After: 5\r\n" : "Retry-After: 40 (full);duration=9\r\n";
 	answer->deaf = chance(sim, 20);
 	answer->never = chance(sim, 4);
 	answer->silent = chance(sim, 2);
+	if (chance(sim, 5)) { /* a word at last, when it may be too late */
+		answer->no_trying = true;
+		answer->ring_ns = answer->progress_ns = 0;
+		answer->final_ns += 2000 * SIM_MS;
+	}
 }
 
 static void draw_steps(struct sim *sim, struct script *script)

@@ -6,6 +6,7 @@
 
 #include "tests/sim/offers.h"
 #include "tests/sim/session.h"
+#include "tests/sim/switches.h"
 
 #define HEADS       4096
 #define DIALOGS     8
@@ -193,6 +194,11 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	const struct seen *ours = d->invite_out;
 	if (!seen->text.size && wire_method_is(w, "INVITE") && ours && !ours->final_in && !sim->settings.mailbox)
 		seen->glare = sim->now_ns < ours->at_ns + SIM_64T1 - SIM_S;
+	struct switches *switches = d->callee_side || w->cseq != d->invite_cseq ? NULL : switches_of(sim, d->call);
+	if (switches && wire_method_is(w, "INVITE") && !w->to_tag.size)
+		switches_invite_in(sim, switches, w);
+	else if (switches && wire_method_is(w, "CANCEL"))
+		switches_cancel_in(switches);
 	note(sim, d, w, false, seen->text.size > 0);
 	if (seen->text.size)
 		return;
@@ -206,7 +212,7 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 				   &seen->session);
 }
 
-static void response_in(struct sim *sim, struct watched *d, const struct wire *w)
+static void response_in(struct sim *sim, struct host *from, struct watched *d, const struct wire *w)
 {
 	char method[12];
 	snprintf(method, sizeof method, "%.*s", TEXT(w->method));
@@ -217,6 +223,9 @@ static void response_in(struct sim *sim, struct watched *d, const struct wire *w
 		offers_response(sim, d->offers, w, true);
 	if (request && d->session)
 		session_response_in(sim, d->call, d->session, w, initial && d->callee_side, &request->session);
+	struct switches *switches = request && initial && d->callee_side ? switches_of(sim, d->call) : NULL;
+	if (switches)
+		switches_response_in(sim, switches, from, w);
 	if (request)
 		*(w->status < 200 ? &request->provisional : &request->final_in) = true;
 	if (w->status >= 200 && wire_method_is(w, "INVITE"))
@@ -251,7 +260,7 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 	if (w.is_request)
 		request_in(sim, d, &w, find_seen(sim, '<', w.branch, method, true));
 	else
-		response_in(sim, d, &w);
+		response_in(sim, from, d, &w);
 }
 
 /* ---- out: requests ---- */
@@ -364,6 +373,11 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 		sim->counts.retransmissions++;
 		return;
 	}
+	struct switches *switches = d->callee_side ? switches_of(sim, d->call) : NULL;
+	if (switches && wire_method_is(w, "INVITE") && !w->to_tag.size)
+		switches_invite_out(sim, switches, to, w);
+	else if (switches && wire_method_is(w, "CANCEL"))
+		switches_cancel_out(switches, w);
 	seen->text = keep(sim, w->text);
 	seen->at_ns = sim->now_ns;
 	seen->cseq = w->cseq;
@@ -457,6 +471,11 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 		return;
 	}
 	check_response(sim, to, d, w, seen);
+	struct switches *switches = initial ? switches_of(sim, d->call) : NULL;
+	if (switches)
+		switches_response_out(sim, switches, w);
+	if (w->status == 481 && wire_method_is(w, "BYE") && !d->callee_side && !d->ok_out_ns)
+		d->bye_in_ns = 0; /* of an early dialog that was no more: the call goes on */
 	if (d->offers)
 		offers_response(sim, d->offers, w, false);
 	if (seen->glare && w->status < 300 && w->status > 100)
@@ -597,6 +616,9 @@ void watch_cdr(struct sim *sim, struct sim_cdr *record)
 	else
 		check_unanswered(sim, record, a);
 	session_cdr(sim, record);
+	struct switches *switches = switches_of(sim, record->call);
+	if (switches)
+		switches_cdr(sim, switches, cdr);
 }
 
 void watch_check_end(struct sim *sim)
