@@ -11,10 +11,16 @@ void memory_take_at_once(bool on)
 	take_at_once = on;
 }
 
-void *memory_reserve(size_t size)
+void *memory_reserve_sparse(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void *memory_reserve(size_t size)
+{
+	void *memory = memory_reserve_sparse(size);
+	if (!memory)
 		return NULL;
 	if (size >= 4u << 20)
 		(void)madvise(memory, size, MADV_HUGEPAGE); /* a wish: pages of 4 KiB work as well */

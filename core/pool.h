@@ -67,6 +67,8 @@ void pool_check(const struct pool *p);
 
 /* Reserves zeroed memory that takes no room until touched; NULL when the machine refuses. */
 void *memory_reserve(size_t size);
+/* The same for a table of which little will ever be used: never taken at once. */
+void *memory_reserve_sparse(size_t size);
 /* From now on what is reserved is taken at once, so that no call waits for the kernel to find and clear its pages
  * (prefault = on); a machine that has less refuses then.  For the whole process, before the first shard. */
 void memory_take_at_once(bool on);

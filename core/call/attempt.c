@@ -131,7 +131,8 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->routing_id = routing->id;
 	take_waits(s, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
-	attempt->line = routing->capacity > 0;
+	attempt->line = true;
+	stat_add(&s->tally[routing->id].attempts, 1);
 	call->routing_id = routing->id;
 	setup->attempt = index;
 	setup->attempts_count = (uint8_t)(setup->attempts_count + (setup->attempts_count < UINT8_MAX));

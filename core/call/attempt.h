@@ -4,7 +4,7 @@
 
 #include "core/call/state.h"
 
-/* Sends it; a line of the RG, if it has a capacity, was granted.  false: no room for it. */
+/* Sends it; the RG has given leave (admission_ask()), and the call counts on it.  false: no room for it. */
 bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing);
 
 /* A response to its INVITE that the transaction passes on; the leg may have been abandoned (its call is POOL_NONE). */

@@ -36,6 +36,19 @@ static const char small_gateways[] =
 	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 8 }\n"
 	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
 
+/* Lines that are lent, and rates that are exceeded. */
+static const char lent_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} capacity = 45 rate_limit = 3 }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 capacity = 24 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 rate_limit = 1 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 capacity = 40 }\n";
+static const char free_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} rate_limit = 20 }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 30 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
+static const char *const limited[] = { small_gateways, lent_gateways, free_gateways };
+
 void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 {
 	uint64_t dice = mix(seed + 1);
@@ -45,7 +58,7 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		.shards = 1 + (unsigned)(dice % 4),
 		.mailbox = dice >> 8 & 1,
 		.calls_max = (dice >> 9 & 15) == 0 ? 12 : 512,
-		.gateways = (dice >> 14 & 1) ? small_gateways : NULL,
+		.gateways = (dice >> 14 & 1) ? limited[(dice >> 52) % 3] : NULL,
 		.note_jitter_ns = (dice >> 15 & 1) ? 400 * SIM_MS : 0,
 		/* Short enough that a run meets them. */
 		.parameters =
@@ -169,6 +182,12 @@ static void place(struct sim *sim, void *context)
 	sim_place(sim, &script);
 }
 
+void traffic_place_at(struct sim *sim, uint64_t at_ns)
+{
+	sim->planned++;
+	sim_at(sim, at_ns, place, NULL);
+}
+
 /* ---- noise and faults ---- */
 
 static void garbage(struct sim *sim, void *context)
@@ -231,6 +250,20 @@ static void no_send_room(struct sim *sim, void *context)
 	sim_at(sim, sim->now_ns + below(sim, 3000) * SIM_MS, lends_end, NULL);
 }
 
+static void reload(struct sim *sim, void *context)
+{
+	(void)context;
+	node_reload(sim, limited[below(sim, 3)], 1 + below(sim, 2000) * SIM_MS);
+}
+
+static bool is_limited(const struct sim *sim)
+{
+	for (unsigned i = 0; i < sizeof limited / sizeof *limited; i++)
+		if (sim->settings.gateways == limited[i])
+			return true;
+	return false;
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
@@ -247,4 +280,7 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
+	if (is_limited(sim) && chance(sim, 50))
+		for (uint64_t i = below(sim, 8); i; i--)
+			sim_at(sim, begin_ns + below(sim, span_ns), reload, NULL);
 }
