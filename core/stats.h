@@ -13,6 +13,14 @@
 	X(calls_answered, counter, "Calls answered")                                                                   \
 	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
 	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
+	X(refused_capacity, counter, "Calls refused: no line of their mapping gateway was free")                       \
+	X(refused_rate, counter, "Calls refused: over the rate limit of their mapping gateway")                        \
+	X(skipped_capacity, counter, "Routing gateways skipped by a call: no line was free")                           \
+	X(skipped_rate, counter, "Routing gateways skipped by a call: over their rate limit")                          \
+	X(limit_asks, counter, "Questions to another shard about a gateway's limits")                                  \
+	X(limit_recalls, counter, "Lines and starts called back from another shard that had lent them")                \
+	X(room_asks, counter, "Questions to other shards for a part of their share of max_calls")                      \
+	X(limit_silences, counter, "Calls that another shard did not answer in time")                                  \
 	X(invites_unauthorized, counter, "INVITEs from no known gateway")                                              \
 	X(rewrites_given_up, counter, "Patterns of number rules that took too long and counted as not fitting")        \
 	X(datagrams_in, counter, "Datagrams received")                                                                 \

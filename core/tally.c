@@ -6,7 +6,7 @@
 
 struct tally *tally_reserve(void)
 {
-	return memory_reserve(BOOK_BYTES);
+	return memory_reserve_sparse(BOOK_BYTES);
 }
 
 void tally_release(struct tally *book)

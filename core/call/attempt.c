@@ -121,8 +121,7 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 		s->edge.relayed(s->edge.context, call->start_ns);
 }
 
-bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address,
-		   bool line)
+bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address)
 {
 	struct setup *setup = setup_of(s, call);
 	const struct leg *caller = leg_at(s, call->caller_leg);
@@ -150,7 +149,8 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->address = (uint8_t)address;
 	take_waits(setup, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
-	attempt->line = line;
+	attempt->line = true;
+	stat_add(&s->tally[routing->id].attempts, 1);
 	call->routing_id = routing->id;
 	setup->attempt = index;
 	setup->attempts_count = (uint8_t)(setup->attempts_count + (setup->attempts_count < UINT8_MAX));

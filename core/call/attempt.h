@@ -4,10 +4,9 @@
 
 #include "core/call/state.h"
 
-/* Sends it to one of the RG's addresses.  line: one of the RG's lines was granted, and is the attempt's now.  false: no
+/* Sends it to one of the RG's addresses; the RG has given leave (admission_ask()), and the call counts on it.  false: no
  * room for it; the line is still the caller's. */
-bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address,
-		   bool line);
+bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address);
 
 /* A response to its INVITE that the transaction passes on; the leg may have been abandoned (its call is POOL_NONE). */
 void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m);

@@ -223,12 +223,14 @@ static void answer_open_requests(struct shard *s, struct leg *leg, const struct 
 	}
 }
 
-static struct bytes reason_line(struct shard *s, struct bytes reason)
+static struct bytes final_lines(struct shard *s, const struct ending *ending)
 {
 	struct builder b;
 	build_begin(&b, s->work, DATAGRAM_MAX);
-	if (reason.size)
-		build_header(&b, "Reason: ", reason);
+	if (ending->reason_header.size)
+		build_header(&b, "Reason: ", ending->reason_header);
+	if (ending->retry_after)
+		build_text(&b, "Retry-After: 1\r\n");
 	return b.overflow ? BYTES_NONE : (struct bytes){ s->work, (uint32_t)build_size(&b) };
 }
 
@@ -241,7 +243,7 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 	leg_ack_without_answer(s, leg);
 	if (leg->state == LEG_EARLY) {
 		leg->state = LEG_ENDED;
-		exchange_reply(s, invite, ending->sip_code, reason_line(s, ending->reason_header));
+		exchange_reply(s, invite, ending->sip_code, final_lines(s, ending));
 	} else if (leg->state == LEG_UP && invite && !invite->over && !s->stopping) {
 		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
 		if (ending->reason_header.size)
@@ -291,6 +293,7 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	if (setup && !setup->first_reply_ns && ending->side != CDR_SIDE_CALLER)
 		setup->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
 	attempt_abandon(s, call, 0);
+	admission_forget(s, call);
 	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);
 	if (call->connect_ns && !ending->not_connected && end_ns > call->connect_ns)

@@ -10,6 +10,7 @@ struct ending {
 	uint16_t sip_code;          /* final code for the caller of a call that was not answered */
 	uint16_t q850;              /* 0: mapped from the code */
 	struct bytes reason_header; /* value of the Reason header towards whoever is told; empty: none */
+	bool retry_after;           /* the final code comes with Retry-After: 1 */
 	bool not_connected;         /* the record is of a call that was not answered, although it was for a moment */
 	uint64_t at_ns;             /* when it ended: arrival of the message, or the deadline; 0: now */
 };

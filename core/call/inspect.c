@@ -1,7 +1,10 @@
 /* What others may see of a shard: its gauges, and the checker that tests and the simulation call. */
 #include <assert.h>
+#include <stdlib.h>
 
+#include "core/call/admission.h"
 #include "core/call/check.h"
+#include "core/call/home.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
 #include "core/call/state.h"
@@ -12,7 +15,7 @@ void shard_publish_stats(struct shard *s)
 	stat_set(&st->timers_armed, s->wheel.armed);
 	stat_set(&st->cdr_waiting, s->backlog_count);
 	stat_set(&st->pool_call_used, s->calls.used);
-	stat_set(&st->pool_call_size, s->calls_max);
+	stat_set(&st->pool_call_size, s->room);
 	stat_set(&st->pool_leg_used, s->legs.used);
 	stat_set(&st->pool_leg_size, s->legs.size);
 	stat_set(&st->pool_attempt_used, s->attempts.used);
@@ -130,6 +133,70 @@ static void check_calls(const struct shard *s)
 	assert(records == s->setups.used && active == s->stats->calls_active && setup == s->stats->calls_setup);
 }
 
+/* What the records say of each gateway: calls that count on it, calls that wait for it. */
+struct uses {
+	uint32_t calls, waiting;
+};
+
+static void count_uses(const struct shard *s, struct uses *uses)
+{
+	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
+		const struct call *call = call_at(s, i);
+		const struct setup *setup = setup_of(s, call);
+		const struct attempt *attempt = attempt_under_way(s, call);
+		uses[call->mapping_id].calls += call->mapping_line;
+		uses[call->routing_id].calls += call->routing_line;
+		if (attempt)
+			uses[attempt->routing_id].calls += attempt->line;
+		if (setup && setup->asked != LINE_NONE)
+			uses[setup->asked_id].waiting++;
+	}
+}
+
+static void check_queue(const struct shard *s, uint32_t id, const struct lease *lease, uint32_t waiting)
+{
+	uint32_t seen = 0, previous = 0;
+	for (uint32_t link = lease->first; link; seen++) {
+		const struct setup *setup = setup_of(s, call_at(s, link - 1));
+		assert(setup && setup->asked != LINE_NONE && setup->asked_id == id && setup->ask_previous == previous);
+		previous = link;
+		link = setup->ask_next;
+	}
+	assert(previous == lease->last && seen == lease->waiting && seen == waiting);
+}
+
+/* Nobody waits that will not get an answer, and nothing is kept that the home could not have back. */
+static void check_account(const struct shard *s, uint32_t id, const struct lease *lease)
+{
+	const struct home *h = home_of(s, id);
+	uint32_t waiting = 0;
+	for (unsigned i = 0; i < s->shard_count; i++)
+		waiting += h->wanted[i];
+	assert(waiting == h->waiting && h->wanted[s->shard] == lease->waiting);
+	assert(!h->serving && !(h->recalled & ~h->lenders));
+	assert(!waiting || h->recalled || h->refusing || s->generation_of_all < h->since);
+	assert(!lease->idle && !lease->starts && !lease->lends && !lease->asked);
+}
+
+static void check_limits(const struct shard *s)
+{
+	uint32_t end = s->config->gateway_end;
+	assert(s->calls.used <= s->room && s->room <= s->calls.size);
+	struct uses *uses = calloc(end, sizeof *uses);
+	assert(uses);
+	count_uses(s, uses);
+	for (uint32_t id = 1; id < end; id++) {
+		const struct lease *lease = admission_lease(s, id);
+		assert(stat_get(&s->tally[id].calls) == uses[id].calls);
+		check_queue(s, id, lease, uses[id].waiting);
+		if (home_is_here(s, id))
+			check_account(s, id, lease);
+		else
+			assert((!lease->waiting || lease->asked) && (lease->lends || !(lease->idle | lease->starts)));
+	}
+	free(uses);
+}
+
 void shard_check(const struct shard *s)
 {
 	assert(s->over_transactions == POOL_NONE && s->over_legs == POOL_NONE && s->over_calls == POOL_NONE);
@@ -146,4 +213,5 @@ void shard_check(const struct shard *s)
 	check_legs(s);
 	check_calls(s);
 	check_timers(s);
+	check_limits(s);
 }

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/call/admission.h"
 #include "core/call/check.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
+#include "core/call/home.h"
 #include "core/call/leg.h"
 #include "core/call/rest.h"
+#include "core/call/room.h"
 #include "core/config/rewrite.h"
 #include "core/siphash.h"
 
@@ -31,16 +34,17 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->bodies_max = 2 * calls + LEG_SPARE;
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
-	s->lines = memory_reserve((size_t)LINES_MAX * sizeof *s->lines);
-	s->rests = memory_reserve((size_t)LINES_MAX * sizeof *s->rests);
+	s->leases = memory_reserve_sparse(LINES_MAX * sizeof *s->leases);
+	s->homes = memory_reserve_sparse(home_bytes_all(s->shard_count));
+	s->rests = memory_reserve_sparse(LINES_MAX * sizeof *s->rests);
 	s->backlog = memory_reserve(s->backlog_size);
 	s->memo = calloc(1, sizeof *s->memo);
 	s->scratch = malloc(SIP_SCRATCH_BYTES);
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
 	s->rewrites = rewrite_room_create();
-	if (!s->body_heads || !s->lines || !s->rests || !s->backlog || !s->memo || !s->scratch || !s->work ||
-	    !s->spare || !s->rewrites)
+	if (!s->body_heads || !s->leases || !s->homes || !s->rests || !s->backlog || !s->memo || !s->scratch ||
+	    !s->work || !s->spare || !s->rewrites)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -87,13 +91,17 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	s->shard_count = settings->shard_count;
 	s->boot = settings->boot;
 	s->calls_max = settings->calls_max;
+	s->generation_of_all = settings->config->generation;
+	for (unsigned i = 0; i < settings->shard_count; i++)
+		s->generations[i] = s->generation_of_all;
 	s->transaction_reserve = (2 * settings->calls_max + TRANSACTION_SPARE) / 16;
 	s->random = settings->seed;
 	s->now.now_ns = settings->now_ns;
 	s->over_transactions = s->over_legs = s->over_calls = POOL_NONE;
 	ident_key_init(&s->key, settings->secret, settings->config->node);
 	wheel_init(&s->wheel, settings->now_ns);
-	int error = create_pools(s, settings->calls_max);
+	s->room = settings->calls_max;
+	int error = create_pools(s, room_slots(settings->calls_max, settings->shard_count));
 	if (error) {
 		shard_destroy(s);
 		return error;
@@ -117,8 +125,9 @@ void shard_destroy(struct shard *s)
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
-	memory_release(s->lines, (size_t)LINES_MAX * sizeof *s->lines);
-	memory_release(s->rests, (size_t)LINES_MAX * sizeof *s->rests);
+	memory_release(s->leases, LINES_MAX * sizeof *s->leases);
+	memory_release(s->homes, home_bytes_all(s->shard_count));
+	memory_release(s->rests, LINES_MAX * sizeof *s->rests);
 	memory_release(s->backlog, s->backlog_size);
 	free(s->memo);
 	free(s->scratch);

@@ -61,8 +61,8 @@ struct call {
 	uint32_t state : 4;                      /* enum call_state */
 	uint32_t max_duration_s
 	    : DURATION_BITS;       /* of the node, the MG and the RG that answered, the smallest; 0: none */
-	uint32_t mapping_line : 1; /* holds a line of the MG */
-	uint32_t routing_line : 1; /* answered: holds the line of the RG that its attempt held */
+	uint32_t mapping_line : 1; /* admitted: it counts on the MG */
+	uint32_t routing_line : 1; /* answered: it counts on the RG, as its attempt did */
 	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
 	uint32_t probe_interval_s : DURATION_BITS;
 };
@@ -94,7 +94,9 @@ struct setup {
 	uint32_t invite;  /* server transaction of the caller's INVITE; POOL_NONE once it is over */
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
 	uint32_t struck;                        /* text: ids of RGs that are not tried (again) */
-	uint32_t asked_id;                      /* gateway whose line CALL_ASKING waits for */
+	uint32_t asked_id;                      /* gateway whose leave CALL_ASKING waits for */
+	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none */
+	uint32_t ask_turn;                      /* its place among all that ever waited for it */
 	uint32_t callee_max_duration_s;         /* of the RG under way; 0: none */
 	uint64_t ends_ns;                       /* RW_SETUP_MAX; 0: none */
 	uint64_t ask_ends_ns;                   /* admission must have answered by then; 0: nothing asked */
@@ -199,7 +201,7 @@ struct attempt {
 	uint8_t waiting;                    /* enum attempt_waiting */
 	uint8_t tries_422;                  /* INVITEs repeated with a larger interval */
 	uint8_t address;                    /* which of the RG's */
-	bool line : 1;                      /* holds a line of the RG */
+	bool line : 1;                      /* counts on the RG */
 	bool rang : 1;                      /* 18x but 183 came */
 	bool replied : 1;                   /* an 18x or a final response came */
 };

@@ -15,9 +15,11 @@
 #include "core/call/refresh.h"
 #include "core/call/reply.h"
 #include "core/call/rest.h"
+#include "core/call/room.h"
 
-#define CIRCUIT_LINE "Q.850;cause=34;text=\"No circuit available\""
-#define RETRY_LINE   "Retry-After: 1\r\n"
+#define CIRCUIT_LINE    "Q.850;cause=34;text=\"No circuit available\""
+#define CONGESTION_LINE "Q.850;cause=42;text=\"Switching equipment congestion\""
+#define RETRY_LINE      "Retry-After: 1\r\n"
 
 /* ---- refusals that make no call ---- */
 
@@ -111,6 +113,16 @@ void setup_arm_caps(struct shard *s, struct call *call)
 	setup_arm(s, call);
 }
 
+/* A shard is stuck.  Another routing gateway may have another home. */
+static void ask_silent(struct shard *s, struct call *call)
+{
+	enum line_kind asked = setup_of(s, call)->asked;
+	shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(setup_of(s, call)->asked_id));
+	stat_add(&s->stats->limit_silences, 1);
+	admission_forget(s, call);
+	setup_line_answered(s, call, asked, LINE_FULL);
+}
+
 void setup_due(struct shard *s, struct call *call)
 {
 	const struct setup *setup = setup_of(s, call);
@@ -122,8 +134,7 @@ void setup_due(struct shard *s, struct call *call)
 					 .reason_header = BYTES("SIP;cause=408;text=\"maximum duration reached\"") };
 		call_end(s, call, &ending);
 	} else if (setup && setup->ask_ends_ns && now_ns >= setup->ask_ends_ns) {
-		shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(call->mapping_id));
-		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+		ask_silent(s, call);
 	} else if (setup && setup->ends_ns && now_ns >= setup->ends_ns) {
 		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, code_for_caller(s, call, setup->rang ? 480 : 408),
 		     0, BYTES_NONE);
@@ -170,51 +181,51 @@ static void begin_edition(struct shard *s, struct call *call)
 	setup->early_dialog = false;
 }
 
-static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address,
-		  bool line)
+static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address)
 {
 	if (call->state == CALL_ASKING)
 		call->state = CALL_TRYING;
-	if (attempt_begin(s, call, routing, address, line)) {
+	if (attempt_begin(s, call, routing, address)) {
 		begin_edition(s, call);
 		return;
 	}
-	if (line)
-		admission_free(s, routing->id);
+	admission_free(s, routing->id);
 	fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 0, BYTES_NONE);
 }
 
-/* The RG was chosen, and its line granted if it has any.  false: all its addresses rest, since a moment ago; the line
- * is given back. */
-static bool begin_gateway(struct shard *s, struct call *call, const struct routing_gateway *routing, bool line)
+/* The RG was chosen, and has given leave.  false: all its addresses rest, since a moment ago; the line is given back. */
+static bool begin_gateway(struct shard *s, struct call *call, const struct routing_gateway *routing)
 {
 	struct setup *setup = setup_of(s, call);
 	uint32_t address = rest_next_awake(s, routing, 0);
 	if (address == routing->address_count) {
-		if (line)
-			admission_free(s, routing->id);
+		admission_free(s, routing->id);
 		return false;
 	}
 	setup->switches = (uint8_t)(setup->switches + (setup->attempts_count && setup->switches < UINT8_MAX));
-	begin(s, call, routing, address, line);
+	begin(s, call, routing, address);
 	return true;
+}
+
+/* A gateway that is full, over its rate limit, or at rest.  false: there is no room to remember it. */
+static bool skip(struct shard *s, struct call *call, uint32_t routing_id, enum line_answer why)
+{
+	if (why != LINE_GRANTED)
+		stat_add(why == LINE_FULL ? &s->stats->skipped_capacity : &s->stats->skipped_rate, 1);
+	return choice_strike(s, call, routing_id);
 }
 
 /* The next candidate that has a line free; asking may take until a note comes back. */
 static void try_next(struct shard *s, struct call *call)
 {
-	struct setup *setup = setup_of(s, call);
 	const struct routing_gateway *routing;
 	while ((routing = choice_next(s, call)) != NULL) {
-		enum line_answer answer = LINE_GRANTED;
-		setup->asked_id = routing->id;
-		if (routing->capacity)
-			answer = admission_ask(s, call, LINE_ROUTING, routing->id, routing->capacity);
+		enum line_answer answer = admission_ask(s, call, LINE_ROUTING, routing->id);
 		if (answer == LINE_PENDING)
 			return;
-		if (answer == LINE_GRANTED && begin_gateway(s, call, routing, routing->capacity > 0))
+		if (answer == LINE_GRANTED && begin_gateway(s, call, routing))
 			return;
-		if (!choice_strike(s, call, routing->id)) /* one that is full, or rests, is skipped */
+		if (!skip(s, call, routing->id, answer))
 			break;
 	}
 	no_candidate_left(s, call);
@@ -228,46 +239,60 @@ static void route(struct shard *s, struct call *call)
 		fail(s, call, CDR_END_no_route, CDR_SIDE_SWITCH, 404, 0, BYTES_NONE);
 }
 
-static void mapping_line_answered(struct shard *s, struct call *call, bool granted)
+/* Over the rate limit of its MG: only that is worth another try soon (spec 4). */
+static void refuse_rate(struct shard *s, struct call *call)
 {
-	call->mapping_line = granted;
-	if (granted)
-		route(s, call);
-	else
-		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
+	struct ending ending = { .reason = CDR_END_capacity,
+				 .side = CDR_SIDE_SWITCH,
+				 .sip_code = 503,
+				 .q850 = 42,
+				 .reason_header = BYTES(CONGESTION_LINE),
+				 .retry_after = true };
+	stat_add(&s->stats->refused_rate, 1);
+	call_end(s, call, &ending);
 }
 
-void setup_line_answered(struct shard *s, struct call *call, bool granted)
+static void mapping_line_answered(struct shard *s, struct call *call, enum line_answer answer)
 {
-	struct setup *setup = setup_of(s, call);
-	enum line_kind asked = setup->asked;
-	setup->asked = LINE_NONE;
-	setup->ask_ends_ns = 0;
-	setup_arm(s, call);
-	if (asked == LINE_MAPPING) {
-		mapping_line_answered(s, call, granted);
+	call->mapping_line = answer == LINE_GRANTED;
+	if (answer == LINE_GRANTED) {
+		route(s, call);
+	} else if (answer == LINE_TOO_FAST) {
+		refuse_rate(s, call);
 	} else {
-		const struct routing_gateway *routing = config_routing(s->config, setup->asked_id);
-		if (granted && routing && begin_gateway(s, call, routing, true))
-			return;
-		if (granted && !routing) /* a reload took it away meanwhile */
-			admission_free(s, setup->asked_id);
-		if (choice_strike(s, call, setup->asked_id))
-			try_next(s, call);
-		else
-			no_candidate_left(s, call);
+		stat_add(&s->stats->refused_capacity, 1);
+		fail(s, call, CDR_END_capacity, CDR_SIDE_SWITCH, 503, 34, BYTES(CIRCUIT_LINE));
 	}
 }
 
-static void admit(struct shard *s, struct call *call, const struct mapping_gateway *mapping)
+static void routing_line_answered(struct shard *s, struct call *call, enum line_answer answer)
 {
-	if (!mapping->capacity) {
-		route(s, call);
+	uint32_t routing_id = setup_of(s, call)->asked_id;
+	const struct routing_gateway *routing = config_routing(s->config, routing_id);
+	bool granted = answer == LINE_GRANTED;
+	if (granted && routing && begin_gateway(s, call, routing))
 		return;
-	}
-	enum line_answer answer = admission_ask(s, call, LINE_MAPPING, mapping->id, mapping->capacity);
+	if (granted && !routing) /* a reload took it away meanwhile */
+		admission_free(s, routing_id);
+	if (granted ? choice_strike(s, call, routing_id) : skip(s, call, routing_id, answer))
+		try_next(s, call);
+	else
+		no_candidate_left(s, call);
+}
+
+void setup_line_answered(struct shard *s, struct call *call, enum line_kind asked, enum line_answer answer)
+{
+	if (asked == LINE_MAPPING)
+		mapping_line_answered(s, call, answer);
+	else
+		routing_line_answered(s, call, answer);
+}
+
+static void admit(struct shard *s, struct call *call)
+{
+	enum line_answer answer = admission_ask(s, call, LINE_MAPPING, call->mapping_id);
 	if (answer != LINE_PENDING)
-		mapping_line_answered(s, call, answer == LINE_GRANTED);
+		mapping_line_answered(s, call, answer);
 }
 
 /* ---- the INVITE ---- */
@@ -307,7 +332,8 @@ static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct s
 /* Takes all records of a new call; NULL: one of the pools is at its limit, nothing was kept. */
 static struct call *take_call(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
-	uint32_t index = s->calls.used < s->calls_max ? pool_take(&s->calls) : POOL_NONE;
+	uint32_t index = room_is_left(s) ? pool_take(&s->calls) : POOL_NONE;
+	room_look(s);
 	if (index == POOL_NONE)
 		return NULL;
 	struct call *call = call_at(s, index);
@@ -393,7 +419,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
 	exchange_reply(s, invite, 100, BYTES_NONE);
-	admit(s, call, mapping);
+	admit(s, call);
 }
 
 static bool has_too_many_routes(struct shard *s, const struct sip_message *m)
@@ -495,6 +521,8 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	stat_sub(&s->stats->calls_setup, 1);
 	stat_add(&s->stats->calls_active, 1);
 	stat_add(&s->stats->calls_answered, 1);
+	stat_add(&s->tally[call->mapping_id].answered, 1);
+	stat_add(&s->tally[call->routing_id].answered, 1);
 	refresh_confirmed(s, callee, asked, m);
 	refresh_answered(s, caller, invite);
 	refresh_begin_probes(s, callee);
@@ -521,7 +549,7 @@ static bool try_next_address(struct shard *s, struct call *call, const struct ro
 	uint32_t next = routing ? rest_next_awake(s, routing, failure->address + 1) : 0;
 	if (!routing || next >= routing->address_count)
 		return false;
-	begin(s, call, routing, next, failure->line);
+	begin(s, call, routing, next);
 	return true;
 }
 

@@ -3,13 +3,14 @@
 #ifndef RW_CORE_CALL_SETUP_H
 #define RW_CORE_CALL_SETUP_H
 
+#include "core/call/admission.h"
 #include "core/call/state.h"
 
 /* A new INVITE, checked as far as it can be without state. */
 void setup_invite(struct shard *s, const struct sip_message *m, const struct flow *from);
 
-/* The answer to admission_ask(). */
-void setup_line_answered(struct shard *s, struct call *call, bool granted);
+/* The answer to an admission_ask() that was LINE_PENDING; asked: for which line, setup.asked_id: of whom. */
+void setup_line_answered(struct shard *s, struct call *call, enum line_kind asked, enum line_answer answer);
 
 /* Arms the call's timer for the earliest of its deadlines; its entry came due. */
 /* The smallest cap of an answered call: again when the caller's timer comes or goes. */

@@ -8,6 +8,7 @@
 #include "core/call/check.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
+#include "core/call/home.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
@@ -475,6 +476,8 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 		entry_due(s, entry);
 		shard_settle(s);
 	}
+	home_refuse_due(s);
+	shard_settle(s);
 	table_expire(&s->table, s->now.now_ns);
 	stop_some(s);
 	ending_flush_backlog(s);
@@ -485,13 +488,17 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 
 void shard_configure(struct shard *s, const struct config *config)
 {
-	assert(config->listen_count == s->config->listen_count);
+	const struct config *former = s->config;
+	assert(config->listen_count == former->listen_count && config->generation >= former->generation);
 	s->config = config;
 	shard_take_config(s);
+	admission_configured(s, former);
 }
 
 uint64_t shard_next_ns(const struct shard *s)
 {
+	if (s->refusals)
+		return s->now.now_ns;
 	uint64_t next = wheel_next_ns(&s->wheel), other = table_next_ns(&s->table, s->now.now_ns);
 	if (other < next)
 		next = other;

@@ -10,7 +10,9 @@
  *   choice.c     which routing gateway comes next
  *   number.c     who calls and whom: as received, for routing, as sent
  *   rest.c       those that have asked for a rest
- *   admission.c  lines of gateways, asked of their home shard
+ *   admission.c  leave of gateways with limits; what a shard holds of them
+ *   room.c       the node's max_calls, shared out among the shards
+ *   home.c       the account of a gateway's limits, at its home shard
  *   check.c      which routing gateways are online
  *   relay.c      requests inside a dialog
  *   offer.c      one offer at a time on a leg; what waits for that
@@ -56,6 +58,7 @@ struct memo {
 	uint16_t bucket; /* of its Call-ID */
 };
 
+struct lease;
 struct rest;
 
 struct shard {
@@ -69,7 +72,10 @@ struct shard {
 	struct ident_key key;
 	uint16_t shard, shard_count;
 	uint16_t boot;
-	uint32_t calls_max;
+	uint32_t calls_max;           /* its share of the node's */
+	uint32_t room;                /* it may have so many calls now (core/call/room.h) */
+	bool room_asked;              /* for more of it */
+	uint64_t room_ask_ns;         /* not again before that */
 	uint32_t transaction_reserve; /* kept free for BYE and CANCEL: calls that are up can always be ended */
 	uint32_t forks;               /* legs made to end forks */
 	uint64_t random;              /* state of the shard's own generator */
@@ -83,7 +89,12 @@ struct shard {
 	uint32_t *body_heads; /* chains of bodies by hash: handles, TEXT_NONE at the end */
 	uint32_t body_head_mask;
 	uint32_t bodies_used, bodies_max;
-	uint32_t *lines;    /* by gateway id: in use, for the gateways whose home is this shard */
+	struct lease *leases; /* by gateway id: what it holds of lines and starts (core/call/admission.h) */
+	char *homes;          /* accounts of the gateways whose home is this shard (core/call/home.h) */
+	uint32_t refusals;    /* gateway id: first of a chain, 0: none (core/call/home.h) */
+	uint32_t home_turns;  /* calls of home_refuse_due() */
+	uint32_t generations[CONFIG_WORKERS_MAX]; /* of the configuration, by shard, as they have said */
+	uint32_t generation_of_all;               /* the least of them */
 	struct rest *rests; /* by gateway id (core/call/rest.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */

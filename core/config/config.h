@@ -193,6 +193,13 @@ uint32_t config_route_find(const struct config *c, struct bytes number, uint32_t
 const struct mapping_gateway *config_mapping(const struct config *c, uint32_t id);
 const struct routing_gateway *config_routing(const struct config *c, uint32_t id);
 
+/* What a gateway of either kind is limited to; zeroes: nothing, or there is none of that id. */
+struct gateway_limits {
+	uint32_t capacity;   /* concurrent calls */
+	uint32_t rate_limit; /* calls a second */
+};
+struct gateway_limits config_limits(const struct config *c, uint32_t id);
+
 /* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 

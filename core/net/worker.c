@@ -354,7 +354,7 @@ static void pin(struct worker *w)
 	prctl(PR_SET_TIMERSLACK, 1UL); /* deadlines are met to the millisecond: no help from the kernel in being late */
 }
 
-/* The shards fill by hash, not evenly: one may be full, and refuse, while others still have room. */
+/* To begin with: the shards fill by hash, not evenly, and those that have room left give of it (core/call/room.h). */
 static uint32_t share_of_calls(const struct worker *w)
 {
 	uint32_t workers = w->settings->workers;

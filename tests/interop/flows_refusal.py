@@ -1,5 +1,7 @@
 """Requests that the switch refuses itself.  Spec 4; none of those before the call makes a CDR."""
 
+import time
+
 from harness import scenario
 from sipmsg import sdp
 from ua import Dialog, need, new_branch, unique
@@ -213,6 +215,31 @@ def capacity_of_a_carrier(t):
     t.hang_up(caller, callee)
     t.cdr_answered()
     t.cdr(end_reason="capacity", end_side="switch", sip_code=503, q850=34)
+
+
+@scenario(mg={"rate_limit": 1})
+def rate_of_a_customer(t):
+    """Two calls at once where one a second is allowed: 503 with Retry-After: 1, and a cause of its own.  Again a second
+    later."""
+    a, b = t.caller(), t.callee()
+    for second in range(2):
+        requests = [a.request("INVITE", t.to, t.number, body=sdp()) for _ in range(2)]
+        for request in requests:
+            a.send(request, t.to)
+        answer = a.expect("503 INVITE")
+        need(answer.get("Retry-After") == "1" and "cause=42" in (answer.get("Reason") or ""), "%s", answer.raw)
+        passed = next(request for request in requests if request.call_id != answer.call_id)
+        refused_one = next(request for request in requests if request.call_id == answer.call_id)
+        Dialog.outgoing(a, refused_one, t.to).ack_failure(answer)
+        Dialog.incoming(b, b.expect("INVITE")).reply(486)
+        b.expect("ACK")
+        Dialog.outgoing(a, passed, t.to).ack_failure(a.expect("486 INVITE"))
+        for request in requests:
+            if request is passed:
+                t.cdr(end_reason="rejected", end_side="callee", sip_code=486)
+            else:
+                t.cdr(end_reason="capacity", end_side="switch", sip_code=503, q850=42)
+        time.sleep(1.1 - second)
 
 
 @scenario(mg={"also": ("127.0.0.1",)}, rg={"is_switch": True})

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/call/state.h"
+#include "tests/sim/limits.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/wire.h"
@@ -68,9 +69,10 @@ static void deliver(struct sim *sim, void *context)
 {
 	struct mail *mail = context;
 	struct shard *shard = sim->shards[mail->to].shard;
-	if (mail->is_note)
+	if (mail->is_note) {
+		limits_note(sim, &mail->note, false);
 		shard_note(shard, sim->now_ns, &mail->note);
-	else
+	} else
 		shard_datagram_handed_over(shard, &mail->arrival, &mail->from, mail->datagram);
 }
 
@@ -104,6 +106,7 @@ static void post(void *context, unsigned to, const struct note *note)
 	struct sim_shard *shard = context;
 	struct mail *mail = sim_alloc(shard->sim, sizeof *mail);
 	*mail = (struct mail){ .is_note = true, .note = *note };
+	limits_note(shard->sim, note, true);
 	post_mail(shard, to, mail);
 	shard->sim->counts.notes++;
 }
@@ -147,28 +150,60 @@ static void say(void *context, int level, const char *line)
 
 /* ---- beginning and end ---- */
 
-static void load_config(struct sim *sim)
+/* With these gateways, in force nowhere yet. */
+static struct config *load_config(const struct sim *sim, const char *gateways)
 {
-	char error[512];
-	snprintf(sim->config_path, sizeof sim->config_path, "/tmp/ringwheel-sim-XXXXXX");
-	int fd = mkstemp(sim->config_path);
+	char error[512], path[] = "/tmp/ringwheel-sim-XXXXXX";
+	struct config *config;
+	int fd = mkstemp(path);
 	assert(fd >= 0);
 	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"%s\" port = 5060 }\nparameters {\n%s\n}\n%s",
 		sim->settings.address ? sim->settings.address : "10.0.0.1",
-		sim->settings.parameters ? sim->settings.parameters : "",
-		sim->settings.gateways ? sim->settings.gateways : usual_gateways);
+		sim->settings.parameters ? sim->settings.parameters : "", gateways);
 	close(fd);
-	int result = config_load(sim->config_path, &sim->config, error);
-	unlink(sim->config_path);
+	int result = config_load(path, &config, error);
+	unlink(path);
 	if (result < 0) {
 		fprintf(stderr, "%s\n", error);
 		abort();
+	}
+	return config;
+}
+
+/* A configuration on its way to a shard. */
+struct reload {
+	unsigned shard;
+	struct config *config;
+};
+
+static void reload_shard(struct sim *sim, void *context)
+{
+	const struct reload *reload = context;
+	shard_configure(sim->shards[reload->shard].shard, reload->config);
+	limits_configured(sim);
+}
+
+void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns)
+{
+	assert(sim->config_count < SIM_CONFIGS_MAX);
+	struct config *config = load_config(sim, gateways);
+	sim->configs[sim->config_count++] = config;
+	sim->config = config;
+	sim->counts.reloads++;
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		struct sim_shard *shard = &sim->shards[i];
+		struct reload *reload = sim_alloc(sim, sizeof *reload);
+		uint64_t at_ns = sim->now_ns + sim_below(sim, SIM_NETWORK, within_ns);
+		*reload = (struct reload){ i, config };
+		shard->reload_ns = at_ns > shard->reload_ns ? at_ns : shard->reload_ns;
+		sim_at(sim, shard->reload_ns, reload_shard, reload);
 	}
 }
 
 void node_create(struct sim *sim)
 {
-	load_config(sim);
+	sim->config = load_config(sim, sim->settings.gateways ? sim->settings.gateways : usual_gateways);
+	sim->configs[sim->config_count++] = sim->config;
 	for (unsigned i = 0; i < sizeof sim->secret; i++)
 		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
 	for (unsigned i = 0; i < sim->shard_count; i++) {
@@ -214,7 +249,8 @@ void node_destroy(struct sim *sim)
 		tally_release(sim->tallies[i]);
 		quality_release(sim->qualities[i]);
 	}
-	config_free(sim->config);
+	for (unsigned i = 0; i < sim->config_count; i++)
+		config_free(sim->configs[i]);
 }
 
 /* ---- driving it ---- */
@@ -282,10 +318,11 @@ bool node_stopped(const struct sim *sim)
 
 /* ---- looking at it ---- */
 
-void node_check(const struct sim *sim)
+void node_check(struct sim *sim)
 {
 	for (unsigned i = 0; i < sim->shard_count; i++)
 		shard_check(sim->shards[i].shard);
+	limits_check(sim);
 }
 
 uint64_t node_stat_at(struct sim *sim, size_t offset)
@@ -300,10 +337,8 @@ uint64_t node_stat_at(struct sim *sim, size_t offset)
 
 uint32_t node_lines(const struct sim *sim, enum gateway_kind kind, const char *gateway)
 {
-	uint32_t sum = 0, id = gateway_id(kind, gateway);
-	for (unsigned i = 0; i < sim->shard_count; i++)
-		sum += sim->shards[i].shard->lines[id];
-	return sum;
+	const struct tallies tallies = { sim->tallies, sim->shard_count };
+	return (uint32_t)tally_calls(&tallies, gateway_id(kind, gateway));
 }
 
 void node_check_empty(struct sim *sim)
@@ -324,11 +359,7 @@ void node_check_empty(struct sim *sim)
 		if (value)
 			sim_fail(sim, NULL, "leak", "%s is %llu at the end", gauges[i].name, (unsigned long long)value);
 	}
-	for (uint32_t id = 1; id < gateway_id_end() && id < LINES_MAX; id++)
-		for (unsigned i = 0; i < sim->shard_count; i++)
-			if (sim->shards[i].shard->lines[id])
-				sim_fail(sim, NULL, "leak", "%u lines of gateway %s are taken at the end",
-					 sim->shards[i].shard->lines[id], gateway_name(id));
+	limits_check_empty(sim);
 	if (node_stat(sim, calls_attempted) != sim->cdr_count)
 		sim_fail(sim, NULL, "one-cdr-a-call", "%llu calls, %u CDRs",
 			 (unsigned long long)node_stat(sim, calls_attempted), sim->cdr_count);

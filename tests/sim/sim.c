@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/limits.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/watch.h"
 
@@ -114,6 +115,7 @@ bool sim_step(struct sim *sim, uint64_t until_ns)
 		free(event);
 	}
 	node_advance(sim);
+	limits_step(sim);
 	if (++sim->steps % CHECK_EVERY == 0)
 		node_check(sim);
 	return true;
@@ -197,6 +199,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 	if (!sim->settings.link.delay_ns)
 		sim->settings.link.delay_ns = SIM_MS;
 	sim->watch = watch_create(sim);
+	sim->limits = limits_create(sim);
 	peer_create_hosts(sim);
 	node_create(sim);
 	return sim;

@@ -9,6 +9,7 @@
  *   session.c  session timers as spec 5 has them, held against what the watch sees
  *   retry.c    when a refresh that failed is tried again
  *   switches.c attempts one after another
+ *   limits.c   lines and starts of gateways: none is lost, none too many
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
@@ -27,11 +28,12 @@
 #include "sip/address.h"
 #include "sip/bytes.h"
 
-#define SIM_SHARDS_MAX 4
-#define SIM_HOSTS_MAX  16
-#define SIM_CALLERS    3 /* hosts 10.1.0.1 and on: of mapping gateway "mg" */
-#define SIM_CALLEES    3 /* hosts 10.2.0.1 and on: routing gateways "rg1" and on, in this order of priority */
-#define SIM_LOG_MAX    512
+#define SIM_SHARDS_MAX  4
+#define SIM_HOSTS_MAX   16
+#define SIM_CALLERS     3 /* hosts 10.1.0.1 and on: of mapping gateway "mg" */
+#define SIM_CALLEES     3 /* hosts 10.2.0.1 and on: routing gateways "rg1" and on, in this order of priority */
+#define SIM_LOG_MAX     512
+#define SIM_CONFIGS_MAX 64
 
 #define SIM_US   UINT64_C(1000)
 #define SIM_MS   UINT64_C(1000000)
@@ -110,6 +112,8 @@ struct ua;
 	X(cdrs_refused) \
 	X(clock_steps) \
 	X(refused_full) \
+	X(refused_rate) \
+	X(reloads) \
 	X(cdrs) \
 	X(tandem_calls) \
 	X(tandem_partings) \
@@ -187,6 +191,7 @@ struct sim_shard {
 	char *lent; /* NULL: nothing */
 	/* Arrival of the last datagram, and of the last note, on their way to each other shard: both in order. */
 	uint64_t mail_ns[SIM_SHARDS_MAX], note_ns[SIM_SHARDS_MAX];
+	uint64_t reload_ns; /* when it comes to its newest configuration */
 	uint64_t advanced_ns;
 	unsigned advances; /* at advanced_ns */
 };
@@ -204,8 +209,10 @@ struct sim {
 	uint64_t steps;
 	void *memory; /* list of what sim_alloc() gave */
 
-	char config_path[64];
-	struct config *config;
+	struct config *config; /* the newest; shards may not have come to it yet */
+	struct config *configs[SIM_CONFIGS_MAX];
+	unsigned config_count;
+	struct limits *limits;
 	struct sim_shard shards[SIM_SHARDS_MAX];
 	struct tally *tallies[SIM_SHARDS_MAX];
 	struct quality_book *qualities[SIM_SHARDS_MAX];
@@ -292,9 +299,11 @@ void node_create(struct sim *sim);
 void node_destroy(struct sim *sim);
 void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
 uint64_t node_next_ns(const struct sim *sim);
+/* A configuration with other gateways, which each shard comes to at a moment of its own. */
+void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns);
 /* Deadlines that have come. */
 void node_advance(struct sim *sim);
-void node_check(const struct sim *sim);
+void node_check(struct sim *sim);
 void node_check_empty(struct sim *sim);
 /* Carries a command out on every shard. */
 void node_command(struct sim *sim, struct command *command);
@@ -302,7 +311,7 @@ bool node_stopped(const struct sim *sim);
 /* Sum of one statistic over the shards: node_stat(sim, offsetof(struct shard_stats, calls_active)). */
 uint64_t node_stat_at(struct sim *sim, size_t offset);
 #define node_stat(sim, name) node_stat_at((sim), offsetof(struct shard_stats, name))
-/* Lines of a gateway in use, over all shards. */
+/* Calls that count on a gateway, over all shards. */
 uint32_t node_lines(const struct sim *sim, enum gateway_kind kind, const char *gateway);
 
 #endif

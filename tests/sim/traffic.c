@@ -44,9 +44,22 @@ static const char address_gateways[] =
 	"  capacity = 30 ignore_6xx = on stop_codes = {\"404\", \"487-488\"} timeout_invite = 3 }\n"
 	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
 
+/* Lines that are lent, and rates that are exceeded. */
+static const char lent_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} capacity = 45 rate_limit = 3 }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 capacity = 24 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 rate_limit = 1 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 capacity = 40 }\n";
+static const char free_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} rate_limit = 20 }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 30 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
+static const char *const limited[] = { small_gateways, lent_gateways, free_gateways };
+
 static const char *draw_gateways(uint64_t dice)
 {
-	return dice & 1 ? small_gateways : dice >> 40 & 1 ? address_gateways : NULL;
+	return dice & 1 ? limited[(dice >> 38) % 3] : dice >> 40 & 1 ? address_gateways : NULL;
 }
 
 /* Short enough that a run meets them. */
@@ -200,6 +213,12 @@ static void place(struct sim *sim, void *context)
 	sim_place(sim, &script);
 }
 
+void traffic_place_at(struct sim *sim, uint64_t at_ns)
+{
+	sim->planned++;
+	sim_at(sim, at_ns, place, NULL);
+}
+
 /* ---- noise and faults ---- */
 
 static void garbage(struct sim *sim, void *context)
@@ -262,6 +281,20 @@ static void no_send_room(struct sim *sim, void *context)
 	sim_at(sim, sim->now_ns + below(sim, 3000) * SIM_MS, lends_end, NULL);
 }
 
+static void reload(struct sim *sim, void *context)
+{
+	(void)context;
+	node_reload(sim, limited[below(sim, 3)], 1 + below(sim, 2000) * SIM_MS);
+}
+
+static bool is_limited(const struct sim *sim)
+{
+	for (unsigned i = 0; i < sizeof limited / sizeof *limited; i++)
+		if (sim->settings.gateways == limited[i])
+			return true;
+	return false;
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
@@ -278,4 +311,7 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
+	if (is_limited(sim) && chance(sim, 50))
+		for (uint64_t i = below(sim, 8); i; i--)
+			sim_at(sim, begin_ns + below(sim, span_ns), reload, NULL);
 }

@@ -462,14 +462,16 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 			sim_fail(sim, d->call, "answer-to-nothing", "%u to a %s that never came", w->status, method);
 		return;
 	}
-	if (w->status == 503 && w->retry_after.size && initial) {
-		/* Refused without remembering: if it comes again, it may find room. */
+	if (w->status == 503 && w->retry_after.size && initial && !d->trying_out) {
+		/* Refused without remembering: if it comes again, it may find room.  One that was told 100 is a call,
+		 * over the rate limit of its gateway. */
 		sim->counts.refused_full++;
 		d->invite_in_ns = 0;
 		if (d->call)
 			d->call->excused = true;
 		return;
 	}
+	sim->counts.refused_rate += w->status == 503 && w->retry_after.size && initial && !seen->status;
 	check_response(sim, to, d, w, seen);
 	struct switches *switches = initial ? switches_of(sim, d->call) : NULL;
 	if (switches)

@@ -123,6 +123,32 @@ Test(limits, without_a_call_slot_new_calls_are_refused)
 	finish(sim);
 }
 
+static void place(struct sim *sim, void *context)
+{
+	(void)context;
+	sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(60) });
+}
+
+/* max_calls: calls fall to shards unevenly, but the node is full when it is full, but for one call of each. */
+Test(limits, room_for_calls_is_found_on_whichever_shard_has_it)
+{
+	for (unsigned shards = 2; shards <= 4; shards++) {
+		unsigned share = 200 / shards;
+		struct sim *sim = sim_new(.seed = SEED + shards, .shards = shards, .calls_max = share);
+		for (unsigned round = 0; round < 3; round++) {
+			for (unsigned i = 0; i < 300; i++)
+				sim_at(sim, sim->now_ns + i * 10 * SIM_MS, place, NULL);
+			sim_run(sim, 10 * SIM_S);
+			cr_assert_leq(node_stat(sim, calls_active), share * shards);
+			cr_assert_geq(node_stat(sim, calls_active), share * shards - (shards - 1));
+			sim_run(sim, 70 * SIM_S);
+		}
+		cr_assert_gt(node_stat(sim, room_asks), 0);
+		cr_assert_eq(node_stat(sim, pool_call_size), share * shards);
+		finish(sim);
+	}
+}
+
 /* The billing thread does not keep up for a minute: nothing is lost, nothing comes twice, and each is as it should be.
  */
 Test(limits, records_wait_for_room_in_the_queue)
