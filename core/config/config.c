@@ -252,9 +252,15 @@ static int load_all(struct loading *l)
 	return load_gateways(l);
 }
 
-int config_load(const char *path, struct config **ret_config, char error[static 512])
+uint32_t load_generation(void)
 {
 	static uint32_t generation;
+
+	return ++generation;
+}
+
+int config_load(const char *path, struct config **ret_config, char error[static 512])
+{
 	struct loading l = { .config = calloc(1, sizeof(struct config)) };
 	const char *file = path ? path : "embedded defaults";
 
@@ -271,8 +277,11 @@ int config_load(const char *path, struct config **ret_config, char error[static 
 		result = reader_open(&l.reader, file, path ? NULL : embedded_defaults, error);
 	}
 	if (result == 0) {
-		l.config->generation = ++generation;
-		result = load_all(&l);
+		l.config->generation = load_generation();
+		l.config->shares = malloc(sizeof *l.config->shares);
+		if (l.config->shares)
+			*l.config->shares = 1;
+		result = l.config->shares ? load_all(&l) : -ENOMEM;
 		reader_close(&l.reader);
 	}
 	if (result < 0) {
@@ -289,8 +298,11 @@ void config_free(struct config *c)
 {
 	if (!c)
 		return;
-	free_gateways(c);
-	free(c->listens);
+	if (!c->shares || --*c->shares == 0) {
+		free_gateways(c);
+		free(c->listens);
+		free(c->shares);
+	}
 	free(c);
 }
 

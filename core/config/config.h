@@ -16,6 +16,7 @@
 #define CONFIG_LISTENS_MAX   64
 #define CONFIG_WORKERS_MAX   64
 #define CONFIG_CALLS_MAX_MAX 100000000u
+#define GATEWAY_IDS_MAX      (1u << 20) /* ids of gateways and accounts are below it */
 
 enum steering { STEERING_AUTO, STEERING_BPF, STEERING_MAILBOX };
 
@@ -146,12 +147,24 @@ struct config {
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
 	uint32_t gateway_end; /* one more than the largest id in `gateways` */
+	uint32_t *shares;     /* how many configurations share all of the above but the parameters */
 };
 
 /* Reads and checks a file; NULL path: the embedded defaults.  0, or a negative errno with "file:line: reason" (the
  * first error) in `error`. */
 int config_load(const char *path, struct config **ret_config, char error[static 512]);
 void config_free(struct config *c);
+
+/* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
+ * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is
+ * not allowed; -ENOMEM; each with a sentence in `error`. */
+int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
+			  char error[static 256]);
+
+/* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
+ * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
+ * steering, prefault. */
+int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* The configuration as it would stand in a file, all defaults spelled out.  malloc'ed; the caller frees it. */
 char *config_text(const struct config *c);

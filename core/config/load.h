@@ -10,6 +10,9 @@ struct loading {
 	struct config *config;
 };
 
+/* The number of a new configuration. */
+uint32_t load_generation(void);
+
 /* A path of the file: relative ones are relative to the file's directory.  0 or -EINVAL with the error noted. */
 int load_path(struct loading *l, unsigned line, const char *key, const char *text, char path[static 4096]);
 

@@ -1,0 +1,85 @@
+/* What changes while the node runs: one parameter, or all that a reload may change.  */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config/load.h"
+
+int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
+			  char error[static 256])
+{
+	struct config *new = malloc(sizeof *new);
+
+	error[0] = '\0';
+	if (!new) {
+		snprintf(error, 256, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	*new = *old;
+	int result = parameter_set(&new->parameters, name, value, error);
+	if (result == 0)
+		result = parameters_check(&new->parameters, error);
+	if (result < 0) {
+		free(new);
+		return result;
+	}
+	new->generation = load_generation();
+	++*new->shares;
+	*ret_config = new;
+	return 0;
+}
+
+static int refuse(const struct config *new, char error[static 512], const char *key)
+{
+	if (new->path[0])
+		snprintf(error, 512, "%.300s: %s: only a restart can change it", new->path, key);
+	else
+		snprintf(error, 512, "%s: only a restart can change it", key);
+	return -EINVAL;
+}
+
+static bool same_listen(const struct listen_config *a, const struct listen_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->transport == b->transport &&
+	       address_equal(&a->address, &b->address) && strcmp(a->advertise, b->advertise) == 0;
+}
+
+/* Sockets belong to their place in the list, so the order counts as well. */
+static int compare_listens(const struct config *old, const struct config *new, char error[static 512])
+{
+	uint32_t end = old->listen_count > new->listen_count ? old->listen_count : new->listen_count;
+
+	for (uint32_t i = 0; i < end; i++) {
+		char key[CONFIG_NAME_MAX + 16];
+
+		if (i < old->listen_count && i < new->listen_count &&same_listen(&old->listens[i], &new->listens[i]))
+			continue;
+		snprintf(key, sizeof key, "listen \"%s\"",
+			 i < old->listen_count ? old->listens[i].name : new->listens[i].name);
+		return refuse(new, error, key);
+	}
+	return 0;
+}
+
+int config_restart_needed(const struct config *old, const struct config *new, char error[static 512])
+{
+	const struct {
+		const char *key;
+		bool same;
+	} keys[] = {
+		{ "node", strcmp(old->node, new->node) == 0 },
+		{ "data_dir", strcmp(old->data_dir, new->data_dir) == 0 },
+		{ "control", strcmp(old->control, new->control) == 0 },
+		{ "workers", old->workers == new->workers },
+		{ "max_calls", old->calls_max == new->calls_max },
+		{ "prefault", old->prefault == new->prefault },
+		{ "steering", old->steering == new->steering },
+	};
+
+	error[0] = '\0';
+	for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++)
+		if (!keys[i].same)
+			return refuse(new, error, keys[i].key);
+	return compare_listens(old, new, error);
+}
