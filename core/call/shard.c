@@ -1,8 +1,6 @@
 /* The shard's entrances: what comes in, to whom it goes.  See core/shard.h, and core/call/state.h for the map. */
 #include "core/shard.h"
 
-#include <assert.h>
-
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/ending.h"
@@ -475,7 +473,6 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 
 void shard_configure(struct shard *s, const struct config *config)
 {
-	assert(config->listen_count == s->config->listen_count);
 	s->config = config;
 }
 
@@ -497,6 +494,11 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 		s->now.now_ns = now_ns;
 	admission_note(s, note);
 	shard_settle(s);
+}
+
+bool shard_drained(const struct shard *s)
+{
+	return s->draining && s->calls.used == 0;
 }
 
 bool shard_stopped(const struct shard *s)

@@ -82,6 +82,7 @@ struct shard {
 	uint64_t backlog_size, backlog_first, backlog_last;
 	uint32_t backlog_count;
 
+	bool draining; /* no new calls */
 	bool stopping;
 	uint32_t stop_cursor;  /* next call slot to end */
 	uint64_t stop_next_ns; /* when the next portion is due */
