@@ -147,28 +147,40 @@ static void say(void *context, int level, const char *line)
 
 /* ---- beginning and end ---- */
 
-static void load_config(struct sim *sim)
+static struct config *load_config(struct sim *sim, const char *parameters, const char *gateways)
 {
+	struct config *config;
 	char error[512];
 	snprintf(sim->config_path, sizeof sim->config_path, "/tmp/ringwheel-sim-XXXXXX");
 	int fd = mkstemp(sim->config_path);
 	assert(fd >= 0);
 	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"%s\" port = 5060 }\nparameters {\n%s\n}\n%s",
-		sim->settings.address ? sim->settings.address : "10.0.0.1",
-		sim->settings.parameters ? sim->settings.parameters : "",
-		sim->settings.gateways ? sim->settings.gateways : usual_gateways);
+		sim->settings.address ? sim->settings.address : "10.0.0.1", parameters ? parameters : "",
+		gateways ? gateways : usual_gateways);
 	close(fd);
-	int result = config_load(sim->config_path, &sim->config, error);
+	int result = config_load(sim->config_path, &config, error);
 	unlink(sim->config_path);
 	if (result < 0) {
 		fprintf(stderr, "%s\n", error);
 		abort();
 	}
+	return config;
+}
+
+void node_configure(struct sim *sim, const char *parameters, const char *gateways)
+{
+	struct config *former = sim->config;
+	sim->config = load_config(sim, parameters ? parameters : sim->settings.parameters,
+				  gateways ? gateways : sim->settings.gateways);
+	for (unsigned i = 0; i < sim->shard_count; i++)
+		shard_configure(sim->shards[i].shard, sim->config);
+	config_free(former);
+	sim->counts.reloads++;
 }
 
 void node_create(struct sim *sim)
 {
-	load_config(sim);
+	sim->config = load_config(sim, sim->settings.parameters, sim->settings.gateways);
 	for (unsigned i = 0; i < sizeof sim->secret; i++)
 		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
 	for (unsigned i = 0; i < sim->shard_count; i++)

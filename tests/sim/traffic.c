@@ -231,6 +231,13 @@ static void no_send_room(struct sim *sim, void *context)
 	sim_at(sim, sim->now_ns + below(sim, 3000) * SIM_MS, lends_end, NULL);
 }
 
+/* The same once more: nothing of the former one may still be looked at, and no call may notice. */
+static void reload(struct sim *sim, void *context)
+{
+	(void)context;
+	node_configure(sim, NULL, NULL);
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
@@ -247,4 +254,6 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
+	for (uint64_t i = below(sim, 4); i; i--)
+		sim_at(sim, begin_ns + below(sim, span_ns), reload, NULL);
 }
