@@ -19,13 +19,14 @@ TIMER = [("Supported", "timer")]
 
 
 def live(function):
-    """The switch ends with its scenario, whatever happens."""
+    """The switch ends with its scenario, whatever happens, and in good order: a sanitizer has its say in the status."""
     def run(t):
         own_switch(t)
         try:
             function(t)
         finally:
-            t.switch.stop()
+            status = t.switch.stop()
+        need(status == 0, "exit status %s: %s", status, t.switch.log_tail(30))
     run.__name__, run.__doc__ = function.__name__, function.__doc__
     return scenario(mg=None, rg=None, profile=None, seconds=3)(run)
 
