@@ -51,6 +51,23 @@ Test(reload, calls_go_on_without_their_gateways)
 	finish(sim);
 }
 
+/* The answer of a gateway's home shard comes when the gateway is gone: no line is kept, and each call ends. */
+Test(reload, a_gateway_may_go_while_its_line_is_asked_for)
+{
+	for (unsigned shards = 2; shards <= 4; shards++) {
+		struct sim *sim = sim_new(.seed = SEED + shards, .shards = shards, .gateways = MG RG1_OF(8),
+					  .note_jitter_ns = 400 * SIM_MS);
+		for (unsigned i = 0; i < 30; i++)
+			sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(10) });
+		sim_run(sim, 100 * SIM_MS);
+		node_configure(sim, NULL, OTHERS);
+		sim_run(sim, 60 * SIM_S);
+		cr_assert_eq(sim->cdr_count, 30);
+		cr_assert_eq(node_lines(sim, GATEWAY_ROUTING, "rg1"), 0);
+		finish(sim);
+	}
+}
+
 /* The next call sees the new configuration; one in set-up goes on with the gateways there are now. */
 Test(reload, the_next_attempt_takes_the_new_configuration)
 {
