@@ -12,6 +12,7 @@ enum command_kind {
 	COMMAND_CALLS_LIST,   /* rows that match the filter, at most row_max */
 	COMMAND_CALLS_FIND,   /* rows whose cdr_id or either Call-ID is `id`, at most row_max */
 	COMMAND_CALLS_HANGUP, /* ends the calls with the cdr_id `id`; row_count says how many (0 or 1) */
+	COMMAND_DRAIN,        /* refuse new calls; those that are up go on */
 	COMMAND_STOP,         /* refuse new calls and end the live ones, paced */
 };
 

@@ -17,7 +17,8 @@
 
 static bool to_journal;
 static int log_fd = STDERR_FILENO;
-static _Atomic uint32_t dropped; /* lines since the last one that was written */
+static _Atomic int level_max = LOG_DEBUG; /* what is above is not written */
+static _Atomic uint32_t dropped;          /* lines since the last one that was written */
 
 static_assert(LOG_LINE_MAX + 96 <= PIPE_BUF, "a pipe takes a line whole or not at all");
 
@@ -47,11 +48,35 @@ void log_open(void)
 	open_without_waiting(&st);
 }
 
-static const char *level_name(int level)
+void log_set_level(int level)
+{
+	assert(level >= LOG_CRITICAL && level <= LOG_DEBUG);
+	atomic_store_explicit(&level_max, level, memory_order_relaxed);
+}
+
+int log_get_level(void)
+{
+	return atomic_load_explicit(&level_max, memory_order_relaxed);
+}
+
+bool log_wanted(int level)
+{
+	return level <= log_get_level();
+}
+
+const char *log_level_name(int level)
 {
 	static const char *const names[] = { "emergency", "alert",  "critical", "error",
 					     "warning",   "notice", "info",     "debug" };
 	return level >= 0 && level < LOG_DEBUG ? names[level] : names[LOG_DEBUG];
+}
+
+int log_level_of(const char *text)
+{
+	for (int level = LOG_CRITICAL; level <= LOG_DEBUG; level++)
+		if (strcmp(text, log_level_name(level)) == 0 || (text[0] == '0' + level && text[1] == '\0'))
+			return level;
+	return -1;
 }
 
 static size_t write_prefix(char *text, size_t size, int level)
@@ -68,7 +93,7 @@ static size_t write_prefix(char *text, size_t size, int level)
 	gmtime_r(&now.tv_sec, &tm);
 	n = snprintf(text, size, "time=%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ level=%s ", tm.tm_year + 1900,
 		     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
-		     level_name(level));
+		     log_level_name(level));
 	return (size_t)n;
 }
 
@@ -108,6 +133,8 @@ static void tell_dropped(void)
 
 void log_line(int level, const char *line)
 {
+	if (!log_wanted(level))
+		return;
 	if (atomic_load_explicit(&dropped, memory_order_relaxed) > 0)
 		tell_dropped();
 	if (!write_line(level, line))
@@ -119,6 +146,8 @@ void log_printf(int level, const char *format, ...)
 	char line[LOG_LINE_MAX];
 	va_list arguments;
 
+	if (!log_wanted(level))
+		return;
 	va_start(arguments, format);
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);

@@ -19,6 +19,16 @@ enum log_level { LOG_CRITICAL = 2, LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 
 /* Looks once where stderr goes.  Before any thread; without it lines carry time and level. */
 void log_open(void);
 
+/* What is less urgent than this level is not written: LOG_DEBUG, everything, at first.  Any thread. */
+void log_set_level(int level);
+int log_get_level(void);
+/* "critical" to "debug"; of a name, or of a figure as text, the level, -1: there is none such that can be set. */
+const char *log_level_name(int level);
+int log_level_of(const char *text);
+
+/* Whether a line of this level would be written. */
+bool log_wanted(int level);
+
 /* `line` has no newline; control characters in it are printed as '?', so nobody forges a line. */
 void log_line(int level, const char *line);
 __attribute__((format(printf, 2, 3))) void log_printf(int level, const char *format, ...);

@@ -193,6 +193,5 @@ int main(int argc, char **argv)
 	int r = node_run(config, error);
 	if (r < 0)
 		fprintf(stderr, "ringwheel: %s\n", error);
-	config_free(config);
 	return r < 0 ? NOT_STARTED : r > 0 ? CDRS_MISSING : STOPPED;
 }

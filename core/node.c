@@ -1,9 +1,11 @@
 /* The node: puts data directory, sockets, steering, billing, control socket and workers together, waits for signals and
  * for the control socket, and takes everything apart again.
  *
- * Start: what can fail without harm first, the workers (and with them the first call) last.  Stop: shards refuse new
- * calls and end the live ones, workers end, then the control socket, then the billing thread has written every record.
- */
+ * Start: what can fail without harm first, the workers (and with them the first call) last, and then the thread that
+ * may bring another configuration.  Stop: shards refuse new calls and end the live ones, that thread and the workers
+ * end, then the control socket, then the billing thread has written every record.
+ *
+ * The main thread is a reader of the configuration like the workers, inside while it handles what poll() told. */
 #include "core/node.h"
 
 #include <assert.h>
@@ -24,6 +26,7 @@
 #include "billing/writer.h"
 #include "core/control/control.h"
 #include "core/data_dir.h"
+#include "core/loader.h"
 #include "core/log.h"
 #include "core/net/clock.h"
 #include "core/net/crew.h"
@@ -32,6 +35,7 @@
 #include "core/node_run.h"
 #include "core/pool.h"
 #include "core/quality.h"
+#include "core/snapshot.h"
 #include "core/steer.h"
 #include "core/tally.h"
 
@@ -42,13 +46,17 @@
 #define CALL_BYTES          1536 /* about, of a shard's memory */
 #define CDR_BYTES_PER_CALL  256  /* of a shard's limit: a quarter of its calls may end in one burst */
 
+/* One of them is being carried out, the other one waits. */
+#define HUPS 2
+
 struct node {
-	const struct config *config;
+	struct snapshot snapshot;
 	struct data_dir data;
 	unsigned workers;
 	bool bpf;
-	bool stopping;
-	bool cdrs_missing; /* not all of them are in the store at the end */
+	bool draining, stopping;
+	uint64_t drain_by_ns; /* UINT64_MAX: however long it takes */
+	bool cdrs_missing;    /* not all of them are in the store at the end */
 	uint64_t stop_by_ns, write_by_ns;
 	uint64_t started_ns;
 	int64_t started_us;
@@ -62,7 +70,10 @@ struct node {
 	struct billing_writer *writer;
 	struct control *control;
 	struct crew *crew;
-	struct command *stop_commands; /* one a worker */
+	struct loader *loader;
+	struct change hups[HUPS]; /* reloads asked for by SIGHUP */
+	bool hup_given[HUPS];
+	struct command *drain_commands, *stop_commands; /* one a worker */
 	int signal_fd;
 };
 
@@ -70,7 +81,7 @@ struct node {
 
 const struct config *node_config(const struct node *n)
 {
-	return n->config;
+	return snapshot_config(&n->snapshot);
 }
 
 unsigned node_shard_count(const struct node *n)
@@ -160,8 +171,40 @@ struct command *node_completed(struct node *n)
 
 	do
 		command = crew_completed(n->crew);
-	while (command && command->owner == n); /* a stop command of ours */
+	while (command && command->owner == n); /* a drain or stop command of ours */
 	return command;
+}
+
+void node_change(struct node *n, struct change *change)
+{
+	loader_give(n->loader, change);
+}
+
+void node_drain(struct node *n, uint32_t timeout_s)
+{
+	n->drain_by_ns = timeout_s > 0 ? clock_read_ns(CLOCK_MONOTONIC) + timeout_s * UINT64_C(1000000000) : UINT64_MAX;
+	log_printf(LOG_NOTICE, "event=draining timeout_s=%u", timeout_s);
+	if (n->draining)
+		return;
+	n->draining = true;
+	for (unsigned i = 0; i < n->workers; i++) {
+		n->drain_commands[i] = (struct command){ .kind = COMMAND_DRAIN, .owner = n };
+		node_submit(n, i, &n->drain_commands[i]);
+	}
+}
+
+bool node_draining(const struct node *n)
+{
+	return n->draining;
+}
+
+uint32_t node_drain_left_s(const struct node *n)
+{
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+
+	if (!n->draining || n->drain_by_ns == UINT64_MAX || n->drain_by_ns <= now_ns)
+		return 0;
+	return (uint32_t)((n->drain_by_ns - now_ns + 999999999) / 1000000000);
 }
 
 void node_stop(struct node *n)
@@ -206,7 +249,7 @@ static size_t power_of_two_from(size_t size)
 
 static uint32_t calls_max_of_shard(const struct node *n)
 {
-	return n->config->calls_max / n->workers + 1;
+	return node_config(n)->calls_max / n->workers + 1;
 }
 
 static int make_memory(struct node *n)
@@ -223,8 +266,9 @@ static int make_memory(struct node *n)
 	n->tallies = calloc(n->workers, sizeof(struct tally *));
 	n->qualities = calloc(n->workers, sizeof(struct quality_book *));
 	n->cdr_queues = calloc(n->workers, sizeof(struct cdr_queue *));
+	n->drain_commands = calloc(n->workers, sizeof *n->drain_commands);
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
-	if (!n->stats || !n->tallies || !n->qualities || !n->cdr_queues || !n->stop_commands)
+	if (!n->stats || !n->tallies || !n->qualities || !n->cdr_queues || !n->drain_commands || !n->stop_commands)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n->workers; i++) {
 		void *memory = mmap(NULL, n->cdr_memory_bytes, PROT_READ | PROT_WRITE,
@@ -246,7 +290,7 @@ static int attach_bpf(struct node *n, char error[static 256])
 	struct steer_key key;
 	struct steer_bpf *steer;
 
-	steer_key_init(&key, n->data.secret, n->config->node);
+	steer_key_init(&key, n->data.secret, node_config(n)->node);
 	int r = steer_bpf_load(&key, n->workers, &steer, error);
 	explicit_bzero(&key, sizeof key);
 	if (r < 0)
@@ -260,7 +304,7 @@ static int attach_bpf(struct node *n, char error[static 256])
 /* Both ways give the same result; without the program the workers pass datagrams on. */
 static int open_steering(struct node *n, char error[static 256])
 {
-	enum steering steering = n->config->steering;
+	enum steering steering = node_config(n)->steering;
 
 	if (steering == STEERING_MAILBOX || (steering == STEERING_AUTO && n->workers == 1))
 		return 0;
@@ -276,19 +320,19 @@ static int open_steering(struct node *n, char error[static 256])
 static int open_crew(struct node *n, char error[static 256])
 {
 	const struct crew_settings settings = {
-		.config = n->config,
+		.snapshot = &n->snapshot,
 		.listeners = n->listeners,
 		.workers = n->workers,
 		.secret = n->data.secret,
 		.boot = n->data.boot,
-		.calls_max = n->config->calls_max,
+		.calls_max = node_config(n)->calls_max,
 		.stats = n->stats,
 		.tallies = node_tallies(n),
 		.qualities = node_qualities(n),
 		.cdr_queues = n->cdr_queues,
 		.cdr_queue_bytes = n->cdr_queue_bytes,
 	};
-	memory_take_at_once(n->config->prefault);
+	memory_take_at_once(node_config(n)->prefault);
 	return crew_start(&settings, &n->crew, error);
 }
 
@@ -323,12 +367,13 @@ static int open_billing(struct node *n, char error[static 256])
 
 static int start(struct node *n, char error[static 512])
 {
-	int r = data_dir_open(n->config->data_dir, &n->data, error);
+	const struct config *config = node_config(n);
+	int r = data_dir_open(config->data_dir, &n->data, error);
 
 	if (r < 0)
 		return r;
-	snprintf(n->database, sizeof n->database, "%s/cdr.db", n->config->data_dir);
-	snprintf(n->cdrs_left, sizeof n->cdrs_left, "%s/cdr.left", n->config->data_dir);
+	snprintf(n->database, sizeof n->database, "%s/cdr.db", config->data_dir);
+	snprintf(n->cdrs_left, sizeof n->cdrs_left, "%s/cdr.left", config->data_dir);
 	raise_memlock();
 	r = open_signals(n);
 	if (r == 0)
@@ -337,7 +382,7 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = listeners_open(n->config, n->workers, &n->listeners, error);
+	r = listeners_open(config, n->workers, &n->listeners, error);
 	if (r == 0)
 		r = open_steering(n, error);
 	if (r == 0)
@@ -346,6 +391,8 @@ static int start(struct node *n, char error[static 512])
 		r = control_open(n, &n->control, error);
 	if (r == 0)
 		r = open_crew(n, error);
+	if (r == 0)
+		r = loader_start(&n->snapshot, n->listeners, &n->loader, error);
 	return r;
 }
 
@@ -360,14 +407,17 @@ static void warn_of_memory(const struct config *config)
 			   config->calls_max, (unsigned long long)(needed >> 20), (unsigned long long)(machine >> 20));
 }
 
+static void warn(void *context, const char *sentence)
+{
+	(void)context;
+	log_printf(LOG_WARNING, "event=configuration_warning text=\"%s\"", sentence);
+}
+
 static void tell_started(const struct node *n)
 {
-	const struct config *config = n->config;
+	const struct config *config = node_config(n);
 
-	if (config->parameters.RW_SIP_MIN_SE < 90)
-		log_printf(LOG_WARNING,
-			   "event=laboratory_setting RW_SIP_MIN_SE=%u reason=\"RFC 4028 allows 90 or more\"",
-			   config->parameters.RW_SIP_MIN_SE);
+	config_warnings(config, warn, NULL);
 	warn_of_memory(config);
 	for (uint32_t i = 0; i < config->listen_count; i++) {
 		char address[ADDRESS_TEXT_MAX];
@@ -384,6 +434,51 @@ static void tell_started(const struct node *n)
 
 /* Run. */
 
+static void handle_changes(struct node *n)
+{
+	struct change *change;
+
+	while ((change = loader_done(n->loader))) {
+		if (change->owner != n) {
+			control_change_done(n->control, change);
+			continue;
+		}
+		free(change->warnings);
+		n->hup_given[change - n->hups] = false;
+	}
+}
+
+/* A place for one more, -1: both are taken. */
+static int free_hup(const struct node *n)
+{
+	for (int i = 0; i < HUPS; i++)
+		if (!n->hup_given[i])
+			return i;
+	return -1;
+}
+
+/* What has not begun yet will read what the signal is about. */
+static bool hup_waits(const struct node *n)
+{
+	for (unsigned i = 0; i < HUPS; i++)
+		if (n->hup_given[i] && !atomic_load_explicit(&n->hups[i].begun, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+static void reload(struct node *n)
+{
+	int hup;
+
+	if (hup_waits(n))
+		return;
+	while ((hup = free_hup(n)) < 0)
+		handle_changes(n); /* both have begun, so one of them is done */
+	n->hup_given[hup] = true;
+	n->hups[hup] = (struct change){ .kind = CHANGE_RELOAD, .owner = n };
+	node_change(n, &n->hups[hup]);
+}
+
 static void handle_signals(struct node *n)
 {
 	struct signalfd_siginfo info;
@@ -397,8 +492,7 @@ static void handle_signals(struct node *n)
 			node_stop(n);
 			break;
 		case SIGHUP:
-			log_line(LOG_WARNING, "event=reload_refused "
-					      "reason=\"this version takes a new configuration only at its start\"");
+			reload(n);
 			break;
 		default:
 			break; /* SIGUSR1: stderr needs no reopening */
@@ -427,23 +521,54 @@ static bool stop_is_over(struct node *n)
 	return true;
 }
 
+static void end_drain(struct node *n)
+{
+	if (!n->draining || n->stopping)
+		return;
+	if (crew_drained(n->crew))
+		log_line(LOG_NOTICE, "event=drained");
+	else if (clock_read_ns(CLOCK_MONOTONIC) >= n->drain_by_ns)
+		log_line(LOG_WARNING, "event=drain_timeout reason=\"calls were still up\"");
+	else
+		return;
+	node_stop(n);
+}
+
+static int wait_ms(const struct node *n)
+{
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+
+	if (n->stopping)
+		return 100;
+	if (!n->draining || n->drain_by_ns == UINT64_MAX)
+		return -1;
+	uint64_t left_ms = n->drain_by_ns > now_ns ? (n->drain_by_ns - now_ns) / 1000000 + 1 : 0;
+	return left_ms < 60000 ? (int)left_ms : 60000;
+}
+
 static void serve(struct node *n)
 {
 	struct pollfd fds[] = {
 		{ .fd = n->signal_fd, .events = POLLIN },
 		{ .fd = node_completion_fd(n), .events = POLLIN },
+		{ .fd = loader_fd(n->loader), .events = POLLIN },
 		{ .fd = control_fd(n->control), .events = POLLIN },
 	};
 
 	while (!stop_is_over(n)) {
-		if (poll(fds, 3, n->stopping ? 100 : -1) < 0)
-			continue;
-		if (fds[0].revents)
+		int ready = poll(fds, sizeof fds / sizeof fds[0], wait_ms(n));
+
+		snapshot_enter();
+		if (ready > 0 && fds[0].revents)
 			handle_signals(n);
-		if (fds[1].revents)
+		if (ready > 0 && fds[1].revents)
 			handle_completions(n);
-		if (fds[2].revents)
+		if (ready > 0 && fds[2].revents)
+			handle_changes(n);
+		if (ready > 0 && fds[3].revents)
 			control_handle(n->control);
+		end_drain(n);
+		snapshot_leave();
 	}
 }
 
@@ -470,6 +595,8 @@ static void close_billing(struct node *n)
 
 static void close_all(struct node *n)
 {
+	if (n->loader)
+		loader_stop(n->loader);
 	if (n->crew)
 		crew_stop(n->crew);
 	if (n->control)
@@ -488,15 +615,15 @@ static void close_all(struct node *n)
 		quality_release(n->qualities[i]);
 	free(n->tallies);
 	free(n->qualities);
+	free(n->drain_commands);
 	free(n->stop_commands);
 	free(n->cdr_queues);
 	free(n->stats);
 }
 
-int node_run(const struct config *config, char error[static 512])
+int node_run(struct config *config, char error[static 512])
 {
 	struct node n = {
-		.config = config,
 		.data = { .fd = -1, .lock_fd = -1 },
 		.workers = config->workers > 0 ? config->workers : crew_usable_cores(),
 		.started_ns = clock_read_ns(CLOCK_MONOTONIC),
@@ -504,6 +631,8 @@ int node_run(const struct config *config, char error[static 512])
 		.signal_fd = -1,
 	};
 
+	snapshot_init(&n.snapshot, config);
+	snapshot_join();
 	if (n.workers > CONFIG_WORKERS_MAX)
 		n.workers = CONFIG_WORKERS_MAX;
 	int r = start(&n, error);
@@ -512,6 +641,8 @@ int node_run(const struct config *config, char error[static 512])
 		serve(&n);
 	}
 	close_all(&n);
+	snapshot_quit();
+	snapshot_free(&n.snapshot);
 	if (r == 0)
 		log_line(LOG_NOTICE, "event=stopped");
 	return r == 0 && n.cdrs_missing ? 1 : r;

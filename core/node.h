@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/change.h"
 #include "core/command.h"
 #include "core/config/config.h"
 #include "core/quality.h"
@@ -16,6 +17,7 @@
 
 struct node;
 
+/* The configuration in force, for the request under way: another may be in force at the next one, and this one gone. */
 const struct config *node_config(const struct node *n);
 unsigned node_shard_count(const struct node *n);
 uint16_t node_boot(const struct node *n);
@@ -49,7 +51,18 @@ int node_completion_fd(const struct node *n);
 /* The next command that has come back, NULL: none. */
 struct command *node_completed(struct node *n);
 
+/* Gives a change of the configuration to the loading thread; it comes back through control_change_done().  The change
+ * must stay where it is until then.  Never fails. */
+void node_change(struct node *n, struct change *change);
+
 /* Starts the orderly stop, as SIGTERM does. */
 void node_stop(struct node *n);
+
+/* Takes no new calls from now on, and stops when the last one has ended, or when `timeout_s` have passed (0: however
+ * long it takes); asked again, the time counts anew. */
+void node_drain(struct node *n, uint32_t timeout_s);
+bool node_draining(const struct node *n);
+/* Until a draining node stops at the latest, in seconds; 0: it waits for its calls. */
+uint32_t node_drain_left_s(const struct node *n);
 
 #endif

@@ -52,7 +52,8 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 /* Deadlines that came due, at most `limit` of them; true: more are due, call again soon. */
 bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit);
 
-/* From now on this configuration is in force; the former one is not looked at again.  Listeners, workers and max_calls
+/* From now on this configuration is in force; the former one is not looked at again, not here either: it may be gone.
+ * Listeners, workers and max_calls
  * are the same in both (core/config refuses a reload that would change them).  Calls that are up are not touched. */
 void shard_configure(struct shard *s, const struct config *config);
 
@@ -64,6 +65,9 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note);
 
 /* Carries a command on; true: done, give it back.  false: call again next turn. */
 bool shard_command(struct shard *s, uint64_t now_ns, struct command *command);
+
+/* After COMMAND_DRAIN: no call is left. */
+bool shard_drained(const struct shard *s);
 
 /* After COMMAND_STOP: no call is left and every CDR is queued. */
 bool shard_stopped(const struct shard *s);

@@ -6,9 +6,10 @@
 
 #include <stdint.h>
 
+#include "core/config/config.h"
 #include "core/stats.h"
 
-#define TALLY_GATEWAYS_MAX (1u << 20) /* gateway ids are below it */
+#define TALLY_GATEWAYS_MAX GATEWAY_IDS_MAX
 
 struct tally {
 	uint64_t calls;    /* now, in set-up or answered: of an MG from its admission, of an RG from its attempt */

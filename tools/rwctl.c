@@ -59,7 +59,7 @@ static const struct verb verbs[] = {
 	  "calls that are up or being set up" },
 	{ "call", "calls.show", show_call, 0, { "call_id" }, 1, "call ID", "one call, by cdr_id or SIP Call-ID" },
 	{ "hangup", "calls.hangup", show_hangup, 0, { "call_id" }, 1, "hangup ID", "end one call" },
-	{ "reload", "config.reload", show_done, 0, { 0 }, 0, "reload", "read the configuration again" },
+	{ "reload", "config.reload", show_reload, 0, { 0 }, 0, "reload", "read the configuration again" },
 	{ "param",
 	  "parameters.get",
 	  show_parameters,
@@ -79,12 +79,13 @@ static const struct verb verbs[] = {
 	  "call records, newest first" },
 	{ "drain",
 	  "node.drain",
-	  show_done,
+	  show_drain,
 	  TIMEOUT,
 	  { 0 },
 	  0,
 	  "drain [--timeout TIME]",
 	  "take no new calls and end when the last has gone" },
+	{ "log", "log.level", show_log, 0, { "level" }, 0, "log [LEVEL]", "show what is logged, or set it" },
 	{ "stop", "node.stop", show_stop, KEEP_CALLS, { 0 }, 0, "stop [--keep-calls]", "end all calls and stop" },
 };
 
@@ -286,7 +287,7 @@ static int read_command(struct order *o, int argc, char **argv)
 	o->show = o->options & CSV ? show_cdrs_csv : o->verb->show;
 	if (o->method != NULL && strcmp(o->method, "parameters.get") == 0 && operands == 2) {
 		o->method = "parameters.set";
-		o->show = show_done;
+		o->show = show_parameter_set;
 	}
 	return -1;
 }

@@ -11,12 +11,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_WAIT_MS 30000
-#define ANSWER_MAX     ((size_t)1 << 30)
-#define READ_SIZE      65536
+#define ANSWER_WAIT_S 30
+#define RELOAD_WAIT_S 1800 /* a busy machine reads a large configuration in what its calls leave over */
+#define ANSWER_MAX    ((size_t)1 << 30)
+#define READ_SIZE     65536
 
 struct client {
 	int fd;
+	int wait_s; /* for the answer under way */
 	json_int_t last_id;
 	char *input; /* read and not used yet */
 	size_t input_size, input_capacity;
@@ -105,11 +107,11 @@ static const char *read_more(struct client *c)
 		c->input_capacity = capacity;
 	}
 	struct pollfd waiting = { .fd = c->fd, .events = POLLIN };
-	int ready = poll(&waiting, 1, ANSWER_WAIT_MS);
+	int ready = poll(&waiting, 1, c->wait_s * 1000);
 	if (ready < 0)
 		return errno == EINTR ? NULL : "poll failed";
 	if (ready == 0)
-		return "no answer within 30 s";
+		return "no answer in the time that is allowed for one";
 	ssize_t size = recv(c->fd, c->input + c->input_size, READ_SIZE, 0);
 	if (size == 0)
 		return "the switch closed the connection";
@@ -146,6 +148,7 @@ static json_t *receive(struct client *c, char error[static CLIENT_ERROR_SIZE])
 json_t *client_call(struct client *c, const char *method, json_t *params, char error[static CLIENT_ERROR_SIZE])
 {
 	char unheard[CLIENT_ERROR_SIZE];
+	c->wait_s = strcmp(method, "config.reload") == 0 ? RELOAD_WAIT_S : ANSWER_WAIT_S;
 	bool sent = send_request(c, method, params, error);
 	if (!sent && errno != EPIPE && errno != ECONNRESET)
 		return NULL;

@@ -192,10 +192,45 @@ void show_stop(const json_t *result, FILE *out)
 	fputs("the node is stopping: live calls get their BYEs\n", out);
 }
 
-void show_done(const json_t *result, FILE *out)
+void show_reload(const json_t *result, FILE *out)
 {
-	(void)result;
-	fputs("done\n", out);
+	fprintf(out,
+		"configuration %lld is in force: %lld mapping gateways, %lld routing gateways, %lld prefixes, read in "
+		"%lld "
+		"ms\n",
+		integer(result, "generation"), integer(result, "mapping_gateways"), integer(result, "routing_gateways"),
+		integer(result, "prefixes"), integer(result, "ms"));
+	size_t index;
+	json_t *warning;
+	json_array_foreach(json_object_get(result, "warnings"), index, warning)
+	{
+		fputs("warning: ", out);
+		print_safely(json_string_value(warning), out);
+		putc('\n', out);
+	}
+}
+
+void show_parameter_set(const json_t *result, FILE *out)
+{
+	struct table *t = table_create("NAME|VALUE|WAS");
+	FIELDS(t, result, "name", "value", "was");
+	table_print(t, out);
+}
+
+void show_drain(const json_t *result, FILE *out)
+{
+	json_int_t timeout_s = integer(result, "timeout_s");
+	fprintf(out, "the node takes no new calls and stops when the %lld that it has are over",
+		integer(result, "calls"));
+	if (timeout_s > 0)
+		fprintf(out, ", after %lld s at the latest", timeout_s);
+	fputs("\n", out);
+}
+
+void show_log(const json_t *result, FILE *out)
+{
+	const char *level = json_string_value(json_object_get(result, "level"));
+	fprintf(out, "%s\n", level ? level : "-");
 }
 
 void show_parameters(const json_t *result, FILE *out)

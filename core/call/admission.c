@@ -365,13 +365,20 @@ static bool same_limits(const struct gateway_limits *a, const struct gateway_lim
 	return a->capacity == b->capacity && a->rate_limit == b->rate_limit;
 }
 
-void admission_configured(struct shard *s, const struct config *former)
+void admission_begin(struct shard *s)
+{
+	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++)
+		s->limits[id] = config_limits(s->config, id);
+}
+
+void admission_configured(struct shard *s)
 {
 	struct note note = { .kind = NOTE_CONFIGURED, .from = s->shard, .a = s->config->generation };
 	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++) {
-		struct gateway_limits was = config_limits(former, id), is = config_limits(s->config, id);
+		struct gateway_limits was = s->limits[id], is = config_limits(s->config, id);
 		if (same_limits(&was, &is))
 			continue;
+		s->limits[id] = is;
 		if (home_is_here(s, id) && !was.capacity && is.capacity)
 			home_of(s, id)->since = s->config->generation;
 		limits_changed(s, id, &was, &is);

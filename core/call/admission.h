@@ -40,8 +40,9 @@ void admission_free(struct shard *s, uint32_t gateway_id);
 void admission_forget(struct shard *s, struct call *call);
 
 void admission_note(struct shard *s, const struct note *note);
-/* s->config has come in place of `former`. */
-void admission_configured(struct shard *s, const struct config *former);
+/* s->config is the first one, or has come in place of another, which is not looked at any more. */
+void admission_begin(struct shard *s);
+void admission_configured(struct shard *s);
 
 /* From home.c: the answer for the first of this shard's own calls that wait for a line of it. */
 void admission_own_answer(struct shard *s, uint32_t gateway_id, enum line_answer answer);

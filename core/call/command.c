@@ -156,6 +156,7 @@ static void visit(struct shard *s, struct call *call, struct command *command)
 			command->row_count = 1;
 		}
 		break;
+	case COMMAND_DRAIN:
 	case COMMAND_STOP:
 		break;
 	}
@@ -165,6 +166,10 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 {
 	if (now_ns > s->now.now_ns)
 		s->now.now_ns = now_ns;
+	if (command->kind == COMMAND_DRAIN) {
+		s->draining = true;
+		return true;
+	}
 	if (command->kind == COMMAND_STOP) {
 		if (!s->stopping) {
 			s->stopping = true;

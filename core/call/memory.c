@@ -35,6 +35,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->leases = memory_reserve_sparse(LINES_MAX * sizeof *s->leases);
+	s->limits = memory_reserve_sparse(LINES_MAX * sizeof *s->limits);
 	s->homes = memory_reserve_sparse(home_bytes_all(s->shard_count));
 	s->rests = memory_reserve_sparse(LINES_MAX * sizeof *s->rests);
 	s->backlog = memory_reserve(s->backlog_size);
@@ -43,8 +44,8 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
 	s->rewrites = rewrite_room_create();
-	if (!s->body_heads || !s->leases || !s->homes || !s->rests || !s->backlog || !s->memo || !s->scratch ||
-	    !s->work || !s->spare || !s->rewrites)
+	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->rests || !s->backlog || !s->memo ||
+	    !s->scratch || !s->work || !s->spare || !s->rewrites)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -107,6 +108,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 		return error;
 	}
 	shard_take_config(s);
+	admission_begin(s);
 	shard_publish_stats(s);
 	*ret_shard = s;
 	return 0;
@@ -126,6 +128,7 @@ void shard_destroy(struct shard *s)
 	text_store_destroy(&s->texts);
 	memory_release(s->body_heads, ((size_t)s->body_head_mask + 1) * sizeof *s->body_heads);
 	memory_release(s->leases, LINES_MAX * sizeof *s->leases);
+	memory_release(s->limits, LINES_MAX * sizeof *s->limits);
 	memory_release(s->homes, home_bytes_all(s->shard_count));
 	memory_release(s->rests, LINES_MAX * sizeof *s->rests);
 	memory_release(s->backlog, s->backlog_size);

@@ -466,7 +466,7 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 	session_timer_read(m, &headers);
 	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping, &headers))
 		return;
-	if (s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
+	if (s->draining || s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
 		refuse_overload(s, m, from);
 		return;
 	}

@@ -1,8 +1,6 @@
 /* The shard's entrances: what comes in, to whom it goes.  See core/shard.h, and core/call/state.h for the map. */
 #include "core/shard.h"
 
-#include <assert.h>
-
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/check.h"
@@ -488,11 +486,9 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 
 void shard_configure(struct shard *s, const struct config *config)
 {
-	const struct config *former = s->config;
-	assert(config->listen_count == former->listen_count && config->generation >= former->generation);
 	s->config = config;
 	shard_take_config(s);
-	admission_configured(s, former);
+	admission_configured(s);
 }
 
 uint64_t shard_next_ns(const struct shard *s)
@@ -518,6 +514,11 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 	else
 		admission_note(s, note);
 	shard_settle(s);
+}
+
+bool shard_drained(const struct shard *s)
+{
+	return s->draining && s->calls.used == 0;
 }
 
 bool shard_stopped(const struct shard *s)

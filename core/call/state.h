@@ -90,12 +90,14 @@ struct shard {
 	uint32_t body_head_mask;
 	uint32_t bodies_used, bodies_max;
 	struct lease *leases; /* by gateway id: what it holds of lines and starts (core/call/admission.h) */
-	char *homes;          /* accounts of the gateways whose home is this shard (core/call/home.h) */
-	uint32_t refusals;    /* gateway id: first of a chain, 0: none (core/call/home.h) */
-	uint32_t home_turns;  /* calls of home_refuse_due() */
+	struct gateway_limits
+		*limits;     /* by gateway id, as the configuration in force has them: what the next one changes */
+	char *homes;         /* accounts of the gateways whose home is this shard (core/call/home.h) */
+	uint32_t refusals;   /* gateway id: first of a chain, 0: none (core/call/home.h) */
+	uint32_t home_turns; /* calls of home_refuse_due() */
 	uint32_t generations[CONFIG_WORKERS_MAX]; /* of the configuration, by shard, as they have said */
 	uint32_t generation_of_all;               /* the least of them */
-	struct rest *rests; /* by gateway id (core/call/rest.h) */
+	struct rest *rests;                       /* by gateway id (core/call/rest.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
 	uint8_t *backlog;
@@ -105,6 +107,7 @@ struct shard {
 	struct rewrite_room *rewrites; /* for the number rules of all gateways */
 	uint32_t rewrites_noted; /* generation of the configuration of which it was said that a pattern takes long */
 
+	bool draining; /* no new calls */
 	bool stopping;
 	uint32_t stop_cursor;  /* next call slot to end */
 	uint64_t stop_next_ns; /* when the next portion is due */

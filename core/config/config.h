@@ -16,6 +16,7 @@
 #define CONFIG_LISTENS_MAX   64
 #define CONFIG_WORKERS_MAX   64
 #define CONFIG_CALLS_MAX_MAX 100000000u
+#define GATEWAY_IDS_MAX      (1u << 20) /* ids of gateways and accounts are below it */
 
 enum steering { STEERING_AUTO, STEERING_BPF, STEERING_MAILBOX };
 
@@ -157,6 +158,17 @@ struct config {
  */
 int config_load(const char *path, struct config **ret_config, char error[static 512]);
 void config_free(struct config *c); /* NULL: nothing */
+
+/* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
+ * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is
+ * not allowed; -ENOMEM; each with a sentence in `error`. */
+int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
+			  char error[static 256]);
+
+/* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
+ * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
+ * steering, prefault. */
+int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
  * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is

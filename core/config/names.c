@@ -9,7 +9,7 @@
 #include "core/config/config.h"
 
 #define CHUNK_NAMES 1024u
-#define CHUNKS_MAX  4096u /* four million names in the life of a process */
+#define CHUNKS_MAX  (GATEWAY_IDS_MAX / CHUNK_NAMES) /* a million names in the life of a process */
 
 struct gateway_entry {
 	enum gateway_kind kind;

@@ -135,7 +135,8 @@ void control_close(struct control *c)
 	while (c->connections != NULL)
 		connection_destroy(c->connections);
 	calls_jobs_free(c);
-	assert(c->connection_count == 0 && c->job_count == 0 && c->output_bytes == 0);
+	change_jobs_free(c);
+	assert(c->connection_count == 0 && c->job_count == 0 && c->change_count == 0 && c->output_bytes == 0);
 	struct stat status; /* a later process may have put its own there */
 	if (c->inode != 0 && stat(c->path, &status) == 0 && status.st_dev == c->device && status.st_ino == c->inode)
 		unlink(c->path);

@@ -20,8 +20,10 @@ void control_handle(struct control *c);
 /* Takes a command that node_completed() returned and whose owner is this control socket (command->owner
  * is `c`; other users of node_submit() put something else there). */
 void control_command_done(struct control *c, struct command *command);
-/* Closes all connections and removes the socket.  Call it when no worker runs any more: commands that have not come
- * back are freed, so nobody may touch them afterwards. */
+/* The same for a change that the loading thread has carried out. */
+void control_change_done(struct control *c, struct change *change);
+/* Closes all connections and removes the socket.  Call it when neither a worker nor the loading thread runs any more:
+ * commands and changes that have not come back are freed, so nobody may touch them afterwards. */
 void control_close(struct control *c);
 
 #endif

@@ -12,8 +12,10 @@
 
 #define CONTROL_CONNECTIONS_MAX 1000
 #define CONTROL_JOBS_MAX        64 /* questions to the shards under way at the same moment */
+#define CONTROL_CHANGES_MAX     64 /* changes of the configuration, likewise */
 
 struct calls_job;
+struct change_job;
 
 struct control {
 	struct node *node;
@@ -30,6 +32,8 @@ struct control {
 	struct connection *ready_first, *ready_last; /* to run in this turn or the next */
 	struct calls_job *jobs;                      /* under way at the shards */
 	unsigned job_count;
+	struct change_job *changes; /* under way at the loading thread */
+	unsigned change_count;
 	size_t output_bytes; /* replies not yet read, all connections */
 };
 

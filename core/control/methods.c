@@ -35,11 +35,13 @@ static void method_node_info(struct request *r)
 	const struct node *node = r->control->node;
 	const struct config *config = node_config(node);
 	json_t *result = json_pack(
-		"{s:s, s:o, s:I, s:I, s:i, s:i, s:o, s:s, s:I, s:i, s:b, s:o, s:o, s:o}", "version", RW_VERSION, "node",
-		json_text_terminated(config->node), "uptime_s", (json_int_t)node_uptime_s(node), "started_us",
-		(json_int_t)node_started_us(node), "pid", (int)getpid(), "workers", (int)node_shard_count(node),
-		"listen", listening(config), "steering", node_steering_by_bpf(node) ? "bpf" : "mailbox", "max_calls",
-		(json_int_t)config->calls_max, "boot", (int)node_boot(node), "stopping", (int)node_stopping(node),
+		"{s:s, s:o, s:I, s:I, s:i, s:i, s:o, s:s, s:I, s:i, s:b, s:b, s:I, s:I, s:o, s:o, s:o}", "version",
+		RW_VERSION, "node", json_text_terminated(config->node), "uptime_s", (json_int_t)node_uptime_s(node),
+		"started_us", (json_int_t)node_started_us(node), "pid", (int)getpid(), "workers",
+		(int)node_shard_count(node), "listen", listening(config), "steering",
+		node_steering_by_bpf(node) ? "bpf" : "mailbox", "max_calls", (json_int_t)config->calls_max, "boot",
+		(int)node_boot(node), "stopping", (int)node_stopping(node), "draining", (int)node_draining(node),
+		"drain_left_s", (json_int_t)node_drain_left_s(node), "generation", (json_int_t)config->generation,
 		"configuration", json_text_terminated(config->path), "data_dir", json_text_terminated(config->data_dir),
 		"database", json_text_terminated(node_database_path(node)));
 	request_result(r, result);
@@ -69,12 +71,9 @@ static void method_config_show(struct request *r)
 	request_result(r, result);
 }
 
-/* A value of the parameter as JSON has it: number, true/false, or the list as text. */
-static json_t *parameter_value(const struct parameters *p, int index)
+json_t *parameter_json(int index, const char *text)
 {
-	char text[PARAMETER_TEXT_MAX];
 	bool on = false;
-	parameter_text(p, index, text, sizeof text);
 	switch (parameter_infos[index].kind) {
 	case PARAMETER_U32:
 		return json_integer((json_int_t)strtoul(text, NULL, 0));
@@ -85,6 +84,13 @@ static json_t *parameter_value(const struct parameters *p, int index)
 		break;
 	}
 	return json_text_terminated(text);
+}
+
+static json_t *parameter_value(const struct parameters *p, int index)
+{
+	char text[PARAMETER_TEXT_MAX];
+	parameter_text(p, index, text, sizeof text);
+	return parameter_json(index, text);
 }
 
 static void parameter_range(const struct parameter_info *info, char *text, size_t size)
@@ -134,18 +140,6 @@ static void method_parameters_get(struct request *r)
 	request_result(r, rows);
 }
 
-static void method_parameters_set(struct request *r)
-{
-	const char *name = request_text(r, "name");
-	if (parameter_find(name) < 0)
-		request_error(r, RPC_INVALID_PARAMS, "There is no parameter '%.64s'.", name);
-	else
-		request_error(r, RPC_UNAVAILABLE,
-			      "Parameters are changed by the configuration file and a restart in this version; "
-			      "%.64s stays as it is.",
-			      name);
-}
-
 static json_t *column(const struct cdr_value *v)
 {
 	switch (v->type) {
@@ -191,17 +185,6 @@ static void method_cdr_list(struct request *r)
 		      error[0] != '\0' ? error : strerror(-result));
 }
 
-static void method_unavailable(struct request *r)
-{
-	request_error(r, RPC_UNAVAILABLE, "%s is not available in this version.", r->method->name);
-}
-
-static void method_config_reload(struct request *r)
-{
-	request_error(r, RPC_UNAVAILABLE,
-		      "config.reload is not available in this version: a changed configuration needs a restart.");
-}
-
 static const struct field calls_list_fields[] = {
 	{ .name = "limit", .kind = FIELD_INTEGER, .min = 1, .max = 10000 },
 	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
@@ -240,7 +223,7 @@ static const struct field node_stop_fields[] = {
 };
 
 static const struct field node_drain_fields[] = {
-	{ .name = "timeout_s", .kind = FIELD_INTEGER, .min = 0, .max = INT32_MAX },
+	{ .name = "timeout_s", .kind = FIELD_INTEGER, .min = 0, .max = 604800 },
 	{ .name = NULL },
 };
 
@@ -252,7 +235,7 @@ static const struct field log_level_fields[] = {
 static const struct method methods[] = {
 	{ "node.info", method_node_info, NULL },
 	{ "node.stop", method_node_stop, node_stop_fields },
-	{ "node.drain", method_unavailable, node_drain_fields },
+	{ "node.drain", method_node_drain, node_drain_fields },
 	{ "stats", method_stats, NULL },
 	{ "stats.prometheus", method_stats_prometheus, NULL },
 	{ "calls.list", method_calls_list, calls_list_fields },
@@ -264,7 +247,7 @@ static const struct method methods[] = {
 	{ "parameters.set", method_parameters_set, parameters_set_fields },
 	{ "gateways.list", method_gateways_list, NULL },
 	{ "cdr.list", method_cdr_list, cdr_list_fields },
-	{ "log.level", method_unavailable, log_level_fields },
+	{ "log.level", method_log_level, log_level_fields },
 };
 
 const struct method *method_find(const char *name)

@@ -1,11 +1,12 @@
 /* The methods of the control socket, by file: methods.c (the table, and all that the control thread answers by itself),
- * statistics.c, gateways.c, calls.c (what the shards are asked). */
+ * statistics.c, gateways.c, calls.c (what the shards are asked), live.c (what changes the running node). */
 #ifndef RW_CORE_CONTROL_METHODS_H
 #define RW_CORE_CONTROL_METHODS_H
 
 #include "core/control/rpc.h"
 
 struct calls_job;
+struct change_job;
 struct command;
 
 /* NULL: unknown. */
@@ -19,6 +20,18 @@ void method_gateways_list(struct request *r);
 void method_calls_list(struct request *r);
 void method_calls_show(struct request *r);
 void method_calls_hangup(struct request *r);
+
+void method_config_reload(struct request *r);
+void method_parameters_set(struct request *r);
+void method_node_drain(struct request *r);
+void method_log_level(struct request *r);
+
+/* A parameter's value as JSON has it: number, true/false, or the list as text. */
+json_t *parameter_json(int index, const char *text);
+
+/* As the three below, for what the loading thread does (control_change_done() is its second). */
+void change_job_forget(struct change_job *job);
+void change_jobs_free(struct control *c);
 
 /* The request has gone; what the shards still bring is dropped. */
 void calls_job_forget(struct calls_job *job);

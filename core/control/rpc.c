@@ -218,7 +218,7 @@ bool request_flag(const struct request *r, const char *name)
 static void end(struct request *r)
 {
 	struct connection *n = r->connection;
-	assert(n->request == r && r->job == NULL);
+	assert(n->request == r && r->job == NULL && r->change == NULL);
 	n->request = NULL;
 	json_decref(r->id);
 	json_decref(r->params);
@@ -257,5 +257,7 @@ void request_drop(struct request *r)
 {
 	if (r->job != NULL)
 		calls_job_forget(r->job);
+	if (r->change != NULL)
+		change_job_forget(r->change);
 	end(r);
 }

@@ -22,6 +22,7 @@ enum rpc_error {
 	RPC_UNAVAILABLE = -32003, /* not in this version */
 	RPC_BUSY = -32004,        /* too much under way */
 	RPC_STORE = -32005,       /* the database refused */
+	RPC_REFUSED = -32006,     /* the configuration, or the state of the node, does not allow it */
 };
 
 struct connection;
@@ -49,7 +50,8 @@ struct request {
 	json_t *id;     /* NULL: a notification */
 	json_t *params; /* an object, maybe empty */
 	const struct method *method;
-	struct calls_job *job; /* what the shards were asked for it; NULL: nothing */
+	struct calls_job *job;     /* what the shards were asked for it; NULL: nothing */
+	struct change_job *change; /* what the loading thread was asked for it; NULL: nothing */
 };
 
 /* Reads a line.  NULL: it is no JSON, and the error has been sent. */

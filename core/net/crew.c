@@ -270,6 +270,14 @@ struct command *crew_completed(struct crew *c)
 	return command;
 }
 
+bool crew_drained(const struct crew *c)
+{
+	for (unsigned i = 0; i < c->settings.workers; i++)
+		if (!atomic_load_explicit(&c->workers[i].drained, memory_order_acquire))
+			return false;
+	return true;
+}
+
 bool crew_stopped(const struct crew *c)
 {
 	for (unsigned i = 0; i < c->settings.workers; i++)

@@ -11,6 +11,7 @@
 #include "core/config/config.h"
 #include "core/net/listener.h"
 #include "core/quality.h"
+#include "core/snapshot.h"
 #include "core/stats.h"
 #include "core/tally.h"
 
@@ -19,8 +20,8 @@ struct crew;
 /* Cores this process may use; at least 1. */
 unsigned crew_usable_cores(void);
 
-struct crew_settings { /* everything is borrowed until crew_stop() */
-	const struct config *config;
+struct crew_settings {                   /* everything is borrowed until crew_stop() */
+	const struct snapshot *snapshot; /* every worker is a reader of it while its thread runs */
 	const struct listeners *listeners;
 	unsigned workers;
 	const uint8_t *secret; /* 32 bytes */
@@ -43,6 +44,9 @@ void crew_stop(struct crew *c);
 void crew_submit(struct crew *c, unsigned shard, struct command *command);
 int crew_completion_fd(const struct crew *c);
 struct command *crew_completed(struct crew *c);
+
+/* Whether no shard has a call left after COMMAND_DRAIN.  The completion descriptor becomes readable for it. */
+bool crew_drained(const struct crew *c);
 
 /* Whether every shard has nothing left to do after COMMAND_STOP.  The completion descriptor becomes readable for it. */
 bool crew_stopped(const struct crew *c);

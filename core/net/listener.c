@@ -37,6 +37,12 @@ static int set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+static int set_tos(int fd, int family, uint32_t tos)
+{
+	return family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, (int)tos)
+				  : set_option(fd, IPPROTO_IP, IP_TOS, (int)tos);
+}
+
 static int set_options(int fd, int family, uint32_t tos)
 {
 	int r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -45,10 +51,8 @@ static int set_options(int fd, int family, uint32_t tos)
 		r = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	if (r == 0 && family == AF_INET6)
 		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (r == 0 && family == AF_INET6)
-		r = set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, (int)tos);
-	if (r == 0 && family == AF_INET)
-		r = set_option(fd, IPPROTO_IP, IP_TOS, (int)tos);
+	if (r == 0)
+		r = set_tos(fd, family, tos);
 	set_buffers(fd);
 	return r;
 }
@@ -149,6 +153,22 @@ void listeners_close(struct listeners *l)
 		if (l->fd[i] >= 0)
 			close(l->fd[i]);
 	free(l);
+}
+
+int listeners_set_tos(const struct listeners *l, uint32_t tos)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < l->workers * l->count; i++) {
+		struct sockaddr_storage sa;
+		socklen_t size = sizeof sa;
+		int r = getsockname(l->fd[i], (struct sockaddr *)&sa, &size) < 0 ? -errno
+										 : set_tos(l->fd[i], sa.ss_family, tos);
+
+		if (result == 0)
+			result = r;
+	}
+	return result;
 }
 
 unsigned listeners_count(const struct listeners *l)

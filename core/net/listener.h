@@ -13,6 +13,10 @@ int listeners_open(const struct config *config, unsigned workers, struct listene
 		   char error[static 256]);
 void listeners_close(struct listeners *l);
 
+/* The TOS byte (IPv6: traffic class) of everything sent from now on, on every socket.  From any thread; nothing else
+ * of the sockets changes.  0, or the first failure as a negative errno, when all have been tried. */
+int listeners_set_tos(const struct listeners *l, uint32_t tos);
+
 unsigned listeners_count(const struct listeners *l);
 /* One worker's sockets, listeners_count() of them, in the order of config.listens.  Lent until listeners_close(). */
 const int *listeners_of(const struct listeners *l, unsigned worker);

@@ -141,6 +141,8 @@ static void edge_log(void *context, int level, const char *line)
 	struct worker *w = context;
 	uint32_t suppressed;
 
+	if (!log_wanted(level))
+		return; /* nor counted against the limit */
 	if (!log_limited(&w->log_site, LOG_LINES_PER_SECOND, w->clock.now_ns, &suppressed))
 		return;
 	if (suppressed > 0)
@@ -210,6 +212,7 @@ static void run_commands(struct worker *w)
 
 	*w->running_end = new;
 	for (; new; new = new->next) {
+		w->drain_asked |= new->kind == COMMAND_DRAIN;
 		w->stop_asked |= new->kind == COMMAND_STOP;
 		w->running_end = &new->next;
 	}
@@ -227,12 +230,21 @@ static void run_commands(struct worker *w)
 	w->running_end = at;
 }
 
-static void tell_stopped(struct worker *w)
+/* Once; the control thread looks at the flags when its descriptor is readable. */
+static void tell_once(struct worker *w, _Atomic bool *flag)
 {
-	if (!w->stop_asked || atomic_load_explicit(&w->stopped, memory_order_relaxed) || !shard_stopped(w->shard))
+	if (atomic_load_explicit(flag, memory_order_relaxed))
 		return;
-	atomic_store_explicit(&w->stopped, true, memory_order_release);
+	atomic_store_explicit(flag, true, memory_order_release);
 	eventfd_write(w->completion_fd, 1);
+}
+
+static void tell_ends(struct worker *w)
+{
+	if (w->drain_asked && shard_drained(w->shard))
+		tell_once(w, &w->drained);
+	if (w->stop_asked && shard_stopped(w->shard))
+		tell_once(w, &w->stopped);
 }
 
 /* What goes out. */
@@ -308,9 +320,24 @@ static void sleep_until(struct worker *w, uint64_t now_ns)
 	if (until_ns <= now_ns)
 		return;
 	doorbell_sleep(&w->doorbell);
+	snapshot_leave(); /* the shard looks at nothing before the next turn has seen to its configuration */
 	if (mailboxes_empty(w))
 		uring_wait(&w->uring, until_ns - now_ns);
+	snapshot_enter();
 	doorbell_awake(&w->doorbell);
+}
+
+/* The turn before has looked at the configuration for the last time; this one takes the newest.  By its generation: the
+ * memory of one that was freed may be that of the next. */
+static void take_configuration(struct worker *w)
+{
+	snapshot_pass();
+	const struct config *config = snapshot_config(w->settings->snapshot);
+
+	if (config->generation == w->generation)
+		return;
+	shard_configure(w->shard, config);
+	w->generation = config->generation;
 }
 
 static void turn(struct worker *w)
@@ -318,6 +345,7 @@ static void turn(struct worker *w)
 	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
 
 	clock_turn(&w->clock, begin_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	take_configuration(w);
 	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
@@ -325,7 +353,7 @@ static void turn(struct worker *w)
 	ring_doorbells(w);
 	bool completed = uring_submit(&w->uring);
 	count_datagrams(w, received);
-	tell_stopped(w);
+	tell_ends(w);
 
 	uint64_t end_ns = clock_read_ns(CLOCK_MONOTONIC);
 	w->busy_now_ns += end_ns - begin_ns;
@@ -365,8 +393,9 @@ static uint32_t share_of_calls(const struct worker *w)
 
 static int make_shard(struct worker *w)
 {
+	const struct config *config = snapshot_config(w->settings->snapshot);
 	struct shard_settings settings = {
-		.config = w->settings->config,
+		.config = config,
 		.edge = {
 			.context = w,
 			.lend = edge_lend,
@@ -390,6 +419,7 @@ static int make_shard(struct worker *w)
 		.seed = w->seed,
 		.now_ns = clock_tell(&w->clock),
 	};
+	w->generation = config->generation;
 	return shard_create(&settings, &w->shard);
 }
 
@@ -422,11 +452,14 @@ void *worker_main(void *worker)
 
 	pin(w);
 	int r = begin(w, error);
+	snapshot_join();
 	w->ready(w, r, error);
+	snapshot_enter();
+	while (r == 0 && !atomic_load_explicit(&w->end, memory_order_relaxed))
+		turn(w);
+	snapshot_quit();
 	if (r < 0)
 		return NULL;
-	while (!atomic_load_explicit(&w->end, memory_order_relaxed))
-		turn(w);
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
 	uring_close(&w->uring);

@@ -1,7 +1,8 @@
 /* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
  *
- * A turn of its loop: all datagrams that came, the mailboxes, a portion of each command, the deadlines that are due,
- * the doorbells, one submission.  It sleeps only when a submission completed nothing and nothing is left over. */
+ * A turn of its loop: the configuration if there is a new one, all datagrams that came, the mailboxes, a portion of
+ * each command, the deadlines that are due, the doorbells, one submission.  It sleeps only when a submission completed
+ * nothing and nothing is left over. */
 #ifndef RW_CORE_NET_WORKER_H
 #define RW_CORE_NET_WORKER_H
 
@@ -35,6 +36,7 @@ struct worker {
 	struct doorbell doorbell; /* first: on a line of its own */
 	_Atomic int ring_fd;      /* of its ring, for the others' doorbells */
 	_Atomic bool end;         /* set by the control thread */
+	_Atomic bool drained;     /* its shard takes no calls and has none */
 	_Atomic bool stopped;     /* its shard has nothing left to do */
 
 	/* set by the crew before the thread starts */
@@ -54,9 +56,10 @@ struct worker {
 	struct uring uring;
 	struct clock clock;
 	struct shard *shard;
+	uint32_t generation; /* of the configuration that the shard has */
 	struct shard_stats *stats;
 	struct command *running, **running_end; /* commands that are not done yet, in turn */
-	bool stop_asked;
+	bool drain_asked, stop_asked;
 	bool more; /* deadlines are left over from the last turn */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];

@@ -510,3 +510,72 @@ Test(spec_2_config, warnings)
 	cr_assert_not_null(strstr(said, "no routing_gateway"));
 	config_free(c);
 }
+
+static uint32_t routing_ttl(const struct config *c)
+{
+	uint32_t length;
+	const struct routing_gateway *const *list;
+
+	cr_assert_eq(config_route_find(c, BYTES("44"), CONFIG_PREFIX_MAX + 1, &list, &length), 1);
+	cr_assert_str_eq(list[0]->name, "r");
+	return c->parameters.SS_SIP_SESSION_TTL;
+}
+
+/* parameters.set: one value changes, the tables are the same ones, and the last holder frees them. */
+Test(spec_2_config, parameters_set_shares_the_tables_until_the_last_has_gone)
+{
+	struct config *first = load_text("listen \"a\" { }\nrouting_gateway \"r\" { address = \"10.0.0.1\" }\n");
+	struct config *second, *third, *none = NULL;
+	char error[256] = "";
+
+	cr_assert_eq(config_with_parameter(first, "SS_SIP_SESSION_TTL", "1800", &second, error), 0, "%s", error);
+	cr_assert_eq(config_with_parameter(second, "RW_SIP_MIN_SE", "120", &third, error), 0, "%s", error);
+	cr_assert_lt(first->generation, second->generation);
+	cr_assert_lt(second->generation, third->generation);
+	cr_assert_eq(routing_ttl(first), 600);
+	config_free(first);
+	cr_assert_eq(routing_ttl(second), 1800);
+	config_free(second);
+	cr_assert_eq(routing_ttl(third), 1800);
+	cr_assert_eq(third->parameters.RW_SIP_MIN_SE, 120);
+	cr_assert_eq(config_with_parameter(third, "SS_NO_SUCH", "1", &none, error), -ENOENT);
+	cr_assert_eq(config_with_parameter(third, "SS_QOS_SIGNAL", "300", &none, error), -ERANGE);
+	cr_assert_eq(config_with_parameter(third, "SS_QOS_SIGNAL", "much", &none, error), -EINVAL);
+	cr_assert_eq(config_with_parameter(third, "SS_SIP_SESSION_TTL", "119", &none, error), -ERANGE);
+	cr_assert_not_null(strstr(error, "RW_SIP_MIN_SE (120)"), "%s", error);
+	cr_assert_null(none);
+	config_free(third);
+}
+
+#define RESTART_BASE "listen \"a\" { }\nlisten \"b\" { port = 5061 }\n"
+
+static void expect_restart(const char *text, const char *words)
+{
+	struct config *old = load_text(RESTART_BASE), *new = load_text(text);
+	char error[512] = "";
+
+	cr_assert_eq(config_restart_needed(old, new, error), words ? -EINVAL : 0, "%s", text);
+	cr_assert_not_null(strstr(error, words ? words : ""), "'%s' does not say '%s'", error, words);
+	config_free(old);
+	config_free(new);
+}
+
+Test(spec_2_config, what_only_a_restart_can_change_is_named)
+{
+	expect_restart(RESTART_BASE, NULL);
+	expect_restart(RESTART_BASE
+		       "routing_gateway \"r\" { address = \"10.0.0.1\" }\nparameters { RW_SIP_T1 = 400 }\n",
+		       NULL);
+	expect_restart(RESTART_BASE "node = \"other\"\n", "node: only a restart");
+	expect_restart(RESTART_BASE "data_dir = \"elsewhere\"\n", "data_dir: only a restart");
+	expect_restart(RESTART_BASE "control = \"other.sock\"\n", "control: only a restart");
+	expect_restart(RESTART_BASE "steering = \"mailbox\"\n", "steering: only a restart");
+	expect_restart(RESTART_BASE "prefault = on\n", "prefault: only a restart");
+	expect_restart(RESTART_BASE "workers = 3\n", "rw.conf: workers: only a restart can change it");
+	expect_restart(RESTART_BASE "max_calls = 7\n", "max_calls: only a restart");
+	expect_restart("listen \"a\" { }\n", "listen \"b\": only a restart");
+	expect_restart("listen \"a\" { }\nlisten \"b\" { port = 5062 }\n", "listen \"b\": only a restart");
+	expect_restart("listen \"a\" { advertise = \"sip.example\" }\nlisten \"b\" { port = 5061 }\n",
+		       "listen \"a\": only a restart");
+	expect_restart("listen \"a\" { }\nlisten \"c\" { port = 5061 }\n", "listen \"b\": only a restart");
+}

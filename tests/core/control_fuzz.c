@@ -29,6 +29,11 @@ static const char *const lines[] = {
 	"{\"jsonrpc\":\"2.0\",\"id\":11,\"method\":\"gateways.list\",\"params\":{\"\\ud83d\\ude00\":[[[{}]]]}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"cdr.list\",\"params\":{\"limit\":1,\"account\":\"\xc3\xa9\"}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":13,\"method\":\"node.stop\",\"params\":{\"keep_calls\":true}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":14,\"method\":\"config.reload\"}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":15,\"method\":\"node.drain\",\"params\":{\"timeout_s\":5}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":16,\"method\":\"log.level\",\"params\":{\"level\":\"notice\"}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":17,\"method\":\"parameters.set\",\"params\":{\"name\":\"RW_SIP_T1\",\"value\":200}"
+	"}\n",
 };
 
 static unsigned short state[3];

@@ -318,11 +318,134 @@ Test(control, parameters_get_one_and_all)
 	expect_error("parameters.get", "{\"name\":\"NO_SUCH\"}", -32602, "NO_SUCH");
 }
 
-Test(control, parameters_set_says_how_they_are_changed)
+/* Spec 3: {name, value}, the value as the configuration has it or as JSON has it. */
+Test(control, parameters_set_says_the_old_value_and_the_new_one)
 {
-	expect_error("parameters.set", "{\"name\":\"SS_SIP_SESSION_TTL\",\"value\":90}", -32003, "restart");
+	json_t *result = result_of("parameters.set", "{\"name\":\"SS_SIP_SESSION_TTL\",\"value\":90}");
+	cr_assert_eq(number(result, "value"), 90);
+	cr_assert_eq(number(result, "was"), 600);
+	cr_assert_eq(number(result, "generation"), 2);
+	cr_assert_str_eq(text(result, "name"), "SS_SIP_SESSION_TTL");
+	json_decref(result);
+	cr_assert_eq(node->config.parameters.SS_SIP_SESSION_TTL, 90);
+
+	result = result_of("parameters.set", "{\"name\":\"SS_QOS_SIGNAL\",\"value\":\"0x68\"}");
+	cr_assert_eq(number(result, "value"), 0x68);
+	json_decref(result);
+	result = result_of("parameters.set", "{\"name\":\"SS_REPLY_UNAUTHORIZED\",\"value\":false}");
+	cr_assert(json_is_false(json_object_get(result, "value")));
+	cr_assert(json_is_true(json_object_get(result, "was")));
+	json_decref(result);
+	result = result_of("parameters.set", "{\"name\":\"SS_SIP_RESEND_INTERVAL\",\"value\":0.25}");
+	cr_assert_str_eq(text(result, "value"), "0.25");
+	json_decref(result);
+}
+
+Test(control, parameters_set_refuses_what_is_no_parameter_or_no_value)
+{
 	expect_error("parameters.set", "{\"name\":\"NO_SUCH\",\"value\":90}", -32602, "NO_SUCH");
+	expect_error("parameters.set", "{\"name\":\"SS_SIP_SESSION_TTL\",\"value\":[90]}", -32602, "must be a number");
+	cr_assert_eq(node->change_count, 0);
+	expect_error("parameters.set", "{\"name\":\"SS_SIP_SESSION_TTL\",\"value\":100000}", -32602, "86400");
+	expect_error("parameters.set", "{\"name\":\"SS_SIP_SESSION_TTL\",\"value\":true}", -32602, "whole number");
 	cr_assert_eq(node->config.parameters.SS_SIP_SESSION_TTL, 600);
+}
+
+Test(control, config_reload_says_what_is_in_force_with_the_warnings)
+{
+	node->warnings = "first\nsecond\n";
+	json_t *result = result_of("config.reload", "{}");
+	cr_assert_eq(number(result, "generation"), 2);
+	cr_assert_eq(number(result, "mapping_gateways"), 1);
+	cr_assert_eq(number(result, "routing_gateways"), 2);
+	cr_assert_eq(number(result, "prefixes"), 3);
+	cr_assert_eq(number(result, "ms"), 4);
+	const json_t *warnings = json_object_get(result, "warnings");
+	cr_assert_eq(json_array_size(warnings), 2);
+	cr_assert_str_eq(json_string_value(json_array_get(warnings, 1)), "second");
+	json_decref(result);
+	node->warnings = NULL;
+	result = result_of("config.reload", "{}");
+	cr_assert_eq(json_array_size(json_object_get(result, "warnings")), 0);
+	json_decref(result);
+}
+
+Test(control, config_reload_says_why_it_was_refused)
+{
+	node->refusal = "ringwheel.conf:3: no such option 'capasity'";
+	expect_error("config.reload", "{}", -32006, "ringwheel.conf:3: no such option");
+	cr_assert_eq(node->config.generation, 1);
+}
+
+/* A load takes seconds: others are answered meanwhile, and who asked may be gone when it is done. */
+Test(control, config_reload_under_way_holds_up_nobody)
+{
+	static const char reload[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"config.reload\"}\n";
+	node->hold = true;
+	int stays = fake_connect(node), goes = fake_connect(node);
+	cr_assert(fake_send(node, stays, reload, strlen(reload)));
+	cr_assert(fake_send(node, goes, reload, strlen(reload)));
+	json_decref(result_of("node.info", "{}"));
+	cr_assert_null(fake_line(node, stays));
+	close(goes);
+	fake_pump(node);
+	fake_release(node);
+	char *line = fake_line(node, stays);
+	cr_assert_not_null(strstr(line, "\"prefixes\":3"), "%s", line);
+	free(line);
+	close(stays);
+}
+
+Test(control, changes_under_way_have_a_bound_and_are_freed_in_the_end)
+{
+	static const char reload[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"config.reload\"}\n";
+	node->hold = true;
+	for (int i = 0; i < 64; i++) {
+		int fd = fake_connect(node);
+		cr_assert(fake_send(node, fd, reload, strlen(reload)));
+		close(fd);
+	}
+	expect_error("config.reload", "{}", -32004, "under way");
+	cr_assert_eq(node->change_count, 64);
+}
+
+Test(control, node_drain_says_how_many_calls_it_waits_for)
+{
+	node->stats[0].calls_active = 2;
+	node->stats[2].calls_setup = 1;
+	json_t *result = result_of("node.drain", "{\"timeout_s\":10}");
+	cr_assert_eq(number(result, "calls"), 3);
+	cr_assert_eq(number(result, "timeout_s"), 10);
+	json_decref(result);
+	cr_assert(node->draining);
+	json_t *info = result_of("node.info", "{}");
+	cr_assert(json_is_true(json_object_get(info, "draining")));
+	cr_assert_eq(number(info, "drain_left_s"), 10);
+	json_decref(info);
+	json_decref(result_of("node.drain", "{}"));
+	cr_assert_eq(node->drain_timeout_s, 0);
+	node->stopped = true;
+	expect_error("node.drain", "{}", -32006, "stopping");
+}
+
+Test(control, log_level_is_shown_and_set_by_name_or_figure)
+{
+	json_t *result = result_of("log.level", "{}");
+	cr_assert_str_eq(text(result, "level"), "debug");
+	json_decref(result);
+	result = result_of("log.level", "{\"level\":\"warning\"}");
+	cr_assert_str_eq(text(result, "level"), "warning");
+	cr_assert_str_eq(text(result, "was"), "debug");
+	json_decref(result);
+	result = result_of("log.level", "{\"level\":6}");
+	cr_assert_str_eq(text(result, "level"), "info");
+	json_decref(result);
+	expect_error("log.level", "{\"level\":\"loud\"}", -32602, "critical, error");
+	expect_error("log.level", "{\"level\":8}", -32602, "debug");
+	expect_error("log.level", "{\"level\":true}", -32602, "debug");
+	result = result_of("log.level", "{\"level\":null}");
+	cr_assert_str_eq(text(result, "level"), "info");
+	json_decref(result);
 }
 
 Test(control, config_show_gives_the_text)
@@ -516,11 +639,8 @@ Test(control, node_stop_stops_but_keeps_no_calls_in_this_version)
 	cr_assert(node->stopped);
 }
 
-Test(control, known_methods_of_later_versions_say_so)
+Test(control, an_unknown_method_is_named)
 {
-	expect_error("config.reload", "{}", -32003, "not available in this version");
-	expect_error("node.drain", "{\"timeout_s\":10}", -32003, "not available in this version");
-	expect_error("log.level", "{\"level\":7}", -32003, "not available in this version");
 	expect_error("no.such.method", "{}", -32601, "no.such.method");
 }
 

@@ -118,6 +118,69 @@ int node_completion_fd(const struct node *n)
 	return n->completion_fd;
 }
 
+bool node_draining(const struct node *n)
+{
+	return n->draining;
+}
+
+uint32_t node_drain_left_s(const struct node *n)
+{
+	return n->drain_timeout_s;
+}
+
+void node_drain(struct node *n, uint32_t timeout_s)
+{
+	n->draining = true;
+	n->drain_timeout_s = timeout_s;
+}
+
+static void change_parameter(struct node *n, struct change *change)
+{
+	struct parameters *p = &n->config.parameters;
+	int index = parameter_find(change->name);
+	parameter_text(p, index, change->was, sizeof change->was);
+	change->result = parameter_set(p, change->name, change->value, change->error);
+	parameter_text(p, index, change->value, sizeof change->value);
+}
+
+static void reload(struct node *n, struct change *change)
+{
+	if (n->refusal != NULL) {
+		change->result = -EINVAL;
+		snprintf(change->error, sizeof change->error, "%s", n->refusal);
+		return;
+	}
+	change->mapping_gateways = 1;
+	change->routing_gateways = 2;
+	change->prefixes = 3;
+	change->ms = 4;
+	change->warnings = n->warnings != NULL ? strdup(n->warnings) : NULL;
+}
+
+static void make_change(struct node *n, struct change *change)
+{
+	if (change->kind == CHANGE_PARAMETER)
+		change_parameter(n, change);
+	else
+		reload(n, change);
+	if (change->result == 0)
+		change->generation = ++n->config.generation;
+	change->next = n->changes_done;
+	n->changes_done = change;
+	eventfd_write(n->completion_fd, 1);
+}
+
+void node_change(struct node *n, struct change *change)
+{
+	n->change_count++;
+	if (!n->hold) {
+		make_change(n, change);
+		return;
+	}
+	change->next = n->changes_held;
+	n->changes_held = change;
+}
+
 void node_stop(struct node *n)
 {
 	n->stopped = true;
@@ -184,6 +247,11 @@ void fake_release(struct node *n)
 		n->held = command->next;
 		carry_out(n, command);
 	}
+	while (n->changes_held != NULL) {
+		struct change *change = n->changes_held;
+		n->changes_held = change->next;
+		make_change(n, change);
+	}
 }
 
 struct node *fake_node_create(void)
@@ -200,6 +268,7 @@ struct node *fake_node_create(void)
 		n->qualities[i] = quality_reserve();
 		assert(n->tallies[i] != NULL && n->qualities[i] != NULL);
 	}
+	n->config.generation = 1;
 	strcpy(n->config.node, "node1");
 	snprintf(n->config.control, sizeof n->config.control, "%s/control.sock", n->directory);
 	snprintf(n->config.data_dir, sizeof n->config.data_dir, "%s", n->directory);
@@ -276,6 +345,11 @@ void fake_pump(struct node *n)
 		eventfd_read(n->completion_fd, &count);
 		while ((command = node_completed(n)) != NULL)
 			control_command_done(n->control, command);
+		while (n->changes_done != NULL) {
+			struct change *change = n->changes_done;
+			n->changes_done = change->next;
+			control_change_done(n->control, change);
+		}
 		control_handle(n->control);
 	}
 }

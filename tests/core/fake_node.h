@@ -1,5 +1,6 @@
 /* A node without workers: the functions of core/node.h over tables that a test fills in.  Commands come back at once,
- * or, while `hold` is set, when the test lets them go.  With it, a control socket and a client of it in one thread. */
+ * or, while `hold` is set, when the test lets them go; the same holds for changes of the configuration.  With it, a
+ * control socket and a client of it in one thread. */
 #ifndef RW_TESTS_CORE_FAKE_NODE_H
 #define RW_TESTS_CORE_FAKE_NODE_H
 
@@ -34,6 +35,12 @@ struct node {
 	struct command *held; /* given to a shard, not carried out yet */
 	struct command *done, *done_last;
 	unsigned submitted;
+	struct change *changes_held, *changes_done; /* the newest first: tests give few */
+	unsigned change_count;
+	const char *refusal;  /* what a reload comes to; NULL: it is taken */
+	const char *warnings; /* a sentence a line, NULL: none */
+	bool draining;
+	uint32_t drain_timeout_s;
 	struct node_store store;
 	int completion_fd;
 	char directory[64]; /* of the socket and the database; removed in the end */

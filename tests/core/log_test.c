@@ -90,6 +90,30 @@ Test(log, a_pipe_without_reader_is_ignored)
 		log_line(LOG_ERROR, "event=nobody");
 }
 
+/* Spec 3, log.level. */
+Test(log, what_is_less_urgent_than_the_level_is_not_written)
+{
+	log_open();
+	cr_assert_eq(log_level_of("warning"), LOG_WARNING);
+	cr_assert_eq(log_level_of("7"), LOG_DEBUG);
+	cr_assert_eq(log_level_of("alert"), -1, "then the switch would be silent about its failures");
+	cr_assert_eq(log_level_of("1"), -1);
+	cr_assert_eq(log_level_of("44"), -1);
+	cr_assert_eq(log_level_of(""), -1);
+	log_set_level(LOG_WARNING);
+	cr_assert(log_wanted(LOG_WARNING) && !log_wanted(LOG_NOTICE));
+	log_line(LOG_NOTICE, "event=one");
+	log_printf(LOG_NOTICE, "event=%s", "two");
+	log_line(LOG_WARNING, "event=three");
+	log_printf(LOG_ERROR, "event=%s", "four");
+	read_some();
+	cr_assert_null(strstr(text, "event=one"));
+	cr_assert_null(strstr(text, "event=two"));
+	cr_assert_not_null(strstr(text, "event=three\n"));
+	cr_assert_not_null(strstr(text, "event=four\n"));
+	log_set_level(LOG_DEBUG);
+}
+
 Test(log, every_level_of_syslog_has_its_name)
 {
 	static const char *const names[] = { "emergency", "alert",  "critical", "error",

@@ -176,8 +176,11 @@ Test(rwctl, parameters_and_gateways)
 	expect("SS_QOS_SIGNAL ");
 	cr_assert_eq(RWCTL("param", "RW_SIP_T1"), 0);
 	expect("RW_SIP_T1  500    500      20..2000  ms ");
-	cr_assert_eq(RWCTL("param", "RW_SIP_T1", "200"), 1);
-	cr_assert_not_null(strstr(errors, "restart"));
+	cr_assert_eq(RWCTL("param", "RW_SIP_T1", "200"), 0);
+	expect("NAME       VALUE  WAS\nRW_SIP_T1  200    500");
+	cr_assert_eq(node->config.parameters.RW_SIP_T1, 200);
+	cr_assert_eq(RWCTL("param", "RW_SIP_T1", "1"), 1);
+	cr_assert_not_null(strstr(errors, "20..2000"));
 	cr_assert_eq(RWCTL("gateways"), 0);
 	expect("customer  mapping  up         0        10         0      -      -       -  127.0.0.0/8 +1\n");
 	expect("vendor    routing  up         0       500         0      -      -       -  127.0.0.1:5080\n");
@@ -229,11 +232,36 @@ Test(rwctl, cdrs_as_table_and_rfc4180)
 	cr_assert_null(strstr(output, "cccc"));
 }
 
+Test(rwctl, reload_says_what_is_in_force_or_why_not)
+{
+	node->warnings = "there is no mapping_gateway: no call will be taken\n";
+	cr_assert_eq(RWCTL("reload"), 0);
+	expect("configuration 2 is in force: 1 mapping gateways, 2 routing gateways, 3 prefixes, read in 4 ms\n"
+	       "warning: there is no mapping_gateway: no call will be taken\n");
+	cr_assert_eq(RWCTL("--json", "reload"), 0);
+	expect("\"prefixes\": 3");
+	node->refusal = "ringwheel.conf:7: address: wrong";
+	cr_assert_eq(RWCTL("reload"), 1);
+	cr_assert_not_null(strstr(errors, "rwctl: ringwheel.conf:7: address: wrong\n"));
+}
+
+Test(rwctl, drain_and_log)
+{
+	node->stats[1].calls_active = 5;
+	cr_assert_eq(RWCTL("drain"), 0);
+	expect("stops when the 5 that it has are over\n");
+	cr_assert(node->draining);
+	cr_assert_eq(RWCTL("drain", "--timeout", "2m"), 0);
+	expect("after 120 s at the latest\n");
+	cr_assert_eq(RWCTL("log"), 0);
+	expect("debug\n");
+	cr_assert_eq(RWCTL("log", "error"), 0);
+	expect("error\n");
+	cr_assert_eq(RWCTL("log", "loud"), 1);
+}
+
 Test(rwctl, stop_and_what_is_not_there_yet)
 {
-	cr_assert_eq(RWCTL("reload"), 1);
-	cr_assert_not_null(strstr(errors, "not available in this version"));
-	cr_assert_eq(RWCTL("drain"), 1);
 	cr_assert_eq(RWCTL("stop", "--keep-calls"), 1);
 	cr_assert_not(node->stopped);
 	cr_assert_eq(RWCTL("stop"), 0);

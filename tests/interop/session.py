@@ -27,6 +27,7 @@ import flows_timers_nua  # noqa: F401
 import flows_timers_refresh  # noqa: F401
 import flows_timers_refused  # noqa: F401
 import flows_node  # noqa: F401
+import flows_live  # noqa: F401
 import flows_malformed  # noqa: F401
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES

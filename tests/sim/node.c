@@ -150,16 +150,16 @@ static void say(void *context, int level, const char *line)
 
 /* ---- beginning and end ---- */
 
-/* With these gateways, in force nowhere yet. */
-static struct config *load_config(const struct sim *sim, const char *gateways)
+/* With these parameters and gateways, in force nowhere yet. */
+static struct config *load_config(const struct sim *sim, const char *parameters, const char *gateways)
 {
 	char error[512], path[] = "/tmp/ringwheel-sim-XXXXXX";
 	struct config *config;
 	int fd = mkstemp(path);
 	assert(fd >= 0);
 	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"%s\" port = 5060 }\nparameters {\n%s\n}\n%s",
-		sim->settings.address ? sim->settings.address : "10.0.0.1",
-		sim->settings.parameters ? sim->settings.parameters : "", gateways);
+		sim->settings.address ? sim->settings.address : "10.0.0.1", parameters ? parameters : "",
+		gateways ? gateways : usual_gateways);
 	close(fd);
 	int result = config_load(path, &config, error);
 	unlink(path);
@@ -186,7 +186,7 @@ static void reload_shard(struct sim *sim, void *context)
 void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns)
 {
 	assert(sim->config_count < SIM_CONFIGS_MAX);
-	struct config *config = load_config(sim, gateways);
+	struct config *config = load_config(sim, sim->settings.parameters, gateways);
 	sim->configs[sim->config_count++] = config;
 	sim->config = config;
 	sim->counts.reloads++;
@@ -200,9 +200,23 @@ void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns)
 	}
 }
 
+void node_configure(struct sim *sim, const char *parameters, const char *gateways)
+{
+	struct config *former = sim->config;
+	assert(sim->config_count == 1 && sim->configs[0] == former); /* none is on its way to a shard */
+	sim->config = load_config(sim, parameters ? parameters : sim->settings.parameters,
+				  gateways ? gateways : sim->settings.gateways);
+	sim->configs[0] = sim->config;
+	for (unsigned i = 0; i < sim->shard_count; i++)
+		shard_configure(sim->shards[i].shard, sim->config);
+	limits_configured(sim);
+	config_free(former);
+	sim->counts.reloads++;
+}
+
 void node_create(struct sim *sim)
 {
-	sim->config = load_config(sim, sim->settings.gateways ? sim->settings.gateways : usual_gateways);
+	sim->config = load_config(sim, sim->settings.parameters, sim->settings.gateways);
 	sim->configs[sim->config_count++] = sim->config;
 	for (unsigned i = 0; i < sizeof sim->secret; i++)
 		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);

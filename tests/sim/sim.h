@@ -111,9 +111,9 @@ struct ua;
 	X(lends_refused) \
 	X(cdrs_refused) \
 	X(clock_steps) \
+	X(reloads) \
 	X(refused_full) \
 	X(refused_rate) \
-	X(reloads) \
 	X(cdrs) \
 	X(tandem_calls) \
 	X(tandem_partings) \
@@ -297,6 +297,8 @@ void network_from_node(struct sim *sim, const struct address *to, struct bytes d
 
 void node_create(struct sim *sim);
 void node_destroy(struct sim *sim);
+/* Another configuration on every shard, between two inputs; the former one is gone.  NULL: what it was made with. */
+void node_configure(struct sim *sim, const char *parameters, const char *gateways);
 void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
 uint64_t node_next_ns(const struct sim *sim);
 /* A configuration with other gateways, which each shard comes to at a moment of its own. */

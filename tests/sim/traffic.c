@@ -295,6 +295,13 @@ static bool is_limited(const struct sim *sim)
 	return false;
 }
 
+/* The same once more: nothing of the former one may still be looked at, and no call may notice. */
+static void reload_same(struct sim *sim, void *context)
+{
+	(void)context;
+	node_configure(sim, NULL, NULL);
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
@@ -311,7 +318,6 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
-	if (is_limited(sim) && chance(sim, 50))
-		for (uint64_t i = below(sim, 8); i; i--)
-			sim_at(sim, begin_ns + below(sim, span_ns), reload, NULL);
+	for (uint64_t i = below(sim, is_limited(sim) ? 8 : 4); i; i--)
+		sim_at(sim, begin_ns + below(sim, span_ns), is_limited(sim) ? reload : reload_same, NULL);
 }

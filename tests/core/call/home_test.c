@@ -19,6 +19,7 @@ struct stand {
 	struct shard *shard;
 	struct shard_stats stats;
 	struct tally *books[SHARDS];
+	struct quality_book *qualities[SHARDS];
 	struct config *configs[2];
 	unsigned config_count;
 	uint32_t id;
@@ -62,8 +63,10 @@ static void begin(struct stand *t, const char *limits)
 	*t = (struct stand){ .now_ns = 100 * SECOND };
 	const struct config *config = load(t, limits);
 	t->id = gateway_id(GATEWAY_MAPPING, "mg");
-	for (unsigned i = 0; i < SHARDS; i++)
+	for (unsigned i = 0; i < SHARDS; i++) {
 		t->books[i] = tally_reserve();
+		t->qualities[i] = quality_reserve();
+	}
 	unsigned home = t->id % SHARDS;
 	t->a = (home + 1) % SHARDS;
 	t->b = (home + 2) % SHARDS;
@@ -72,6 +75,7 @@ static void begin(struct stand *t, const char *limits)
 		.edge = { .context = t, .post = post, .log = say },
 		.stats = &t->stats,
 		.tallies = { t->books, SHARDS },
+		.qualities = { t->qualities, SHARDS },
 		.secret = secret,
 		.shard = (uint16_t)home,
 		.shard_count = SHARDS,
@@ -86,8 +90,10 @@ static void end(struct stand *t)
 	cr_assert_eq(t->read, t->posted, "a note that nobody expected");
 	shard_check(t->shard);
 	shard_destroy(t->shard);
-	for (unsigned i = 0; i < SHARDS; i++)
+	for (unsigned i = 0; i < SHARDS; i++) {
 		tally_release(t->books[i]);
+		quality_release(t->qualities[i]);
+	}
 	for (unsigned i = 0; i < t->config_count; i++)
 		config_free(t->configs[i]);
 }

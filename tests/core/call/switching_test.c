@@ -316,44 +316,17 @@ Test(spec_6, when_none_is_left_the_caller_gets_the_last_code_and_cause)
 
 /* ---- configurations that change while a call is set up ---- */
 
-static struct config *another_config(const char *parameters, const char *gateways)
-{
-	char path[] = "/tmp/ringwheel-switching-XXXXXX", error[512];
-	struct config *config = NULL;
-	int fd = mkstemp(path);
-	cr_assert_geq(fd, 0);
-	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"10.0.0.1\" port = 5060 }\nparameters {\n%s\n}\n%s",
-		parameters, gateways);
-	close(fd);
-	int result = config_load(path, &config, error);
-	unlink(path);
-	cr_assert_eq(result, 0, "%s", error);
-	return config;
-}
-
 #define THREE_GATEWAYS                                                                                                 \
 	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"                                                     \
 	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" priority = 1 %s }\n"                                    \
 	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" priority = 2 }\n"                                       \
 	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" priority = 3 }\n"
 
-/* Returns the one that was in force. */
-static struct config *reconfigure(struct sim *sim, struct config *config)
-{
-	struct config *before = sim->config;
-	shard_configure(sim->shards[0].shard, config);
-	sim->config = config;
-	return before;
-}
-
 /* Waits, the limit and the stops stay those of the call's start. */
 Test(spec_5, parameters_of_a_call_in_set_up_do_not_change)
 {
 	char gateways[512];
 	snprintf(gateways, sizeof gateways, THREE_GATEWAYS, "");
-	struct config *config = another_config("SS_GATEWAY_SWITCH_LIMIT = 1\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = off\n"
-					       "SS_SIP_TIMEOUT_TRYING = 2\nSS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY = on",
-					       gateways);
 	struct sim *sim = sim_new(.seed = SEED, .gateways = gateways,
 				  .parameters = "SS_GATEWAY_SWITCH_UNTIL_CONNECT = on\nSS_SIP_TIMEOUT_TRYING = 5\n"
 						"SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY = off");
@@ -361,14 +334,15 @@ Test(spec_5, parameters_of_a_call_in_set_up_do_not_change)
 	struct sim_call *call =
 		sim_call_now(sim, .answers = { RINGS_OUT(486), trying, ANSWERS }, .steps = { HANGS_UP(2) });
 	sim_run(sim, 500 * SIM_MS);
-	struct config *before = reconfigure(sim, config);
+	node_configure(sim,
+		       "SS_GATEWAY_SWITCH_LIMIT = 1\nSS_GATEWAY_SWITCH_UNTIL_CONNECT = off\n"
+		       "SS_SIP_TIMEOUT_TRYING = 2\nSS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY = on",
+		       gateways);
 	sim_run(sim, 20 * SIM_S);
 	cr_assert_eq(cdr_of(call)->attempts_count, 3);
 	cr_assert_eq(cdr_of(call)->attempts[1].code, 486);
 	assert_reason(call, normal);
-	reconfigure(sim, before);
 	finish(sim);
-	config_free(config);
 }
 
 /* Its stop codes have gone with it: the parameters decide, and what is left is tried. */
@@ -377,20 +351,18 @@ Test(spec_6, a_gateway_that_a_reload_has_taken_away_stops_nothing)
 	char gateways[512];
 	snprintf(gateways, sizeof gateways, THREE_GATEWAYS, "stop_codes = {\"404\"}");
 	for (unsigned taken = 0; taken < 2; taken++) {
-		struct config *config =
-			another_config("", "mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"
-					   "routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" priority = 2 }\n");
 		struct sim *sim = sim_new(.seed = SEED, .gateways = gateways);
 		struct sim_call *call = sim_call_now(sim, .answers = { { .final_ns = SIM_S, .code = 404 }, ANSWERS },
 						     .steps = { HANGS_UP(2) });
 		sim_run(sim, 500 * SIM_MS);
-		struct config *before = taken ? reconfigure(sim, config) : sim->config;
+		if (taken)
+			node_configure(sim, "",
+				       "mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"
+				       "routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" priority = 2 }\n");
 		sim_run(sim, 20 * SIM_S);
 		cr_assert_eq(cdr_of(call)->attempts_count, taken ? 2 : 1);
 		cr_assert(bytes_equal(bytes_of_text(cdr_of(call)->attempts[0].gateway), BYTES("rg1")));
-		reconfigure(sim, before);
 		finish(sim);
-		config_free(config);
 	}
 }
 

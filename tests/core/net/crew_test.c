@@ -1,6 +1,7 @@
 /* core/net: the workers, their rings, mailboxes and commands, around a shard that echoes.  A plain program, so that it
  * runs under the sanitizers; exit status 77, skipped, where io_uring is not permitted. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,13 +36,15 @@ static void check(bool ok, const char *format, ...)
  * it send notes to the next shard, whose last one is answered to all; 'u' is sent to where there is no way. */
 struct shard {
 	struct shard_settings settings;
+	const struct config *config;
 	uint64_t now_ns; /* of the latest input */
 	uint64_t deadline_ns;
 	uint64_t notes_seen;
-	bool stopped;
+	bool drained, stopped;
 	struct flow unreachable_from; /* who sent the latest 'u' */
 };
 
+static _Atomic uint64_t configured[WORKERS]; /* the newest generation each has */
 static _Atomic uint64_t calls_max_shared, notes_in_order, deadlines, truncated_seen;
 
 int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
@@ -51,6 +54,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	if (!s)
 		return -ENOMEM;
 	s->settings = *settings;
+	s->config = settings->config;
 	atomic_fetch_add(&calls_max_shared, settings->calls_max);
 	s->now_ns = settings->now_ns;
 	s->deadline_ns = settings->now_ns + 1000000;
@@ -72,6 +76,8 @@ static void see_time(struct shard *s, uint64_t now_ns)
 static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
 {
 	const struct edge *e = &s->settings.edge;
+
+	check(s->config->listen_count == 2, "no configuration"); /* nor one that was freed: the address sanitizer */
 	char *at = e->lend(e->context, 20000);
 
 	check(at != NULL, "no room to send");
@@ -167,9 +173,23 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 {
 	see_time(s, now_ns);
 	check(command->shard == s->settings.shard, "a command of another shard");
+	if (command->kind == COMMAND_DRAIN)
+		s->drained = true;
 	if (command->kind == COMMAND_STOP)
 		s->stopped = true;
 	return ++command->cursor == 3;
+}
+
+void shard_configure(struct shard *s, const struct config *new)
+{
+	check(new->generation > atomic_load(&configured[s->settings.shard]), "no newer one");
+	s->config = new;
+	atomic_store(&configured[s->settings.shard], new->generation);
+}
+
+bool shard_drained(const struct shard *s)
+{
+	return s->drained;
 }
 
 bool shard_stopped(const struct shard *s)
@@ -184,7 +204,8 @@ void shard_publish_stats(struct shard *s)
 
 /* The world around. */
 
-static struct config config;
+static struct config config; /* for the listeners */
+static struct snapshot snapshot;
 static struct listen_config listens[2] = { { .name = "four" }, { .name = "six" } };
 static struct listeners *listeners;
 static struct shard_stats stats[WORKERS];
@@ -210,11 +231,22 @@ static void open_listeners(void)
 	}
 }
 
+/* A block of its own, so that a reader of one that was freed is seen. */
+static struct config *another_config(void)
+{
+	struct config *c = malloc(sizeof *c);
+
+	check(c != NULL, "no memory");
+	*c = config;
+	c->generation = ++config.generation;
+	return c;
+}
+
 static void start(void)
 {
 	const size_t size = 1 << 20;
 	struct crew_settings settings = {
-		.config = &config,
+		.snapshot = &snapshot,
 		.listeners = listeners,
 		.workers = WORKERS,
 		.secret = secret,
@@ -233,6 +265,7 @@ static void start(void)
 		check(memory != MAP_FAILED, "no memory");
 		queues[i] = cdr_queue_init(memory, size + cdr_queue_header_bytes());
 	}
+	snapshot_init(&snapshot, another_config());
 	int r = crew_start(&settings, &crew, error);
 	if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
 		fprintf(stderr, "skipped: %s\n", error);
@@ -413,6 +446,89 @@ static void commands_come_back_when_done(void)
 	take_back(COMMANDS);
 }
 
+/* Workers that are at work and workers that sleep; all have the newest one when they do something. */
+static void configurations_change_under_traffic(void)
+{
+	enum { CHANGES = 300 };
+	int fd = peer(0);
+	char text[WORKERS][32];
+
+	for (unsigned i = 0; i < CHANGES; i++) {
+		for (unsigned owner = 0; owner < WORKERS; owner++) {
+			int size = snprintf(text[owner], sizeof text[owner], "%u change %u", owner, i);
+
+			check(send(fd, text[owner], (size_t)size, 0) == size, "cannot send");
+		}
+		free(snapshot_replace(&snapshot, another_config()));
+		for (unsigned owner = 0; owner < WORKERS; owner++) {
+			struct pollfd p = { .fd = fd, .events = POLLIN };
+			char echoed[64];
+
+			check(poll(&p, 1, 5000) == 1 && recv(fd, echoed, sizeof echoed, 0) > 0, "no echo");
+		}
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		wait_until(&configured[i], config.generation, "generation");
+	close(fd);
+}
+
+static int tos_of_echo(int fd, bool six)
+{
+	char text[16], room[256];
+	struct iovec iov = { text, sizeof text };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	check(send(fd, "0", 1, 0) == 1 && poll(&p, 1, 5000) == 1 && recvmsg(fd, &m, 0) == 1, "no echo");
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		int value;
+
+		if (!six && c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+			return *(unsigned char *)CMSG_DATA(c);
+		if (six && c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS)
+			return memcpy(&value, CMSG_DATA(c), sizeof value), value;
+	}
+	return -1;
+}
+
+/* SS_QOS_SIGNAL, of a switch that is running. */
+static void the_tos_byte_changes_on_every_socket(void)
+{
+	static const int values[] = { 0xa0, 0x68, 0 };
+	const int on = 1;
+	int four = peer(0), six = peer(1);
+
+	check(setsockopt(four, IPPROTO_IP, IP_RECVTOS, &on, sizeof on) == 0, "no IP_RECVTOS");
+	check(setsockopt(six, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on) == 0, "no IPV6_RECVTCLASS");
+	for (unsigned i = 0; i < 3; i++) {
+		check(listeners_set_tos(listeners, (uint32_t)values[i]) == 0, "not set");
+		int seen_four = tos_of_echo(four, false), seen_six = tos_of_echo(six, true);
+
+		check(seen_four == values[i] && seen_six == values[i], "TOS 0x%x and 0x%x, not 0x%x", seen_four,
+		      seen_six, values[i]);
+	}
+	close(four);
+	close(six);
+}
+
+static void drain_is_told(void)
+{
+	static struct command commands[WORKERS];
+	struct pollfd p = { .fd = crew_completion_fd(crew), .events = POLLIN };
+
+	check(!crew_drained(crew), "drained too early");
+	for (unsigned i = 0; i < WORKERS; i++) {
+		commands[i] = (struct command){ .kind = COMMAND_DRAIN };
+		crew_submit(crew, i, &commands[i]);
+	}
+	take_back(WORKERS);
+	while (!crew_drained(crew)) {
+		check(poll(&p, 1, 5000) == 1, "nobody told that the shards are drained");
+		check(crew_completed(crew) == NULL, "a command too many");
+	}
+	check(!crew_stopped(crew), "drained is not stopped");
+}
+
 static void stop_is_told(void)
 {
 	static struct command commands[WORKERS];
@@ -454,10 +570,14 @@ int main(void)
 	notes_arrive_although_the_mailbox_is_full();
 	deadlines_fire_without_traffic();
 	commands_come_back_when_done();
+	configurations_change_under_traffic();
+	the_tos_byte_changes_on_every_socket();
+	drain_is_told();
 	stop_is_told();
 	check(TOTAL(datagrams_in) >= PEERS * ROUNDS * WORKERS && TOTAL(datagrams_out) >= PEERS * ROUNDS * WORKERS,
 	      "datagrams were not counted");
 	crew_stop(crew);
+	free(snapshot_replace(&snapshot, NULL));
 	listeners_close(listeners);
 	the_port_is_free_at_once();
 	for (unsigned i = 0; i < WORKERS; i++)

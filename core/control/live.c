@@ -1,0 +1,220 @@
+/* What changes the running node: reload, parameters.set, drain, the log's level.
+ *
+ * The first two are carried out by the loading thread: a job has the change, which stays where it is until it comes
+ * back, whatever becomes of the connection; if that goes, the job is forgotten by its request, not freed. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/change.h"
+#include "core/control/internal.h"
+#include "core/control/methods.h"
+#include "core/control/text.h"
+#include "core/log.h"
+
+struct change_job {
+	struct change change; /* first, so that a change is its job's */
+	struct control *control;
+	struct request *request; /* NULL: forgotten */
+	struct change_job *previous, *next;
+};
+
+static void job_free(struct change_job *job)
+{
+	struct control *c = job->control;
+	if (job->previous != NULL)
+		job->previous->next = job->next;
+	else
+		c->changes = job->next;
+	if (job->next != NULL)
+		job->next->previous = job->previous;
+	c->change_count--;
+	free(job->change.warnings);
+	free(job);
+}
+
+/* NULL: the request has been ended with an error.  The caller fills in what is asked and calls node_change(). */
+static struct change_job *job_create(struct request *r, enum change_kind kind)
+{
+	struct control *c = r->control;
+	if (c->change_count >= CONTROL_CHANGES_MAX) {
+		request_error(r, RPC_BUSY,
+			      "Too many changes of the configuration are under way (%d); ask again in a moment.",
+			      CONTROL_CHANGES_MAX);
+		return NULL;
+	}
+	struct change_job *job = calloc(1, sizeof *job);
+	if (job == NULL) {
+		request_error(r, RPC_INTERNAL, "There is no memory for the request.");
+		return NULL;
+	}
+	job->control = c;
+	job->next = c->changes;
+	if (job->next != NULL)
+		job->next->previous = job;
+	c->changes = job;
+	c->change_count++;
+	job->change.kind = kind;
+	job->change.owner = c;
+	job->request = r;
+	r->change = job;
+	return job;
+}
+
+/* ---- config.reload ---- */
+
+void method_config_reload(struct request *r)
+{
+	struct change_job *job = job_create(r, CHANGE_RELOAD);
+	if (job != NULL)
+		node_change(r->control->node, &job->change);
+}
+
+static json_t *warning_list(const char *lines)
+{
+	json_t *list = json_array();
+	while (lines != NULL && *lines != '\0') {
+		size_t length = strcspn(lines, "\n");
+		json_array_append_new(list, json_text(lines, length));
+		lines += length + (lines[length] != '\0');
+	}
+	return list;
+}
+
+static void finish_reload(struct request *r, const struct change *c)
+{
+	if (c->result < 0) {
+		request_error(r, c->result == -ENOMEM ? RPC_INTERNAL : RPC_REFUSED, "%s", c->error);
+		return;
+	}
+	request_result(r, json_pack("{s:I, s:I, s:I, s:I, s:o, s:I}", "generation", (json_int_t)c->generation,
+				    "mapping_gateways", (json_int_t)c->mapping_gateways, "routing_gateways",
+				    (json_int_t)c->routing_gateways, "prefixes", (json_int_t)c->prefixes, "warnings",
+				    warning_list(c->warnings), "ms", (json_int_t)c->ms));
+}
+
+/* ---- parameters.set ---- */
+
+/* A value as the configuration's reader has it.  false: it is too long, or of no kind that a parameter has. */
+static bool value_text(const json_t *value, char *text, size_t size)
+{
+	int length = -1;
+	if (json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value))
+		length = snprintf(text, size, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		length = snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_real(value))
+		length = snprintf(text, size, "%g", json_real_value(value));
+	else if (json_is_boolean(value))
+		length = snprintf(text, size, "%s", json_is_true(value) ? "on" : "off");
+	return length >= 0 && (size_t)length < size;
+}
+
+void method_parameters_set(struct request *r)
+{
+	const char *name = request_text(r, "name");
+	char text[PARAMETER_TEXT_MAX];
+	if (parameter_find(name) < 0) {
+		request_error(r, RPC_INVALID_PARAMS, "There is no parameter '%.64s'.", name);
+		return;
+	}
+	if (!value_text(json_object_get(r->params, "value"), text, sizeof text)) {
+		request_error(r, RPC_INVALID_PARAMS, "%.64s: the value must be a number, true, false or a short text.",
+			      name);
+		return;
+	}
+	struct change_job *job = job_create(r, CHANGE_PARAMETER);
+	if (job == NULL)
+		return;
+	snprintf(job->change.name, sizeof job->change.name, "%s", name);
+	memcpy(job->change.value, text, sizeof text);
+	node_change(r->control->node, &job->change);
+}
+
+static void finish_parameter(struct request *r, const struct change *c)
+{
+	if (c->result < 0) {
+		request_error(r, c->result == -ENOMEM ? RPC_INTERNAL : RPC_INVALID_PARAMS, "%s", c->error);
+		return;
+	}
+	int index = parameter_find(c->name);
+	request_result(r, json_pack("{s:s, s:o, s:o, s:I}", "name", c->name, "value", parameter_json(index, c->value),
+				    "was", parameter_json(index, c->was), "generation", (json_int_t)c->generation));
+}
+
+/* ---- both ---- */
+
+void control_change_done(struct control *c, struct change *change)
+{
+	struct change_job *job = (struct change_job *)change;
+	struct request *r = job->request;
+	assert(change->owner == c);
+	if (r != NULL) {
+		r->change = NULL;
+		if (change->kind == CHANGE_RELOAD)
+			finish_reload(r, change);
+		else
+			finish_parameter(r, change);
+	}
+	job_free(job);
+}
+
+void change_job_forget(struct change_job *job)
+{
+	job->request->change = NULL;
+	job->request = NULL;
+}
+
+void change_jobs_free(struct control *c)
+{
+	while (c->changes != NULL)
+		job_free(c->changes);
+}
+
+/* ---- node.drain ---- */
+
+void method_node_drain(struct request *r)
+{
+	struct node *node = r->control->node;
+	if (node_stopping(node)) {
+		request_error(r, RPC_REFUSED, "The node is stopping already.");
+		return;
+	}
+	node_drain(node, (uint32_t)request_integer(r, "timeout_s", 0));
+	uint64_t calls = 0;
+	for (unsigned i = 0; i < node_shard_count(node); i++) {
+		struct shard_stats stats;
+		node_shard_stats(node, i, &stats);
+		calls += stats.calls_active + stats.calls_setup;
+	}
+	request_result(r, json_pack("{s:b, s:I, s:I}", "draining", 1, "timeout_s", (json_int_t)node_drain_left_s(node),
+				    "calls", (json_int_t)calls));
+}
+
+/* ---- log.level ---- */
+
+/* By name, or by syslog's figure. */
+static int level_of(const json_t *value)
+{
+	char text[PARAMETER_TEXT_MAX];
+	return json_is_boolean(value) || !value_text(value, text, sizeof text) ? -1 : log_level_of(text);
+}
+
+void method_log_level(struct request *r)
+{
+	const json_t *value = json_object_get(r->params, "level");
+	int was = log_get_level();
+	if (value != NULL && !json_is_null(value)) {
+		int level = level_of(value);
+		if (level < 0) {
+			request_error(r, RPC_INVALID_PARAMS,
+				      "'level' must be critical, error, warning, notice, info or debug.");
+			return;
+		}
+		log_set_level(level);
+	}
+	request_result(r,
+		       json_pack("{s:s, s:s}", "level", log_level_name(log_get_level()), "was", log_level_name(was)));
+}

@@ -1,0 +1,393 @@
+/* The loading thread: see the header. */
+#include "core/loader.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+#define STOP_WAIT_S 1
+
+/* LOADING touches nothing that others have; ADOPTING, the snapshot and the listeners. */
+enum phase { IDLE, LOADING, ADOPTING };
+
+struct changes {
+	struct change *first, **end;
+};
+
+struct loader {
+	struct snapshot *snapshot;
+	const struct listeners *listeners;
+	pthread_t thread;
+	int fd;
+
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t changed;
+	struct changes waiting, done;
+	enum phase phase;
+	bool ending;
+};
+
+static void put(struct changes *list, struct change *change)
+{
+	change->next = NULL;
+	*list->end = change;
+	list->end = &change->next;
+}
+
+static struct change *take(struct changes *list)
+{
+	struct change *change = list->first;
+
+	if (!change)
+		return NULL;
+	list->first = change->next;
+	if (!list->first)
+		list->end = &list->first;
+	return change;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static const struct config *current(const struct loader *l)
+{
+	return snapshot_config(l->snapshot);
+}
+
+/* false: the node ends, and what would be adopted may be gone already. */
+static bool begin_adopting(struct loader *l)
+{
+	pthread_mutex_lock(&l->lock);
+	bool go_on = !l->ending;
+	if (go_on)
+		l->phase = ADOPTING;
+	pthread_mutex_unlock(&l->lock);
+	return go_on;
+}
+
+static void set_tos(const struct loader *l, uint32_t before, uint32_t now)
+{
+	int r = l->listeners && before != now ? listeners_set_tos(l->listeners, now) : 0;
+
+	if (r < 0)
+		log_printf(LOG_ERROR, "event=qos_not_set SS_QOS_SIGNAL=0x%x reason=\"%s\"", now, strerror(-r));
+}
+
+/* Takes `next`; returns the former one, which nobody holds any more. */
+static struct config *adopt(struct loader *l, struct config *next)
+{
+	uint32_t tos = next->parameters.SS_QOS_SIGNAL;
+	struct config *former = snapshot_replace(l->snapshot, next);
+
+	set_tos(l, former->parameters.SS_QOS_SIGNAL, tos);
+	return former;
+}
+
+static void give_back(struct loader *l, struct changes *batch)
+{
+	struct change *change;
+
+	pthread_mutex_lock(&l->lock);
+	while ((change = take(batch)))
+		put(&l->done, change);
+	pthread_mutex_unlock(&l->lock);
+	eventfd_write(l->fd, 1);
+}
+
+/* ---- reload ---- */
+
+static void warn(void *context, const char *sentence)
+{
+	log_printf(LOG_WARNING, "event=configuration_warning text=\"%s\"", sentence);
+	if (context)
+		fprintf(context, "%s\n", sentence);
+}
+
+/* They are logged, too.  NULL: there are none. */
+static char *list_warnings(const struct config *config)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	config_warnings(config, warn, out);
+	if (out)
+		fclose(out);
+	if (size > 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static uint64_t count_prefixes(const struct config *config)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < config->routing_count; i++)
+		count += config->routings[i].prefix_count;
+	return count;
+}
+
+static void describe(const struct config *config, uint64_t begin_ns, struct change *ret_change)
+{
+	ret_change->generation = config->generation;
+	ret_change->mapping_gateways = config->mapping_count;
+	ret_change->routing_gateways = config->routing_count;
+	ret_change->prefixes = count_prefixes(config);
+	ret_change->ms = (uint32_t)((now_ns() - begin_ns) / 1000000);
+}
+
+static void tell_reloaded(const struct change *c)
+{
+	log_printf(LOG_NOTICE,
+		   "event=reloaded generation=%u mapping_gateways=%u routing_gateways=%u prefixes=%llu ms=%u",
+		   c->generation, c->mapping_gateways, c->routing_gateways, (unsigned long long)c->prefixes, c->ms);
+}
+
+/* The same for each of the batch; the warnings are the first one's, copied for the others. */
+static void fill_reloaded(struct changes *batch, const struct change *outcome)
+{
+	for (struct change *c = batch->first; c; c = c->next) {
+		c->result = outcome->result;
+		c->generation = outcome->generation;
+		c->mapping_gateways = outcome->mapping_gateways;
+		c->routing_gateways = outcome->routing_gateways;
+		c->prefixes = outcome->prefixes;
+		c->ms = outcome->ms;
+		c->warnings = outcome->warnings ? strdup(outcome->warnings) : NULL;
+		strcpy(c->error, outcome->error);
+	}
+}
+
+/* Nothing of the batch is touched before it is certain that its owner is still there. */
+static void reload(struct loader *l, struct changes *batch, const char *path)
+{
+	struct change outcome = { .kind = CHANGE_RELOAD };
+	struct config *next = NULL, *former = NULL;
+	uint64_t begin_ns = now_ns();
+
+	outcome.result = config_load(path[0] ? path : NULL, &next, outcome.error);
+	if (!begin_adopting(l)) {
+		config_free(next);
+		return;
+	}
+	if (outcome.result == 0)
+		outcome.result = config_restart_needed(current(l), next, outcome.error);
+	if (outcome.result == 0) {
+		outcome.warnings = list_warnings(next);
+		former = adopt(l, next);
+		describe(next, begin_ns, &outcome);
+		tell_reloaded(&outcome);
+	} else {
+		former = next; /* nobody has seen it */
+		log_printf(LOG_ERROR, "event=reload_refused reason=\"%s\"", outcome.error);
+	}
+	fill_reloaded(batch, &outcome);
+	free(outcome.warnings);
+	give_back(l, batch);
+	config_free(former);
+}
+
+/* ---- parameters.set ---- */
+
+static void set_parameter(struct loader *l, struct changes *batch)
+{
+	if (!begin_adopting(l))
+		return;
+	struct change *c = batch->first;
+	struct config *next, *former = NULL;
+	int index = parameter_find(c->name);
+	uint64_t begin_ns = now_ns();
+
+	if (index >= 0)
+		parameter_text(&current(l)->parameters, index, c->was, sizeof c->was);
+	static_assert(sizeof c->error >= 256, "room for the sentence");
+	c->result = config_with_parameter(current(l), c->name, c->value, &next, c->error);
+	if (c->result == 0) {
+		parameter_text(&next->parameters, index, c->value, sizeof c->value);
+		former = adopt(l, next);
+		describe(next, begin_ns, c);
+		log_printf(LOG_NOTICE, "event=parameter_set name=%s value=\"%s\" was=\"%s\" generation=%u", c->name,
+			   c->value, c->was, c->generation);
+	}
+	give_back(l, batch);
+	config_free(former);
+}
+
+/* ---- the thread ---- */
+
+/* The oldest change, with the reloads that wait next to it if it is one. */
+static bool take_batch(struct loader *l, struct changes *batch)
+{
+	*batch = (struct changes){ .end = &batch->first };
+	pthread_mutex_lock(&l->lock);
+	l->phase = IDLE;
+	pthread_cond_broadcast(&l->changed);
+	while (!l->waiting.first && !l->ending)
+		pthread_cond_wait(&l->changed, &l->lock);
+	bool go_on = !l->ending;
+	if (go_on) {
+		do {
+			struct change *change = take(&l->waiting);
+
+			assert(change); /* there was one, by the loop's condition */
+			atomic_store_explicit(&change->begun, true, memory_order_relaxed);
+			put(batch, change);
+		} while (batch->first->kind == CHANGE_RELOAD && l->waiting.first &&
+			 l->waiting.first->kind == CHANGE_RELOAD);
+		l->phase = LOADING;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return go_on;
+}
+
+static void become_idle(void)
+{
+	const struct sched_param none = { 0 };
+	int r = pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+
+	pthread_setname_np(pthread_self(), "rw-loader");
+	if (r != 0)
+		log_printf(LOG_WARNING, "event=loader_not_idle reason=\"%s\"", strerror(r));
+}
+
+static void *run(void *loader)
+{
+	struct loader *l = loader;
+	struct changes batch;
+	char path[sizeof current(l)->path]; /* the same in every configuration */
+
+	become_idle();
+	strcpy(path, current(l)->path);
+	while (take_batch(l, &batch)) {
+		if (batch.first->kind == CHANGE_RELOAD)
+			reload(l, &batch, path);
+		else
+			set_parameter(l, &batch);
+	}
+	return NULL;
+}
+
+static void free_loader(struct loader *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	pthread_cond_destroy(&l->changed);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+static int make(struct loader *l)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	l->waiting.end = &l->waiting.first;
+	l->done.end = &l->done.first;
+	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return l->fd < 0 ? -errno : 0;
+}
+
+/* A new thread inherits the mask: signals are the control thread's. */
+static int start_thread(struct loader *l)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int r = -pthread_create(&l->thread, NULL, run, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+int loader_start(struct snapshot *snapshot, const struct listeners *listeners, struct loader **ret_loader,
+		 char error[static 256])
+{
+	struct loader *l = calloc(1, sizeof *l);
+	int r = -ENOMEM;
+
+	if (l) {
+		l->snapshot = snapshot;
+		l->listeners = listeners;
+		r = make(l);
+		if (r == 0)
+			r = start_thread(l);
+		if (r < 0)
+			free_loader(l);
+	}
+	if (r < 0)
+		snprintf(error, 256, "cannot start the loading thread: %s", strerror(-r));
+	else
+		*ret_loader = l;
+	return r;
+}
+
+void loader_give(struct loader *l, struct change *change)
+{
+	pthread_mutex_lock(&l->lock);
+	put(&l->waiting, change);
+	pthread_cond_broadcast(&l->changed);
+	pthread_mutex_unlock(&l->lock);
+}
+
+int loader_fd(const struct loader *l)
+{
+	return l->fd;
+}
+
+struct change *loader_done(struct loader *l)
+{
+	eventfd_t count;
+
+	eventfd_read(l->fd, &count);
+	pthread_mutex_lock(&l->lock);
+	struct change *change = take(&l->done);
+	pthread_mutex_unlock(&l->lock);
+	return change;
+}
+
+void loader_stop(struct loader *l)
+{
+	struct timespec until;
+	bool over = false;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += STOP_WAIT_S;
+	pthread_mutex_lock(&l->lock);
+	l->ending = true;
+	pthread_cond_broadcast(&l->changed);
+	while (l->phase == ADOPTING || (l->phase == LOADING && !over)) {
+		if (l->phase == ADOPTING)
+			pthread_cond_wait(&l->changed, &l->lock);
+		else
+			over = pthread_cond_timedwait(&l->changed, &l->lock, &until) == ETIMEDOUT;
+	}
+	bool left_behind = l->phase == LOADING;
+	pthread_mutex_unlock(&l->lock);
+	if (left_behind) {
+		log_line(LOG_NOTICE, "event=reload_dropped reason=\"the node stops\"");
+		pthread_detach(l->thread);
+		return;
+	}
+	pthread_join(l->thread, NULL);
+	free_loader(l);
+}

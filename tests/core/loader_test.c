@@ -1,0 +1,308 @@
+/* core/snapshot and core/loader: configurations change under threads that read them.  A plain program, so that it runs
+ * under the sanitizers: the address sanitizer sees a reader with a configuration that was freed, the thread sanitizer
+ * one that nothing orders before the free. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/loader.h"
+#include "core/log.h"
+
+enum { READERS = 3, RELOADS = 300 };
+
+static char directory[] = "/tmp/ringwheel-loader-XXXXXX";
+static char file[64], prefixes[64];
+static struct snapshot snapshot;
+static struct loader *loader;
+static _Atomic bool over;
+static _Atomic uint32_t seen[READERS]; /* the generation each reader has looked at last */
+
+static void check(bool ok, const char *format, ...)
+{
+	va_list arguments;
+
+	if (ok)
+		return;
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\n");
+	exit(1);
+}
+
+/* "%s" in the text is the prefix file. */
+static void write_file(const char *text)
+{
+	FILE *out = fopen(file, "w");
+
+	check(out != NULL, "cannot write %s", file);
+	fprintf(out, text, prefixes);
+	check(fclose(out) == 0, "cannot write %s", file);
+}
+
+#define BASE   "listen \"main\" { }\nmapping_gateway \"m\" { address = \"127.0.0.1\" }\n"
+#define VENDOR "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix = {\"1\", \"22\"} }\n"
+
+/* Each looks at all that a call looks at, as long as it may, and sleeps now and then. */
+static void *read_configurations(void *argument)
+{
+	_Atomic uint32_t *mine = argument;
+	const struct routing_gateway *const *list;
+	unsigned turn = 0;
+	uint32_t length;
+
+	snapshot_join();
+	snapshot_enter();
+	while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+		snapshot_pass();
+		const struct config *config = snapshot_config(&snapshot);
+		uint32_t generation = config->generation;
+
+		check(generation >= atomic_load_explicit(mine, memory_order_relaxed), "an older configuration");
+		for (unsigned i = 0; i < 50; i++)
+			check(config_route_find(config, BYTES("221"), CONFIG_PREFIX_MAX + 1, &list, &length) == 1 &&
+				      list[0]->name[0] == 'v',
+			      "no route");
+		check(config->generation == generation, "it changed under its reader");
+		atomic_store_explicit(mine, generation, memory_order_relaxed);
+		if (++turn % 16 == 0) {
+			snapshot_leave();
+			usleep(200);
+			snapshot_enter();
+		}
+	}
+	snapshot_quit();
+	return NULL;
+}
+
+static struct change *take_back(void)
+{
+	struct pollfd p = { .fd = loader_fd(loader), .events = POLLIN };
+	struct change *change;
+
+	while (!(change = loader_done(loader)))
+		check(poll(&p, 1, 20000) == 1, "a change did not come back");
+	return change;
+}
+
+static void ask(struct change *change, enum change_kind kind)
+{
+	*change = (struct change){ .kind = kind };
+	loader_give(loader, change);
+	check(take_back() == change, "another change came back");
+}
+
+static void set(struct change *change, const char *name, const char *value)
+{
+	*change = (struct change){ .kind = CHANGE_PARAMETER };
+	snprintf(change->name, sizeof change->name, "%s", name);
+	snprintf(change->value, sizeof change->value, "%s", value);
+	loader_give(loader, change);
+	check(take_back() == change, "another change came back");
+}
+
+static const struct config *now(void)
+{
+	return snapshot_config(&snapshot); /* nothing is under way: it stays */
+}
+
+static void a_reload_tells_what_it_brought(void)
+{
+	struct change c;
+
+	write_file(
+		BASE
+		"routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix = {\"1\", \"22\"} prefix_file = \"%s\" }\n");
+	FILE *out = fopen(prefixes, "w");
+	fputs("33\n44\n", out);
+	fclose(out);
+	ask(&c, CHANGE_RELOAD);
+	check(c.result == 0, "refused: %s", c.error);
+	check(c.mapping_gateways == 1 && c.routing_gateways == 1 && c.prefixes == 4, "wrong counts");
+	check(c.generation == now()->generation && c.warnings == NULL, "wrong generation, or warnings");
+	write_file(BASE VENDOR "parameters { RW_SIP_MIN_SE = 30 }\n");
+	ask(&c, CHANGE_RELOAD);
+	check(c.result == 0 && c.warnings && strstr(c.warnings, "RW_SIP_MIN_SE is 30"), "no warning");
+	free(c.warnings);
+}
+
+/* All or nothing: each kind of wrong file leaves the configuration in force as it is. */
+static void what_is_wrong_is_refused(void)
+{
+	static const struct {
+		const char *text, *words;
+	} wrong[] = {
+		{ BASE "nonsense = 1\n", ":3: " },
+		{ BASE "mapping_gateway \"n\" { address = \"127.0.0.1\" }\n", ":3: address: " },
+		{ BASE "routing_gateway \"v\" {\naddress = \"300.0.0.1\" }\n", ":4: address: " },
+		{ BASE "parameters {\nRW_SIP_T1 = 5 }\n", ":4: RW_SIP_T1: " },
+		{ BASE "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix_file = \"none.txt\" }\n",
+		  ":3: prefix_file: " },
+		{ BASE "routing_gateway \"v\" {", "ringwheel.conf:" },
+		{ BASE "workers = 3\n", "ringwheel.conf: workers: only a restart can change it" },
+		{ "listen \"main\" { port = 5070 }\n", "listen \"main\": only a restart" },
+	};
+	const struct config *before = now();
+	struct change c;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		write_file(wrong[i].text);
+		ask(&c, CHANGE_RELOAD);
+		check(c.result < 0 && strstr(c.error, wrong[i].words), "case %zu: %d, %s", i, c.result, c.error);
+		check(now() == before, "case %zu changed it", i);
+	}
+	unlink(file);
+	ask(&c, CHANGE_RELOAD);
+	check(c.result == -ENOENT && now() == before, "no file: %d, %s", c.result, c.error);
+	write_file(BASE VENDOR);
+}
+
+/* parameters.set; and a reload brings the file's values back. */
+static void a_parameter_is_set_until_the_next_reload(void)
+{
+	struct change c;
+
+	ask(&c, CHANGE_RELOAD);
+	set(&c, "SS_SIP_SESSION_TTL", "0x384");
+	check(c.result == 0 && strcmp(c.was, "600") == 0 && strcmp(c.value, "900") == 0, "%s: %s", c.value, c.error);
+	check(now()->parameters.SS_SIP_SESSION_TTL == 900 && now()->generation == c.generation, "not in force");
+	set(&c, "SS_SIP_SESSION_TTL", "1");
+	check(c.result == -ERANGE && strstr(c.error, "RW_SIP_MIN_SE (90)"), "%d %s", c.result, c.error);
+	set(&c, "SS_NO_SUCH", "1");
+	check(c.result == -ENOENT, "%d", c.result);
+	check(now()->parameters.SS_SIP_SESSION_TTL == 900, "not in force any more");
+	ask(&c, CHANGE_RELOAD);
+	check(now()->parameters.SS_SIP_SESSION_TTL == 600, "the file's value is not back");
+}
+
+static void many_changes_under_readers(void)
+{
+	pthread_t threads[READERS];
+	struct change c;
+	char value[16];
+
+	for (unsigned i = 0; i < READERS; i++)
+		check(pthread_create(&threads[i], NULL, read_configurations, &seen[i]) == 0, "no thread");
+	for (unsigned i = 0; i < RELOADS; i++) {
+		ask(&c, CHANGE_RELOAD);
+		check(c.result == 0, "refused: %s", c.error);
+		snprintf(value, sizeof value, "%u", 600 + i);
+		set(&c, "SS_SIP_SESSION_TTL", value);
+		check(c.result == 0, "refused: %s", c.error);
+	}
+	for (unsigned i = 0; i < READERS; i++) /* all find the last one, however long they slept */
+		while (atomic_load(&seen[i]) != c.generation)
+			usleep(100);
+	atomic_store(&over, true);
+	for (unsigned i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* A prefix file that nobody writes yet, as a name server that is silent: loads wait for it. */
+static void make_silent(void)
+{
+	unlink(prefixes);
+	check(mkfifo(prefixes, 0600) == 0, "no pipe");
+	write_file(BASE "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix_file = \"%s\" }\n");
+}
+
+/* One load reads, and writes `text` into it. */
+static void answer(const char *text)
+{
+	int fd = open(prefixes, O_WRONLY); /* waits for the reader */
+
+	check(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "cannot write");
+	close(fd);
+}
+
+static void wait_begun(const struct change *c)
+{
+	while (!atomic_load(&c->begun))
+		usleep(100);
+}
+
+/* The first load has begun when the others are asked for; those next to each other are one load, which is the second
+ * one to read the file. */
+static void reloads_that_wait_are_one(void)
+{
+	static struct change c[4];
+
+	make_silent();
+	for (unsigned i = 0; i < 4; i++) {
+		c[i] = (struct change){ .kind = CHANGE_RELOAD };
+		loader_give(loader, &c[i]);
+		if (i == 0)
+			wait_begun(&c[0]);
+	}
+	check(loader_done(loader) == NULL, "too early");
+	answer("1\n");
+	check(take_back() == &c[0] && c[0].prefixes == 1, "not the first one");
+	answer("1\n2\n3\n");
+	for (unsigned i = 1; i < 4; i++)
+		check(take_back() == &c[i] && c[i].prefixes == 3 && c[i].generation == c[1].generation, "not in one");
+	check(c[1].generation > c[0].generation, "no second load");
+}
+
+/* A stop does not wait for a load that does not end, and what that brings is not adopted. */
+static void a_stop_leaves_a_silent_load_behind(void)
+{
+	static struct change c;
+	struct timespec begin, end;
+	uint32_t generation = now()->generation;
+
+	c = (struct change){ .kind = CHANGE_RELOAD };
+	loader_give(loader, &c);
+	wait_begun(&c);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	loader_stop(loader);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	check(end.tv_sec - begin.tv_sec <= 3, "it waited for %ld s", (long)(end.tv_sec - begin.tv_sec));
+	answer("1\n");
+	usleep(100000);
+	check(now()->generation == generation, "adopted after the stop");
+}
+
+static void begin(void)
+{
+	struct config *config;
+	char error[512];
+
+	check(config_load(file, &config, error) == 0, "%s", error);
+	snapshot_init(&snapshot, config);
+	check(loader_start(&snapshot, NULL, &loader, error) == 0, "%s", error);
+}
+
+int main(void)
+{
+	log_set_level(LOG_CRITICAL);
+	check(mkdtemp(directory) != NULL, "no directory");
+	snprintf(file, sizeof file, "%s/ringwheel.conf", directory);
+	snprintf(prefixes, sizeof prefixes, "%s/prefixes.txt", directory);
+	write_file(BASE VENDOR);
+	begin();
+	a_reload_tells_what_it_brought();
+	what_is_wrong_is_refused();
+	a_parameter_is_set_until_the_next_reload();
+	write_file(BASE "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix = {\"1\", \"22\"} }\n");
+	struct change c;
+	ask(&c, CHANGE_RELOAD);
+	many_changes_under_readers();
+	loader_stop(loader);
+	check(loader_start(&snapshot, NULL, &loader, (char[256]){ "" }) == 0, "no second loader");
+	reloads_that_wait_are_one();
+	a_stop_leaves_a_silent_load_behind();
+	snapshot_free(&snapshot);
+	unlink(file);
+	unlink(prefixes);
+	rmdir(directory);
+	return 0;
+}
