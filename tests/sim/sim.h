@@ -219,6 +219,7 @@ struct sim {
 	unsigned shard_count;
 	uint8_t secret[32];
 	bool refuse_lends, refuse_cdrs, no_cdr_room; /* set by a test for as long as it likes */
+	bool attempts_unseen; /* likewise: by the watch or by the CDR, so they are not held against each other */
 	uint32_t lend_refusal_ppm;
 
 	struct host hosts[SIM_HOSTS_MAX];

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct
-try {
+struct tried {
 	char call_id[80];
 	uint32_t routing_id; /* 0: no gateway has that address */
 	unsigned final_in;   /* latest final response to its latest INVITE; 0: none */
@@ -17,7 +16,7 @@ try {
 struct switches {
 	struct sim_call *call;
 	struct parameters parameters; /* as they were when it began */
-	struct try tries[CDR_ATTEMPTS_MAX];
+	struct tried tries[CDR_ATTEMPTS_MAX];
 	unsigned count, to_gateways;
 	bool rang, early_sdp, final_out, cancel_in;
 	/* Of the caller's INVITE: the latest tag it was answered with, when there were so many attempts. */
@@ -96,7 +95,7 @@ const struct routing_gateway *switches_routing(const struct sim *sim, const stru
 	return NULL;
 }
 
-static struct try *find(struct switches *s, const struct wire *w)
+static struct tried *find(struct switches *s, const struct wire *w)
 {
 	for (unsigned i = s->count < CDR_ATTEMPTS_MAX ? s->count : CDR_ATTEMPTS_MAX; i-- > 0;)
 		if (wire_is(w->call_id, s->tries[i].call_id))
@@ -113,7 +112,8 @@ static bool is_stop_code(const struct routing_gateway *routing, unsigned code)
 }
 
 /* Why no attempt may follow on this one; NULL: it may. */
-static const char *why_not(const struct sim *sim, const struct switches *s, const struct try *failed, bool same_gateway)
+static const char *why_not(const struct sim *sim, const struct switches *s, const struct tried *failed,
+			   bool same_gateway)
 {
 	const struct parameters *p = &s->parameters;
 	const struct routing_gateway *routing = config_routing(sim->config, failed->routing_id);
@@ -139,7 +139,7 @@ static const char *why_not(const struct sim *sim, const struct switches *s, cons
 	return NULL;
 }
 
-static void check_next(struct sim *sim, struct switches *s, const struct try *failed, const struct try *next)
+static void check_next(struct sim *sim, struct switches *s, const struct tried *failed, const struct tried *next)
 {
 	bool same_gateway = failed->routing_id == next->routing_id;
 	const char *why = failed->routing_id ? why_not(sim, s, failed, same_gateway) : NULL;
@@ -152,7 +152,7 @@ static void check_next(struct sim *sim, struct switches *s, const struct try *fa
 void switches_invite_out(struct sim *sim, struct switches *s, const struct host *to, const struct wire *w)
 {
 	const struct routing_gateway *routing = switches_routing(sim, to);
-	struct try *known = find(s, w), next = { .routing_id = routing ? routing->id : 0, .cseq = w->cseq };
+	struct tried *known = find(s, w), next = { .routing_id = routing ? routing->id : 0, .cseq = w->cseq };
 	if (known) { /* again, after a 422 */
 		known->cseq = w->cseq;
 		return;
@@ -169,9 +169,9 @@ void switches_invite_out(struct sim *sim, struct switches *s, const struct host 
 
 void switches_cancel_out(struct switches *s, const struct wire *w)
 {
-	struct try *try = find(s, w);
-	if (try)
-		try->cancelled = true;
+	struct tried *t = find(s, w);
+	if (t)
+		t->cancelled = true;
 }
 
 /* The other shards hear of it by a note. */
@@ -191,16 +191,16 @@ static void begin_rest(struct sim *sim, struct host *host, const struct wire *w)
 
 void switches_response_in(struct sim *sim, struct switches *s, struct host *from, const struct wire *w)
 {
-	struct try *try = find(s, w);
-	if (!try || w->status < 200 || w->cseq != try->cseq)
+	struct tried *t = find(s, w);
+	if (!t || w->status < 200 || w->cseq != t->cseq)
 		return;
-	bool under_way = try == &s->tries[s->count - 1] && !try->cancelled && !s->final_out && !s->cancel_in;
-	if (!try->final_in && under_way && w->status == 503 && w->retry_after.size && !sim->settings.mailbox &&
+	bool under_way = t == &s->tries[s->count - 1] && !t->cancelled && !s->final_out && !s->cancel_in;
+	if (!t->final_in && under_way && w->status == 503 && w->retry_after.size && !sim->settings.mailbox &&
 	    !sim->counts.lends_refused)
 		begin_rest(sim, from, w);
-	if (!try->final_in || try->final_in == 422)
-		try->final_ns = sim->now_ns;
-	try->final_in = w->status;
+	if (!t->final_in || t->final_in == 422)
+		t->final_ns = sim->now_ns;
+	t->final_in = w->status;
 }
 
 /* ---- the record ---- */
@@ -208,21 +208,21 @@ void switches_response_in(struct sim *sim, struct switches *s, struct host *from
 void switches_cdr(struct sim *sim, struct switches *s, const struct cdr *cdr)
 {
 	unsigned listed = s->count < CDR_ATTEMPTS_MAX ? s->count : CDR_ATTEMPTS_MAX;
-	if (sim->counts.lends_refused)
-		return;
+	if (sim->counts.lends_refused || sim->attempts_unseen || !cdr->callee_out.size)
+		return; /* an INVITE without a number is not known for this call's */
 	if (cdr->attempts_count != listed) {
 		sim_fail(sim, s->call, "cdr-attempts", "%u listed, %u made", cdr->attempts_count, s->count);
 		return;
 	}
 	for (unsigned i = 0; i < listed; i++) {
 		const struct cdr_attempt *attempt = &cdr->attempts[i];
-		const struct try *try = &s->tries[i];
+		const struct tried *t = &s->tries[i];
 		struct bytes name = { attempt->gateway.at, attempt->gateway.size };
-		if (try->routing_id && !wire_is(name, gateway_name(try->routing_id)))
+		if (t->routing_id && !wire_is(name, gateway_name(t->routing_id)))
 			sim_fail(sim, s->call, "cdr-attempts", "attempt %u was to %s", i + 1,
-				 gateway_name(try->routing_id));
-		if (!s->call->excused && attempt->code && attempt->code != try->final_in)
+				 gateway_name(t->routing_id));
+		if (!s->call->excused && attempt->code && attempt->code != t->final_in)
 			sim_fail(sim, s->call, "cdr-attempts", "attempt %u: code %u, the gateway said %u", i + 1,
-				 attempt->code, try->final_in);
+				 attempt->code, t->final_in);
 	}
 }

@@ -305,7 +305,7 @@ static const char *const four_gateways[] = {
 	"mapping_gateway \"mg1\" { address = {\"10.1.0.1\"} capacity = 7 }\n"
 	"mapping_gateway \"mg2\" { address = {\"10.1.0.0/16\"} capacity = 230 rate_limit = 9 }\n"
 	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 capacity = 5 }\n"
-	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 180 }\n",
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 90 }\n",
 	"mapping_gateway \"mg1\" { address = {\"10.1.0.1\"} capacity = 90 }\n"
 	"mapping_gateway \"mg2\" { address = {\"10.1.0.0/16\"} capacity = 120 }\n"
 	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 capacity = 70 }\n"
