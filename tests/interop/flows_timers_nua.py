@@ -1,10 +1,7 @@
 """Session timers in real time with a user agent that is not ours, and with two switches in a row.  Spec 5."""
 
-import os
-import subprocess
-import time
-
 from harness import RG_PORT, check_row, scenario
+from nua import Nua
 from switch import mapping_gateway, routing_gateway
 from timed import TTL, agrees, begin, counted, hang_up, need_refreshes, need_session, run, says
 from ua import need
@@ -16,39 +13,23 @@ NUA_SECONDS = 5 * TTL + 1
 
 def nua_call(t, caller, callee, hang_up):
     """A call of at least five windows between two agents on Sofia-SIP's nua; each is (who refreshes, by what)."""
-    program = os.path.join(os.path.dirname(t.configuration.options.ringwheel), "tests", "interop", "nua_agent")
-    need(os.path.exists(program), "%s is not built", program)
     running = []
 
     def agent(role, host, port, refreshes, more):
-        log = os.path.join(t.directory, "nua-" + role)
-        command = [program, role, "--bind", "sip:%s:%d" % (host, port), "--interval", str(TTL), "--refresher",
-                   refreshes[0], "--by", refreshes[1].lower(), "--seconds", str(NUA_SECONDS)] + more
-        if hang_up == role:
-            command.append("--hang-up")
-        with open(log, "w") as out:
-            running.append((role, log, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)))
-
-    def said(log):
-        with open(log) as text:
-            return text.read().splitlines()
+        running.append(Nua(t, role, host, port, NUA_SECONDS, TTL, refreshes,
+                           more + (["--hang-up"] if hang_up == role else [])))
 
     try:
         agent("callee", t.callee_host, 5060, callee, [])
-        deadline = time.monotonic() + 10
-        while "ready" not in said(running[0][1]):
-            need(time.monotonic() < deadline and running[0][2].poll() is None, "callee: %s", said(running[0][1]))
-            time.sleep(0.02)
+        running[0].wait_ready()
         agent("caller", t.caller_host, 5070, caller, ["--to", "sip:%s@%s:%d" % ((t.number,) + t.to)])
-        statuses = [process.wait(NUA_SECONDS + 30) for _, _, process in running]
-        lines = {role: said(log) for role, log, _ in running}
+        statuses = [nua.process.wait(NUA_SECONDS + 30) for nua in running]
+        lines = {nua.role: nua.said() for nua in running}
         t.output += ["%s: %s" % (role, line) for role in lines for line in lines[role]]
         need(statuses == [0, 0], "exit status of callee and caller: %s", statuses)
     finally:
-        for _, _, process in running:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        for nua in running:
+            nua.kill()
     need("timer %d %s" % (TTL, caller[0]) in lines["caller"], "the caller's timer: %s", lines["caller"])
     count = {role: lambda start, role=role: sum(line.startswith(start) for line in lines[role]) for role in lines}
     asked = 0

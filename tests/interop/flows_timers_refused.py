@@ -166,7 +166,9 @@ def timers_refused_until_the_end(t):
     b.plan = [500] * 20
     run((a, b), 7, lambda: a.bye and b.bye)
     need_expired((a, b))
-    need(len(b.requests) == 3, "%d tries", len(b.requests))
+    # The first may be drawn so near to the boundary that the third would come behind the window's end.
+    third_s = b.requests[0].received_s + 2 - b.confirmed[0][0]
+    need(len(b.requests) == 3 or (len(b.requests) == 2 and third_s > TTL - 0.05), "%d tries", len(b.requests))
     for peer in (a, b):
         need_within(peer, "BYE", peer.bye.received_s, b.confirmed[0][0] + TTL, b.confirmed[0][1] + TTL)
     t.cdr(**dict(EXPIRED, session_timer="a+b", hold_ms=around(1000 * TTL), **counted(a, b)))

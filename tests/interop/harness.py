@@ -24,12 +24,13 @@ class Skip(Exception):
 class Scenario:
     """A test and what it needs."""
 
-    def __init__(self, function, name, profile, mg, rg, direct, seconds, alone, once, on_request):
+    def __init__(self, function, name, profile, mg, rg, carriers, direct, seconds, alone, once, on_request):
         self.function = function
         self.name = name
         self.profile = profile  # which switch it runs on (profiles.py); None: it starts its own
         self.mg = mg            # options of its mapping gateway; None: it has none
         self.rg = rg            # options of its routing gateway; None: it has none
+        self.carriers = carriers  # options of several routing gateways instead, the first one preferred (carriers_text)
         self.direct = direct    # also makes sense from user agent to user agent, without the switch
         self.seconds = seconds  # roughly how long: long ones begin first
         self.alone = alone      # nothing else runs meanwhile
@@ -43,10 +44,11 @@ class Scenario:
 SCENARIOS = []
 
 
-def add(function, name=None, profile="main", mg=(), rg=(), direct=False, seconds=1, alone=False, once=False,
-        on_request=False):
+def add(function, name=None, profile="main", mg=(), rg=(), carriers=(), direct=False, seconds=1, alone=False,
+        once=False, on_request=False):
     scenario = Scenario(function, name or function.__name__, profile, None if mg is None else dict(mg),
-                        None if rg is None else dict(rg), direct, seconds, alone, once, on_request)
+                        None if rg is None or carriers else dict(rg), [dict(c) for c in carriers], direct, seconds,
+                        alone, once, on_request)
     assert scenario.name not in [s.name for s in SCENARIOS], scenario.name
     SCENARIOS.append(scenario)
     scenario.index = len(SCENARIOS)
@@ -61,17 +63,19 @@ def scenario(**options):
 
 
 class Network:
-    """Loopback addresses of one run: two runs on a machine do not meet unless their pids agree modulo 6,000."""
+    """Loopback addresses of one run: two runs on a machine do not meet unless their pids agree modulo 2,880."""
 
-    CALLER, CALLEE, PROXY, STRANGER = range(4)
+    CALLER, CALLEE, PROXY, STRANGER, CARRIERS = range(5)
+    CARRIERS_MAX = 5
 
     def __init__(self, pid):
         self.second = 10 + pid % 240
-        self.third = 10 * (pid // 240 % 25)
+        self.third = 20 * (pid // 240 % 12)
 
     def _address(self, kind, index):
-        assert 1 <= index <= 254
-        return "127.%d.%d.%d" % (self.second, self.third + kind, index)
+        page, last = divmod(index - 1, 254)
+        assert page in (0, 1)
+        return "127.%d.%d.%d" % (self.second, self.third + 10 * page + kind, last + 1)
 
     def caller(self, index):
         return self._address(self.CALLER, index)
@@ -85,6 +89,10 @@ class Network:
     def stranger(self, index):
         return self._address(self.STRANGER, index)
 
+    def carrier(self, index, number):
+        assert number < self.CARRIERS_MAX
+        return self._address(self.CARRIERS + number, index)
+
 
 def gateways_text(scenarios, network):
     """The gateway sections of the configuration for these scenarios."""
@@ -94,18 +102,44 @@ def gateways_text(scenarios, network):
             options = dict(s.mg)
             extra = options.pop("also", ())
             addresses = [network.caller(s.index)] + [a(network, s.index) if callable(a) else a for a in extra]
-            parts.append(mapping_gateway(s.name, addresses, **options))
+            parts.append(mapping_gateway(s.name, addresses, **by_name(options, s.name)))
         if s.rg is not None:
             options = dict(s.rg)
             host, port = network.callee(s.index), RG_PORT
             if options.pop("is_switch", False):
                 host, port = SWITCH_HOST, SWITCH_PORT
-            second = options.pop("second", None)  # options of another gateway, which comes after it
             parts.append(routing_gateway(s.name, host, port, [prefix(s.index)], **options))
-            if second is not None:
-                parts.append(routing_gateway(s.name + "-2", network.proxy(s.index), RG_PORT, [prefix(s.index)],
-                                             priority=2, **second))
+        parts += carriers_text(s.name, s.index, s.carriers, network)
     return "\n".join(parts)
+
+
+def carriers_text(name, index, carriers, network):
+    """A section for each of several routing gateways.  Beside the keys of the section: `addresses`, how many it has,
+    and `prefixes`, what its prefixes have behind the scenario's own.  Their priorities are 1, 2, 3..., unless said.
+    None stands for a gateway that is not there."""
+    parts = []
+    for number, options in enumerate(carriers):
+        if options is not None:
+            options = dict({"priority": number + 1}, **options)
+            ports = [carrier_port(a) for a in range(options.pop("addresses", 1))]
+            prefixes = [prefix(index) + p for p in options.pop("prefixes", [""])]
+            parts.append(routing_gateway(carrier_name(name, number), network.carrier(index, number), ports, prefixes,
+                                         **options))
+    return parts
+
+
+def carrier_name(scenario, number):
+    return "%s-%d" % (scenario, number + 1)
+
+
+def carrier_port(address):
+    return RG_PORT + 2 * address
+
+
+def by_name(options, scenario):
+    """allow and deny as the file has them; scenarios write the numbers of their carriers."""
+    return {key: [carrier_name(scenario, n) for n in value] if key in ("allow", "deny") else value
+            for key, value in options.items()}
 
 
 def prefix(index):
@@ -126,7 +160,6 @@ class Test:
         self.index = scenario.index
         self.caller_host = network.caller(self.index)
         self.callee_host = network.callee(self.index)
-        self.second_host = network.proxy(self.index)  # of its second routing gateway, if it has one
         self.number = prefix(self.index) + "5551234"
         self.agents = []
         self.expected = []
@@ -149,8 +182,10 @@ class Test:
     def callee(self, name="callee"):
         return self.agent(self.callee_host, RG_PORT, name)
 
-    def second_callee(self, name="second"):
-        return self.agent(self.second_host, RG_PORT, name)
+    def carrier(self, number, address=0):
+        """The user agent of one of several routing gateways."""
+        name = "carrier%d" % (number + 1) + (".%d" % (address + 1) if address else "")
+        return self.agent(self.network.carrier(self.index, number), carrier_port(address), name)
 
     # Frequent beginnings and ends
 
@@ -229,9 +264,11 @@ class Test:
 
 
 def check_row(row, fields, gateway, started_us):
-    """One CDR against what the scenario expects, and against itself.  Spec 9."""
+    """One CDR against what the scenario expects, and against itself.  Spec 9.  tried: [(gateway, code)] of its
+    attempts."""
     fields = dict(fields)
     answered = fields.pop("answered", False)
+    tried = fields.pop("tried", None)
     fields.setdefault("mapping_gateway", gateway)
     fields.setdefault("node", "interop")
     for key, wanted in fields.items():
@@ -253,3 +290,5 @@ def check_row(row, fields, gateway, started_us):
              row["connect_us"], row["hold_ms"])
     attempts = json.loads(row["attempts"])
     need(all(set(a) >= {"gateway", "code", "ms"} for a in attempts), "attempts: %s", row["attempts"])
+    need(tried is None or [(a["gateway"], a["code"]) for a in attempts] == tried, "attempts are %s, not %s",
+         row["attempts"], tried)

@@ -6,9 +6,9 @@ PROFILES = {
     # 64*T1 in 1.3 s, and strangers get no answer.
     "quick": dict(parameters={"RW_SIP_T1": 20, "SS_REPLY_UNAUTHORIZED": "off",
                               "SS_SIP_RESEND_INTERVAL": '"0.05,0.1,0.2,0.4"'}, drained_s=12),
-    # On and on to the next gateway, whatever the caller has heard of the one before.
-    "switching": dict(parameters={"RW_SIP_T1": 100, "SS_GATEWAY_SWITCH_UNTIL_CONNECT": "on",
-                                  "SS_SIP_STOP_SWITCH_AFTER_SDP": "off"}, drained_s=30),
+    # A call goes on to the next gateway after ringing and after early media too.
+    "failover": dict(parameters={"RW_SIP_T1": 100, "SS_GATEWAY_SWITCH_UNTIL_CONNECT": "on",
+                                 "SS_SIP_STOP_SWITCH_AFTER_SDP": "off"}, drained_s=20),
     # Session timers in seconds instead of minutes.
     "timers": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4,
                                "SS_SIP_NO_TIMER_REINVITE_INTERVAL": 5}, drained_s=30),

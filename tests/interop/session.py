@@ -21,13 +21,16 @@ import flows_ending  # noqa: F401
 import flows_refusal  # noqa: F401
 import flows_routing  # noqa: F401
 import flows_timeout  # noqa: F401
-import flows_switching  # noqa: F401
+import flows_failover  # noqa: F401
+import flows_failover_sipp  # noqa: F401
+import flows_choice  # noqa: F401
 import flows_timers  # noqa: F401
 import flows_timers_nua  # noqa: F401
 import flows_timers_refresh  # noqa: F401
 import flows_timers_refused  # noqa: F401
 import flows_node  # noqa: F401
 import flows_live  # noqa: F401
+import flows_routing_live  # noqa: F401
 import flows_malformed  # noqa: F401
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES

@@ -57,19 +57,19 @@ def expand(name, values):
 
 
 class Sipp:
-    """One SIPp process."""
+    """One SIPp process.  name: of its files, where a scenario is played more than once."""
 
-    def __init__(self, directory, scenario, arguments, values=None):
+    def __init__(self, directory, scenario, arguments, values=None, name=None):
         self.directory = directory
-        self.name = scenario
-        path = os.path.join(directory, scenario + ".xml")
+        self.name = name or scenario
+        path = os.path.join(directory, self.name + ".xml")
         with open(path, "w") as out:
             out.write(expand(scenario, values or {}))
-        self.errors = os.path.join(directory, scenario + ".errors")
-        self.messages = os.path.join(directory, scenario + ".messages")
+        self.errors = os.path.join(directory, self.name + ".errors")
+        self.messages = os.path.join(directory, self.name + ".messages")
         command = ["sipp", "-sf", path, "-nostdin", "-trace_err", "-error_file", self.errors,
                    "-error_overwrite", "true"] + arguments
-        self.log = os.path.join(directory, scenario + ".log")
+        self.log = os.path.join(directory, self.name + ".log")
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=dict(os.environ, TERM="dumb"))
@@ -103,20 +103,22 @@ def bound(host, port):
         return any(line.split()[1] == wanted for line in table.read().splitlines()[1:])
 
 
-def start_callee(test, scenario, host, port, arguments, values):
-    """A SIPp that waits for calls, once it does."""
-    agent = Sipp(test.directory, scenario, ["-i", host, "-p", str(port)] + arguments, values)
-    deadline = time.monotonic() + 10
-    while not bound(host, port) and agent.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return agent
-
-
 def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=None, callee=True, port=5060,
-             more=(), trace=True, caller=None, first=None, first_calls=None):
-    """Runs NAME.caller.xml against NAME.callee.xml through test.to; raises Unmet unless both end with status 0.  caller:
-    another scenario in place of NAME.caller.  first: the callee scenario of a gateway that is tried first, for so many of
-    the calls; the callee is that of the second gateway then."""
+             more=(), trace=True):
+    """Runs NAME.caller.xml against NAME.callee.xml through test.to; raises Unmet unless both end with status 0."""
+    callees = [Callee(flow, callee_host or test.callee_host, port=port, values=values)] if callee else []
+    run_flow(test, flow, callees, calls, rate, timeout, values, more, trace)
+
+
+class Callee:
+    """What a routing gateway plays; `calls` of its own where not every call comes to it."""
+
+    def __init__(self, flow, host, calls=None, port=5060, values=None):
+        self.flow, self.host, self.calls, self.port, self.values = flow, host, calls, port, values
+
+
+def run_flow(test, flow, callees, calls=3, rate=10, timeout=25, values=None, more=(), trace=True):
+    """Runs NAME.caller.xml against these callees through test.to; raises Unmet unless all end with status 0."""
     def arguments(name, count):
         tracing = ["-trace_msg", "-message_file", os.path.join(test.directory, name + ".messages"),
                    "-message_overwrite", "true"]
@@ -124,25 +126,23 @@ def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=
 
     os.makedirs(test.directory, exist_ok=True)
     agents = []
-    caller = (caller or flow) + ".caller"
-    callee_host = callee_host or (test.second_host if first else test.callee_host)
     try:
-        if first:
-            agents.append(start_callee(test, first + ".callee", test.callee_host, port,
-                                       arguments(first + ".callee", first_calls or calls), values))
-        if callee:
-            agents.append(start_callee(test, flow + ".callee", callee_host, port, arguments(flow + ".callee", calls),
-                                       values))
-        callees = list(agents)
-        uac = Sipp(test.directory, caller, ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
-                   str(rate)] + list(more) + arguments(caller, calls) + ["%s:%d" % test.to], values)
-        agents.append(uac)
-        status = uac.wait(timeout + 10)
-        callee_statuses = [agent.wait(FINISHED_S) for agent in callees]
-        if status != 0 or any(callee_statuses):
+        for number, callee in enumerate(callees):
+            name = "%s.callee%s" % (callee.flow, number + 1 if number else "")
+            uas = Sipp(test.directory, callee.flow + ".callee", ["-i", callee.host, "-p", str(callee.port)] +
+                       arguments(name, callee.calls or calls), callee.values, name)
+            agents.append(uas)
+            deadline = time.monotonic() + 10
+            while not bound(callee.host, callee.port) and uas.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+        uac = Sipp(test.directory, flow + ".caller", ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
+                   str(rate)] + list(more) + arguments(flow + ".caller", calls) + ["%s:%d" % test.to], values)
+        agents.insert(0, uac)
+        statuses = [uac.wait(timeout + 10)] + [uas.wait(FINISHED_S) for uas in agents[1:]]
+        if any(statuses):
             for agent in agents:
                 test.output += agent.report()
-            raise Unmet("SIPp exit status: caller %d, callees %s" % (status, callee_statuses))
+            raise Unmet("SIPp exit status: caller %d, callees %s" % (statuses[0], statuses[1:]))
     finally:
         for agent in agents:
             agent.kill()

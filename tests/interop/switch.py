@@ -69,10 +69,13 @@ class Switch:
         lines += ["}", self.gateways.replace(SWITCH_PORT, str(self.port))]
         return "\n".join(lines) + "\n"
 
-    def start(self):
-        os.makedirs(self.data, exist_ok=True)
+    def write_configuration(self):
         with open(self.config, "w") as out:
             out.write(self.configuration())
+
+    def start(self):
+        os.makedirs(self.data, exist_ok=True)
+        self.write_configuration()
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen([self.binary, "-c", self.config], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.directory)
@@ -108,6 +111,25 @@ class Switch:
 
     def stop(self):
         return self.terminate()
+
+    def wait_exit(self, timeout):
+        """The exit status of a switch that is to end by itself; None if it goes on."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait_log(self, text, timeout=8.0, count=1):
+        """Waits until this many lines of the log have the text; the latest of them."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with open(self.log_path, errors="replace") as log:
+                found = [line.rstrip("\n") for line in log if text in line]
+            if len(found) >= count:
+                return found[-1]
+            if time.monotonic() > deadline:
+                raise Unmet("the log has %d lines with %s, not %d: %s" % (len(found), text, count, self.log_tail(5)))
+            time.sleep(0.05)
 
     def log_tail(self, lines=20):
         try:
@@ -201,9 +223,11 @@ def mapping_gateway(name, addresses, **options):
 
 
 def routing_gateway(name, host, port, prefixes, **options):
-    listed = ", ".join('"%s"' % p for p in prefixes)
-    return 'routing_gateway "%s" {\n\taddress = "%s:%s"\n\tprefix = {%s}\n%s}\n' % (
-        name, bracketed(host), port, listed, _options(options))
+    """port: one, or a list of them for a gateway with several addresses."""
+    ports = port if isinstance(port, list) else [port]
+    addresses = ["%s:%s" % (bracketed(host), p) for p in ports]
+    return 'routing_gateway "%s" {\n\taddress = %s\n\tprefix = %s\n%s}\n' % (
+        name, _value(addresses if len(addresses) > 1 else addresses[0]), _value(list(prefixes)), _options(options))
 
 
 def _options(options):
@@ -211,6 +235,7 @@ def _options(options):
 
 
 def _value(value):
+    """As the configuration file has it: 5, "text", {"a", "b"}."""
     if isinstance(value, (list, tuple)):
         return "{%s}" % ", ".join(map(_value, value))
     return '"%s"' % value.replace("\\", "\\\\") if isinstance(value, str) else str(value)
