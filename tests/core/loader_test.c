@@ -20,7 +20,7 @@
 enum { READERS = 3, RELOADS = 300 };
 
 static char directory[] = "/tmp/ringwheel-loader-XXXXXX";
-static char file[64], prefixes[64];
+static char file[64], prefixes[64], silence[64];
 static struct snapshot snapshot;
 static struct loader *loader;
 static _Atomic bool over;
@@ -207,18 +207,38 @@ static void many_changes_under_readers(void)
 		pthread_join(threads[i], NULL);
 }
 
-/* A prefix file that nobody writes yet, as a name server that is silent: loads wait for it. */
+/* Where there is the pipe `silence` a load waits for the prefixes that come through it, as it would for a name server
+ * that is silent (linked in place of config_load()). */
+int __real_config_load(const char *path, struct config **ret_config, char error[static 512]);
+int __wrap_config_load(const char *path, struct config **ret_config, char error[static 512]);
+int __wrap_config_load(const char *path, struct config **ret_config, char error[static 512])
+{
+	int fd = open(silence, O_RDONLY); /* waits for the writer */
+	char text[256];
+	ssize_t size;
+
+	if (fd >= 0) {
+		FILE *out = fopen(prefixes, "w");
+
+		check(out != NULL, "cannot write %s", prefixes);
+		while ((size = read(fd, text, sizeof text)) > 0)
+			fwrite(text, 1, (size_t)size, out);
+		fclose(out);
+		close(fd);
+	}
+	return __real_config_load(path, ret_config, error);
+}
+
 static void make_silent(void)
 {
-	unlink(prefixes);
-	check(mkfifo(prefixes, 0600) == 0, "no pipe");
+	check(mkfifo(silence, 0600) == 0, "no pipe");
 	write_file(BASE "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix_file = \"%s\" }\n");
 }
 
 /* One load reads, and writes `text` into it. */
 static void answer(const char *text)
 {
-	int fd = open(prefixes, O_WRONLY); /* waits for the reader */
+	int fd = open(silence, O_WRONLY); /* waits for the reader */
 
 	check(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "cannot write");
 	close(fd);
@@ -287,6 +307,7 @@ int main(void)
 	check(mkdtemp(directory) != NULL, "no directory");
 	snprintf(file, sizeof file, "%s/ringwheel.conf", directory);
 	snprintf(prefixes, sizeof prefixes, "%s/prefixes.txt", directory);
+	snprintf(silence, sizeof silence, "%s/silence", directory);
 	write_file(BASE VENDOR);
 	begin();
 	a_reload_tells_what_it_brought();
@@ -303,6 +324,7 @@ int main(void)
 	snapshot_free(&snapshot);
 	unlink(file);
 	unlink(prefixes);
+	unlink(silence);
 	rmdir(directory);
 	return 0;
 }

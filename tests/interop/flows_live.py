@@ -262,9 +262,9 @@ def drain_without_calls_is_a_stop(t):
 
 @live
 def a_slow_load_holds_up_nobody(t):
-    """A prefix file that does not come, as a name server that is silent: calls and control go on meanwhile."""
-    pipe = os.path.join(t.switch.directory, "slow.txt")
-    os.mkfifo(pipe)
+    """Three million prefixes take a while: calls and control go on meanwhile."""
+    with open(os.path.join(t.switch.directory, "slow.txt"), "w") as out:
+        out.write("\n".join(["9%07d" % n for n in range(3000000)] + [t.number[:4]]))
     write(t, mapping(t) + routing_gateway(t.name, t.callee_host, RG_PORT, ["9"], prefix_file="slow.txt"))
     before = generation(t)
     waiting = threading.Thread(target=t.switch.call, args=("config.reload",))
@@ -273,9 +273,7 @@ def a_slow_load_holds_up_nobody(t):
     need(generation(t) == before, "adopted without its prefixes")
     t.hang_up(caller, callee)
     callee.agent.close()
-    with open(pipe, "w") as out:
-        out.write(t.number[:4] + "\n")
-    waiting.join(10)
+    waiting.join(60)
     need(generation(t) > before, "not adopted")
     caller, callee = t.answered()
     t.hang_up(caller, callee)
