@@ -4,8 +4,8 @@
 
 #include "core/call/state.h"
 
-/* Sends it to one of the RG's addresses; the RG has given leave (admission_ask()), and the call counts on it.  false: no
- * room for it; the line is still the caller's. */
+/* Sends it to one of the RG's addresses; the RG has given leave (admission_ask()), and the call counts on it.  false:
+ * no room for it; the line is still the caller's. */
 bool attempt_begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address);
 
 /* A response to its INVITE that the transaction passes on; the leg may have been abandoned (its call is POOL_NONE). */

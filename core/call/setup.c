@@ -193,7 +193,8 @@ static void begin(struct shard *s, struct call *call, const struct routing_gatew
 	fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 0, BYTES_NONE);
 }
 
-/* The RG was chosen, and has given leave.  false: all its addresses rest, since a moment ago; the line is given back. */
+/* The RG was chosen, and has given leave.  false: all its addresses rest, since a moment ago; the line is given back.
+ */
 static bool begin_gateway(struct shard *s, struct call *call, const struct routing_gateway *routing)
 {
 	struct setup *setup = setup_of(s, call);
