@@ -16,7 +16,7 @@ struct command;
 
 /* A small message from one shard to another: questions and answers about limits that span shards. */
 struct note {
-	uint32_t kind;    /* enum note_kind of core/shard.h */
+	uint32_t kind;    /* enum note_kind of core/call/limit_note.h, or NOTE_REST */
 	uint32_t from;    /* shard */
 	uint64_t a, b, c; /* meaning by kind */
 };

@@ -53,8 +53,8 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit);
 
 /* From now on this configuration is in force; the former one is not looked at again, not here either: it may be gone.
- * Listeners, workers and max_calls
- * are the same in both (core/config refuses a reload that would change them).  Calls that are up are not touched. */
+ * Listeners, workers and max_calls are the same in both (core/config refuses a reload that would change them).  Calls
+ * that are up are not touched. */
 void shard_configure(struct shard *s, const struct config *config);
 
 /* When shard_advance() has work next, UINT64_MAX: nothing armed. */

@@ -5,7 +5,7 @@
  *
  *   - the mapping gateway may use (allow, deny),
  *   - this call has not tried, nor found full (struck off),
- *   - and that is not down (core/call/check.h)
+ *   - and that has an address which is neither down (core/call/check.h) nor at rest (core/call/rest.h)
  *
  * is preferred in this order: the longer prefix; the smaller priority; the policies of the mapping gateway (sort); the
  * smaller share of its capacity in use; the fewer attempts so far; the name.  A gateway without capacity counts as one

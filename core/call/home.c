@@ -9,7 +9,8 @@
 
 static_assert(CONFIG_WORKERS_MAX <= 64, "shards are bits of 64");
 
-size_t home_bytes(unsigned shard_count)
+/* Of one account. */
+static size_t home_bytes(unsigned shard_count)
 {
 	size_t size = sizeof(struct home) + shard_count * sizeof(uint32_t);
 	return (size + 7) & ~(size_t)7;

@@ -48,8 +48,7 @@ static inline bool home_is_here(const struct shard *s, uint32_t gateway_id)
 	return home_shard(s, gateway_id) == s->shard;
 }
 
-/* Bytes of one account, of all accounts of a shard. */
-size_t home_bytes(unsigned shard_count);
+/* Bytes of all accounts of a shard. */
 size_t home_bytes_all(unsigned shard_count);
 
 struct home *home_of(const struct shard *s, uint32_t gateway_id);
