@@ -54,21 +54,32 @@ static bool next_level(const struct shard *s, struct level *level)
 
 /* ---- who may be tried ---- */
 
-static bool has_id(const uint32_t *ids, uint32_t count, uint32_t id)
+/* Ids in ascending order; those of a text lie anywhere. */
+static uint32_t id_at(const void *ids, uint32_t place)
 {
-	uint32_t from = 0;
-	while (count > 0) { /* ids[from .. from + count) may hold it */
-		uint32_t half = count / 2;
-		if (ids[from + half] == id)
-			return true;
-		if (ids[from + half] < id) {
-			from += half + 1;
-			count -= half + 1;
-		} else {
-			count = half;
-		}
+	uint32_t id;
+	memcpy(&id, (const char *)ids + place * sizeof id, sizeof id);
+	return id;
+}
+
+/* The place of the first that is not smaller: where `id` stands, or belongs. */
+static uint32_t place_of(const void *ids, uint32_t count, uint32_t id)
+{
+	uint32_t from = 0, end = count;
+	while (from < end) {
+		uint32_t middle = from + (end - from) / 2;
+		if (id_at(ids, middle) < id)
+			from = middle + 1;
+		else
+			end = middle;
 	}
-	return false;
+	return from;
+}
+
+static bool has_id(const void *ids, uint32_t count, uint32_t id)
+{
+	uint32_t place = place_of(ids, count, id);
+	return place < count && id_at(ids, place) == id;
 }
 
 static bool is_allowed(const struct mapping_gateway *mapping, uint32_t routing_id)
@@ -80,13 +91,7 @@ static bool is_allowed(const struct mapping_gateway *mapping, uint32_t routing_i
 static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t routing_id)
 {
 	struct bytes struck = text_get(&s->texts, setup->struck);
-	uint32_t id;
-	for (uint32_t at = 0; at < struck.size; at += (uint32_t)sizeof id) {
-		memcpy(&id, struck.at + at, sizeof id);
-		if (id == routing_id)
-			return true;
-	}
-	return false;
+	return has_id(struck.at, struck.size / (uint32_t)sizeof routing_id, routing_id);
 }
 
 static bool is_usable(const struct shard *s, const struct setup *setup, const struct level *level,
@@ -222,12 +227,17 @@ bool choice_strike(struct shard *s, struct call *call, uint32_t routing_id)
 {
 	struct setup *setup = setup_of(s, call);
 	struct bytes old = text_get(&s->texts, setup->struck);
-	uint32_t text = text_take(&s->texts, old.size + (uint32_t)sizeof routing_id);
+	uint32_t size = (uint32_t)sizeof routing_id;
+	uint32_t before = place_of(old.at, old.size / size, routing_id) * size;
+	uint32_t text = text_take(&s->texts, old.size + size);
 	if (text == TEXT_NONE)
 		return false;
-	if (old.size)
-		memcpy(text_at(&s->texts, text), old.at, old.size);
-	memcpy(text_at(&s->texts, text) + old.size, &routing_id, sizeof routing_id);
+	char *at = text_at(&s->texts, text);
+	if (before)
+		memcpy(at, old.at, before);
+	memcpy(at + before, &routing_id, size);
+	if (old.size > before)
+		memcpy(at + before + size, old.at + before, old.size - before);
 	text_give(&s->texts, setup->struck);
 	setup->struck = text;
 	return true;

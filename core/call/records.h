@@ -93,7 +93,7 @@ struct setup {
 	uint32_t attempt; /* under way; POOL_NONE when there is none */
 	uint32_t invite;  /* server transaction of the caller's INVITE; POOL_NONE once it is over */
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
-	uint32_t struck;                        /* text: ids of RGs that are not tried (again) */
+	uint32_t struck;                        /* text: ids of RGs that are not tried (again), ascending */
 	uint32_t asked_id;                      /* gateway whose leave CALL_ASKING waits for */
 	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none */
 	uint32_t ask_turn;                      /* its place among all that ever waited for it */
