@@ -324,12 +324,14 @@ static void recalled(struct shard *s, uint32_t gateway_id, unsigned home)
 
 /* ---- configurations ---- */
 
-static void generation_of(struct shard *s, unsigned shard, uint32_t generation)
+/* Whether all have come to another one by it. */
+static bool generation_of(struct shard *s, unsigned shard, uint32_t generation)
 {
-	uint32_t least = s->generations[shard] = generation;
+	uint32_t least = s->generations[shard] = generation, before = s->generation_of_all;
 	for (unsigned i = 0; i < s->shard_count; i++)
 		least = s->generations[i] < least ? s->generations[i] : least;
 	s->generation_of_all = least;
+	return least != before;
 }
 
 static void register_calls(struct shard *s, uint32_t gateway_id)
@@ -422,8 +424,8 @@ void admission_note(struct shard *s, const struct note *note)
 		room_given(s, note);
 		break;
 	case NOTE_CONFIGURED:
-		generation_of(s, note->from, (uint32_t)note->a);
-		home_generation_reached(s);
+		if (generation_of(s, note->from, (uint32_t)note->a))
+			home_generation_reached(s);
 		break;
 	}
 }

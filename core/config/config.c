@@ -309,15 +309,7 @@ const struct routing_gateway *config_routing(const struct config *c, uint32_t id
 
 struct gateway_limits config_limits(const struct config *c, uint32_t id)
 {
-	const struct mapping_gateway *mapping = gateway_of(c, id);
-	const struct routing_gateway *routing = gateway_of(c, id);
-	uintptr_t mappings = (uintptr_t)c->mappings, at = (uintptr_t)mapping;
-
-	if (!mapping)
-		return (struct gateway_limits){ 0 };
-	if (at >= mappings && at < mappings + c->mapping_count * sizeof *mapping)
-		return (struct gateway_limits){ mapping->capacity, mapping->rate_limit };
-	return (struct gateway_limits){ routing->capacity, routing->rate_limit };
+	return id < c->gateway_end ? c->limits[id] : (struct gateway_limits){ 0 };
 }
 
 bool config_source_known(const struct config *c, const struct address *from)

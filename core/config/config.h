@@ -121,6 +121,12 @@ struct routing_gateway {
 		timeout_ringing_s; /* 0: the global parameter */
 };
 
+/* What a gateway of either kind is limited to; zeroes: nothing, or there is none of that id. */
+struct gateway_limits {
+	uint32_t capacity;   /* concurrent calls */
+	uint32_t rate_limit; /* calls a second */
+};
+
 struct route_table;  /* prefixes to routing gateways */
 struct source_table; /* addresses to mapping gateways */
 
@@ -146,8 +152,9 @@ struct config {
 	struct source_table *sources;
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
-	uint32_t gateway_end; /* one more than the largest id in `gateways` */
-	uint32_t *shares;     /* how many configurations share all of the above but the parameters */
+	struct gateway_limits *limits; /* likewise; apart, since a shard looks at all of them when it takes one over */
+	uint32_t gateway_end;          /* one more than the largest id in `gateways` */
+	uint32_t *shares;              /* how many configurations share all of the above but the parameters */
 };
 
 /* Configurations are made and freed by one thread at a time, the loading thread: which one does not matter, as long as
@@ -158,17 +165,6 @@ struct config {
  */
 int config_load(const char *path, struct config **ret_config, char error[static 512]);
 void config_free(struct config *c); /* NULL: nothing */
-
-/* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
- * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is
- * not allowed; -ENOMEM; each with a sentence in `error`. */
-int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
-			  char error[static 256]);
-
-/* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
- * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
- * steering, prefault. */
-int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* A new generation of a configuration that differs in one parameter and shares everything else with it; either may be
  * freed first.  Checked as the file's parameters are.  0; -ENOENT: no such parameter; -EINVAL or -ERANGE: the value is
@@ -205,19 +201,14 @@ uint32_t config_route_find(const struct config *c, struct bytes number, uint32_t
 const struct mapping_gateway *config_mapping(const struct config *c, uint32_t id);
 const struct routing_gateway *config_routing(const struct config *c, uint32_t id);
 
-/* What a gateway of either kind is limited to; zeroes: nothing, or there is none of that id. */
-struct gateway_limits {
-	uint32_t capacity;   /* concurrent calls */
-	uint32_t rate_limit; /* calls a second */
-};
 struct gateway_limits config_limits(const struct config *c, uint32_t id);
 
 /* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 
 /* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are given by
- * the loading thread and are small consecutive numbers from 1; readers need no lock.  A
- * mapping and a routing gateway of the same name have an id each.  0 is no gateway, its name is "". */
+ * the loading thread and are small consecutive numbers from 1; readers need no lock.  A mapping and a routing gateway
+ * of the same name have an id each.  0 is no gateway, its name is "". */
 const char *gateway_name(uint32_t id);
 
 /* Accounts have ids of the same kind, so that a call keeps four bytes of them too. */

@@ -158,17 +158,30 @@ static int give_ids(struct config *c)
 	return 0;
 }
 
+static void index_gateway(struct config *c, uint32_t id, const void *gateway, uint32_t capacity, uint32_t rate_limit)
+{
+	c->gateways[id] = gateway;
+	c->limits[id] = (struct gateway_limits){ capacity, rate_limit };
+}
+
 /* The way from an id to its gateway. */
 static int index_gateways(struct config *c)
 {
 	c->gateway_end = gateway_id_end();
 	c->gateways = calloc(c->gateway_end, sizeof *c->gateways);
-	if (!c->gateways)
+	c->limits = calloc(c->gateway_end, sizeof *c->limits);
+	if (!c->gateways || !c->limits)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < c->mapping_count; i++)
-		c->gateways[c->mappings[i].id] = &c->mappings[i];
-	for (uint32_t i = 0; i < c->routing_count; i++)
-		c->gateways[c->routings[i].id] = &c->routings[i];
+	for (uint32_t i = 0; i < c->mapping_count; i++) {
+		const struct mapping_gateway *g = &c->mappings[i];
+
+		index_gateway(c, g->id, g, g->capacity, g->rate_limit);
+	}
+	for (uint32_t i = 0; i < c->routing_count; i++) {
+		const struct routing_gateway *g = &c->routings[i];
+
+		index_gateway(c, g->id, g, g->capacity, g->rate_limit);
+	}
 	return 0;
 }
 
@@ -218,6 +231,7 @@ void free_gateways(struct config *c)
 	for (uint32_t i = 0; i < c->routing_count; i++)
 		free_routing(&c->routings[i]);
 	free(c->gateways);
+	free(c->limits);
 	free(c->mappings);
 	free(c->routings);
 }
