@@ -24,7 +24,7 @@ static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, 
 
 const char *steering_name(enum steering steering)
 {
-	return section_forms[SECTION_NODE].keys[key_find(SECTION_NODE, "steering")].words[steering];
+	return key_word(SECTION_NODE, "steering", steering);
 }
 
 int load_path(struct loading *l, unsigned line, const char *key, const char *text, char path[static 4096])

@@ -254,6 +254,11 @@ int key_find(enum section_kind kind, const char *name)
 	return -1;
 }
 
+const char *key_word(enum section_kind kind, const char *name, unsigned value)
+{
+	return section_forms[kind].keys[key_find(kind, name)].words[value];
+}
+
 int key_word_find(const struct key *key, const char *word)
 {
 	for (int i = 0; key->words[i]; i++)

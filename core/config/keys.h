@@ -55,6 +55,8 @@ extern const struct section_form section_forms[SECTION_KINDS];
 /* The index of a key in its section's rows, -1: there is none of that name. */
 int key_find(enum section_kind kind, const char *name);
 
+/* The word that stands for a value of a KEY_WORD: the n-th one. */
+const char *key_word(enum section_kind kind, const char *name, unsigned value);
 /* The place of a word among those of a key, -1: not allowed. */
 int key_word_find(const struct key *key, const char *word);
 

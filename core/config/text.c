@@ -81,12 +81,6 @@ static void write_switch(FILE *out, const char *key, bool on)
 	fprintf(out, "\t%s = %s\n", key, on ? "on" : "off");
 }
 
-/* The word that stands for a value in the rows of keys.c. */
-static const char *word_of(enum section_kind kind, const char *key, unsigned value)
-{
-	return section_forms[kind].keys[key_find(kind, key)].words[value];
-}
-
 /* A list is written between list_begin() and list_end(), an empty one too. */
 static void list_begin(FILE *out, const char *key)
 {
@@ -157,16 +151,16 @@ static void write_mapping(FILE *out, const struct config *c, const struct mappin
 	list_end(out);
 	write_string(out, "\t", "callee_prefix", g->callee_prefix);
 	write_common(out, c, g->capacity, g->rate_limit, g->account, g->listener, g->timer, g->max_duration_s);
-	write_string(out, "\t", "caller_from", word_of(SECTION_MAPPING, "caller_from", g->caller_from));
-	write_string(out, "\t", "callee_from", word_of(SECTION_MAPPING, "callee_from", g->callee_from));
+	write_string(out, "\t", "caller_from", key_word(SECTION_MAPPING, "caller_from", g->caller_from));
+	write_string(out, "\t", "callee_from", key_word(SECTION_MAPPING, "callee_from", g->callee_from));
 	write_rules(out, "rewrite_caller", g->rewrite_caller);
 	write_rules(out, "rewrite_callee", g->rewrite_callee);
 	write_gateways(out, "allow", g->allow, g->allow_count);
 	write_gateways(out, "deny", g->deny, g->deny_count);
-	write_string(out, "\t", "prefix_mode", word_of(SECTION_MAPPING, "prefix_mode", g->prefix_mode));
+	write_string(out, "\t", "prefix_mode", key_word(SECTION_MAPPING, "prefix_mode", g->prefix_mode));
 	list_begin(out, "sort");
 	for (uint8_t i = 0; i < g->sort_count; i++)
-		list_add(out, i, word_of(SECTION_MAPPING, "sort", g->sort[i]));
+		list_add(out, i, key_word(SECTION_MAPPING, "sort", g->sort[i]));
 	list_end(out);
 	write_reasons(out, g);
 	fputs("}\n", out);
@@ -206,7 +200,7 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	}
 	list_end(out);
 	write_prefixes(out, g);
-	write_string(out, "\t", "prefix_mode", word_of(SECTION_ROUTING, "prefix_mode", g->prefix_mode));
+	write_string(out, "\t", "prefix_mode", key_word(SECTION_ROUTING, "prefix_mode", g->prefix_mode));
 	write_number(out, "priority", g->priority);
 	write_common(out, c, g->capacity, g->rate_limit, g->vendor_account, g->listener, g->timer, g->max_duration_s);
 	write_string(out, "\t", "tech_prefix", g->tech_prefix);

@@ -2,7 +2,9 @@
  * the books of all shards (core/tally.h, core/quality.h): no shard is asked. */
 #include <stdio.h>
 
+#include "core/config/codes.h"
 #include "core/config/endpoint.h"
+#include "core/config/keys.h"
 #include "core/config/rewrite.h"
 #include "core/control/internal.h"
 #include "core/control/methods.h"
@@ -42,12 +44,10 @@ static void set_names(json_t *row, const char *name, const uint32_t *ids, uint32
 	json_object_set_new(row, name, list);
 }
 
-static const char *prefix_mode_word(enum prefix_mode mode)
+/* As the file has it. */
+static void set_word(json_t *row, const char *name, enum section_kind kind, unsigned value)
 {
-	static const char *const words[] = {
-		[PREFIX_INHERIT] = "inherit", [PREFIX_TERMINATE] = "terminate", [PREFIX_CONTINUE] = "continue"
-	};
-	return words[mode];
+	set_text(row, name, key_word(kind, name, value));
 }
 
 static void set_rules(json_t *row, const char *name, const struct rewrite_rules *rules)
@@ -79,7 +79,7 @@ static void add_common(json_t *row, const struct config *config, uint32_t rate_l
 {
 	set_number(row, "rate_limit", rate_limit);
 	set_text(row, "account", account);
-	set_text(row, "prefix_mode", prefix_mode_word(prefix_mode));
+	set_word(row, "prefix_mode", SECTION_ROUTING, prefix_mode); /* a mapping gateway's words are the same */
 	set_text(row, "listen", config->listens[listener].name);
 	set_switch(row, "timer", timer);
 	set_number(row, "max_duration_s", max_duration_s);
@@ -100,10 +100,9 @@ static json_t *source_list(const struct mapping_gateway *g)
 
 static json_t *sort_list(const struct mapping_gateway *g)
 {
-	static const char *const words[] = { [SORT_ASR] = "asr", [SORT_PRICE] = "price" };
 	json_t *list = json_array();
 	for (unsigned i = 0; i < g->sort_count; i++)
-		json_array_append_new(list, json_string(words[g->sort[i]]));
+		json_array_append_new(list, json_string(key_word(SECTION_MAPPING, "sort", g->sort[i])));
 	return list;
 }
 
@@ -111,21 +110,15 @@ static json_t *reason_list(const struct mapping_gateway *g)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < g->reason_count; i++) {
-		const struct reason_rule *r = &g->reasons[i];
-		json_array_append_new(list, r->from_first == r->from_last
-						    ? json_sprintf("%u -> %u", r->from_first, r->to)
-						    : json_sprintf("%u-%u -> %u", r->from_first, r->from_last, r->to));
+		char text[CODES_TEXT_MAX];
+		reason_rule_write(&g->reasons[i], text);
+		json_array_append_new(list, json_string(text));
 	}
 	return list;
 }
 
 static json_t *mapping_row(const struct node *node, const struct mapping_gateway *g)
 {
-	static const char *const callers[] = { [CALLER_FROM] = "from",
-					       [CALLER_P_ASSERTED_IDENTITY] = "p-asserted-identity",
-					       [CALLER_REMOTE_PARTY_ID] = "remote-party-id",
-					       [CALLER_P_PREFERRED_IDENTITY] = "p-preferred-identity" };
-	static const char *const callees[] = { [CALLEE_REQUEST_URI] = "request-uri", [CALLEE_TO] = "to" };
 	json_t *row = json_object();
 	set_text(row, "name", g->name);
 	set_text(row, "kind", "mapping");
@@ -135,8 +128,8 @@ static json_t *mapping_row(const struct node *node, const struct mapping_gateway
 	add_common(row, node_config(node), g->rate_limit, g->account, g->prefix_mode, g->listener, g->timer,
 		   g->max_duration_s);
 	set_text(row, "callee_prefix", g->callee_prefix);
-	set_text(row, "caller_from", callers[g->caller_from]);
-	set_text(row, "callee_from", callees[g->callee_from]);
+	set_word(row, "caller_from", SECTION_MAPPING, g->caller_from);
+	set_word(row, "callee_from", SECTION_MAPPING, g->callee_from);
 	set_rules(row, "rewrite_caller", g->rewrite_caller);
 	set_rules(row, "rewrite_callee", g->rewrite_callee);
 	json_object_set_new(row, "sort", sort_list(g));
@@ -169,9 +162,9 @@ static json_t *code_list(const struct routing_gateway *g)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < g->stop_code_count; i++) {
-		const struct code_range *c = &g->stop_codes[i];
-		json_array_append_new(list, c->first == c->last ? json_sprintf("%u", c->first)
-								: json_sprintf("%u-%u", c->first, c->last));
+		char text[CODES_TEXT_MAX];
+		codes_write(g->stop_codes[i].first, g->stop_codes[i].last, text);
+		json_array_append_new(list, json_string(text));
 	}
 	return list;
 }
