@@ -40,7 +40,7 @@ static void publish(struct shard *s, const struct check *check, const struct rou
 	quality_set_online(s->quality, rg->id, QUALITY_CHECKED | (is_down ? QUALITY_DOWN : 0) | check->down,
 			   s->config->generation);
 	if (is_down != was_down)
-		shard_log(s, is_down ? 4 : 5, "event=gateway_%s gateway=\"%s\"", is_down ? "down" : "up", rg->name);
+		shard_log(s, is_down ? 4 : 5, "event=gateway_%s gateway=%s", is_down ? "down" : "up", rg->name);
 }
 
 /* One address of several: the gateway goes on with the others. */
@@ -50,7 +50,7 @@ static void log_address(struct shard *s, const struct routing_gateway *rg, unsig
 	if (rg->address_count < 2)
 		return;
 	address_write(&rg->addresses[address], text);
-	shard_log(s, down ? 4 : 5, "event=gateway_address_%s gateway=\"%s\" address=%s", down ? "down" : "up", rg->name,
+	shard_log(s, down ? 4 : 5, "event=gateway_address_%s gateway=%s address=%s", down ? "down" : "up", rg->name,
 		  text);
 }
 
@@ -234,8 +234,8 @@ static void begin_check(struct shard *s, const struct routing_gateway *rg)
 {
 	uint32_t index = pool_take(&s->checks);
 	if (index == POOL_NONE) {
-		shard_log(s, 4, "event=gateway_not_checked gateway=\"%s\" reason=\"more than %d under check\"",
-			  rg->name, CHECKS_MAX);
+		shard_log(s, 4, "event=gateway_not_checked gateway=%s reason=\"more than %d under check\"", rg->name,
+			  CHECKS_MAX);
 		return;
 	}
 	struct check *check = pool_at(&s->checks, index);

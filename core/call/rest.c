@@ -47,6 +47,16 @@ static uint32_t retry_after_s(const struct sip_message *m)
 	return seconds;
 }
 
+static void log_rest(struct shard *s, uint32_t routing_id, uint32_t address, uint32_t seconds)
+{
+	const struct routing_gateway *routing = config_routing(s->config, routing_id);
+	char text[ADDRESS_TEXT_MAX] = "";
+	if (routing && address < routing->address_count)
+		address_write(&routing->addresses[address], text);
+	shard_log(s, 5, "event=gateway_rests gateway=%s address=%s seconds=%u", gateway_name(routing_id), text,
+		  seconds);
+}
+
 void rest_begin(struct shard *s, uint32_t routing_id, uint32_t address, const struct sip_message *m)
 {
 	uint32_t seconds = retry_after_s(m), max = s->config->parameters.RW_RETRY_AFTER_MAX;
@@ -64,8 +74,7 @@ void rest_begin(struct shard *s, uint32_t routing_id, uint32_t address, const st
 	if (!lie_down(s, routing_id, address, note.b)) /* so there are ten notes a second at most */
 		return;
 	if (!rested)
-		shard_log(s, 5, "event=gateway_rests gateway=%s address=%u seconds=%u", gateway_name(routing_id),
-			  address + 1, seconds);
+		log_rest(s, routing_id, address, seconds);
 	for (unsigned shard = 0; shard < s->shard_count; shard++)
 		if (shard != s->shard)
 			s->edge.post(s->edge.context, shard, &note);

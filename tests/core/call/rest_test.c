@@ -73,6 +73,17 @@ Test(RW_RETRY_AFTER_MAX, bounds_the_rest_that_a_503_asks_for)
 		check_rest(&rows[i], i);
 }
 
+/* By its address, as the online check names one that is down. */
+Test(RFC_3261_21_5_4, the_log_says_which_address_rests)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	sim_call_now(sim, .answers = { BUSY("30"), takes }, .steps = { HANGS_UP(1) });
+	sim_run(sim, 100 * SIM_MS);
+	cr_assert_str_eq(sim->last_log, "event=gateway_rests gateway=rg1 address=10.2.0.1:5060 seconds=30");
+	sim_run(sim, 10 * SIM_S);
+	finish(sim);
+}
+
 /* A gateway that rests is skipped: that is no switch. */
 Test(SS_GATEWAY_SWITCH_LIMIT, does_not_count_a_gateway_that_rests)
 {
