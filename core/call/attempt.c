@@ -310,7 +310,7 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 {
 	if (!leg_learn(s, leg, m)) { /* end it at once rather than carry a call that cannot be hung up */
 		struct ident id = leg_ident(s, leg);
-		late_end_fork(s, &id, m, &leg->flow);
+		late_end_fork(s, leg, &id, m, &leg->flow);
 		failed(s, call, leg, 503, BYTES_NONE);
 		return;
 	}

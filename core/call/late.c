@@ -95,23 +95,30 @@ void late_remember(struct shard *s, const struct sip_message *m)
 
 #define FORKS_MAX 256 /* legs that end forks, at the same moment */
 
+/* The INVITE went there, whatever a reload has made of that gateway since. */
+static bool is_of_the_peer(const struct leg *leg, const struct flow *from)
+{
+	return leg && address_same_host(&leg->flow.peer, &from->peer);
+}
+
 /* Whoever holds an old token of ours could have us send requests about: Call-ID and From must be those of a callee leg
- * of that token, the sender one of our gateways, and all that is sent goes back to the sender. */
-static bool is_of_our_invite(const struct shard *s, const struct ident *id, const struct sip_message *m,
-			     const struct flow *from)
+ * of that token, the sender that leg's peer or one of our gateways, and all that is sent goes back to the sender. */
+static bool is_of_our_invite(const struct shard *s, const struct leg *leg, const struct ident *id,
+			     const struct sip_message *m, const struct flow *from)
 {
 	char token[IDENT_SIZE];
 	struct bytes own = { token, IDENT_SIZE };
 	ident_write(&s->key, id, token);
 	return id->boot == s->boot && bytes_equal(m->call_id, own) && bytes_equal(m->from.tag, own) &&
-	       config_source_known(s->config, &from->peer);
+	       (is_of_the_peer(leg, from) || config_source_known(s->config, &from->peer));
 }
 
-void late_end_fork(struct shard *s, const struct ident *id, const struct sip_message *m, const struct flow *from)
+void late_end_fork(struct shard *s, const struct leg *invited, const struct ident *id, const struct sip_message *m,
+		   const struct flow *from)
 {
 	struct dialog dialog;
 	bool seen = seen_before(s, m);
-	if (!(seen || is_of_our_invite(s, id, m, from)) || !dialog_of(s, m, &dialog)) {
+	if (!(seen || is_of_our_invite(s, invited, id, m, from)) || !dialog_of(s, m, &dialog)) {
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
@@ -150,5 +157,5 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		leg_ack(s, leg, m->cseq, m->cseq == leg->ack_cseq ? leg->ack_body : POOL_NONE);
 		return;
 	}
-	late_end_fork(s, id, m, from);
+	late_end_fork(s, leg, id, m, from);
 }

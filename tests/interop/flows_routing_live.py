@@ -10,6 +10,7 @@ import time
 from carriers import (connect, ended, given_up, invited, lines_come_home, placed, refuse, rings, served, silent,
                       state_of, waited)
 from harness import carrier_name, carriers_text, scenario
+from sipmsg import sdp
 from switch import mapping_gateway
 from ua import Dialog, need
 
@@ -107,6 +108,26 @@ def reload_while_ringing(t):
         t.hang_up(caller, callee)
         silent(a, first)
         t.cdr_answered(**served(t, 1, callee, (0, 503), (1, 200)))
+
+
+@scenario(seconds=2, **OWN)
+def reload_without_the_gateway_that_forks(t):
+    """The gateway is taken away when one branch of its fork has answered: the other one's 200 gets ACK and BYE."""
+    a, first = t.caller(), t.carrier(0)
+    with running(t, ({}, None)):
+        caller = placed(t, a)
+        callee = invited(first)
+        other = Dialog.incoming(first, callee.invite, tag="other-branch")
+        connect(caller, callee)
+        reload(t, "rwctl", gateways(t, (None, {})))
+        other.reply(200, sdp(port=50002))
+        for method in ("ACK", "BYE"):
+            message = first.expect(method)
+            need(message.to_tag == "other-branch", "%s of another dialog: %s", method, message.raw)
+        other.answer(message, 200)
+        t.hang_up(caller, callee)
+        silent(a, first)
+        t.cdr_answered(**served(t, 0, callee, (0, 200)))
 
 
 @scenario(seconds=2, **OWN)
