@@ -291,6 +291,11 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
 			       "mapping_gateway \"%s\" sorts by price, which takes effect with rating: until then "
 			       "prices count as equal",
 			       c->mappings[m].name);
-	for (uint32_t i = 0; i < c->routing_count; i++)
+	for (uint32_t i = 0; i < c->routing_count; i++) {
 		remark_own_address(&r, c, &c->routings[i]);
+		if (c->routings[i].prefix_count == 0) /* an export that failed, more likely than not */
+			remark(&r,
+			       "routing_gateway \"%s\" has no prefix, as its prefix_file is empty: it gets no calls",
+			       c->routings[i].name);
+	}
 }

@@ -509,6 +509,14 @@ Test(spec_2_config, warnings)
 	config_warnings(c, collect, said);
 	cr_assert_not_null(strstr(said, "no routing_gateway"));
 	config_free(c);
+
+	write_file("prefixes.txt", "# none today\n", 13);
+	c = load_text("listen \"a\" { }\nmapping_gateway \"m\" { address = \"10.0.0.1\" }\n"
+		      "routing_gateway \"r\" { address = \"10.0.0.9\" prefix_file = \"prefixes.txt\" }\n");
+	said[0] = '\0';
+	config_warnings(c, collect, said);
+	cr_assert_not_null(strstr(said, "\"r\" has no prefix"));
+	config_free(c);
 }
 
 static uint32_t routing_ttl(const struct config *c)
