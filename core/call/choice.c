@@ -106,6 +106,7 @@ static bool is_usable(const struct shard *s, const struct setup *setup, const st
 /* Figures are looked up only where there are two to choose from. */
 struct candidate {
 	const struct routing_gateway *rg;
+	uint64_t turn; /* ranked: place in its prefix' list, those of shorter prefixes behind */
 	bool weighed;
 	struct quality_asr asr; /* only of a mapping gateway that sorts by it */
 	uint64_t calls, attempts;
@@ -204,13 +205,112 @@ static const struct routing_gateway *best_of(const struct shard *s, const struct
 	return best.rg;
 }
 
-const struct routing_gateway *choice_next(const struct shard *s, const struct call *call)
+static const struct routing_gateway *look(const struct shard *s, const struct call *call)
 {
 	struct level level;
 	const struct routing_gateway *best = NULL;
 	for (begin_levels(s, call, &level); !best && next_level(s, &level);)
 		best = best_of(s, setup_of(s, call), &level);
 	return best;
+}
+
+/* ---- one after another ---- */
+
+/* A call that finds many gateways full in one input would look at all of them for each: after some looks they are put
+ * into a heap once, as they stand, and taken from it.  Good for that call and that input. */
+struct ranking {
+	const struct call *owner; /* NULL: none */
+	uint32_t looks;
+	bool ranked;
+	uint32_t count;
+	struct candidate heap[LINES_MAX];
+};
+
+#define LOOKS_MAX 8
+
+static bool comes_first(const struct mapping_gateway *mapping, const struct candidate *a, const struct candidate *b)
+{
+	bool same_list = a->turn >> 32 == b->turn >> 32;
+	if (same_list && a->rg->priority == b->rg->priority) {
+		if (is_better(mapping, a, b))
+			return true;
+		if (is_better(mapping, b, a))
+			return false;
+	}
+	return a->turn < b->turn;
+}
+
+static void sift_down(const struct mapping_gateway *mapping, struct ranking *r, uint32_t at)
+{
+	struct candidate moved = r->heap[at];
+	for (uint32_t child; (child = 2 * at + 1) < r->count; at = child) {
+		if (child + 1 < r->count && comes_first(mapping, &r->heap[child + 1], &r->heap[child]))
+			child++;
+		if (!comes_first(mapping, &r->heap[child], &moved))
+			break;
+		r->heap[at] = r->heap[child];
+	}
+	r->heap[at] = moved;
+}
+
+static void rank(const struct shard *s, const struct call *call, struct ranking *r)
+{
+	struct level level;
+	uint64_t list = 0;
+	r->ranked = true;
+	r->count = 0;
+	for (begin_levels(s, call, &level); next_level(s, &level); list++)
+		for (uint32_t i = 0; i < level.count && r->count < LINES_MAX; i++) {
+			struct candidate *c = &r->heap[r->count];
+			*c = (struct candidate){ .rg = level.list[i], .turn = list << 32 | i };
+			if (!is_usable(s, setup_of(s, call), &level, c->rg))
+				continue;
+			weigh(s, level.mapping, c);
+			r->count++;
+		}
+	for (uint32_t i = r->count / 2; i-- > 0;)
+		sift_down(level.mapping, r, i);
+}
+
+static const struct routing_gateway *first_ranked(const struct shard *s, const struct call *call, struct ranking *r)
+{
+	const struct mapping_gateway *mapping = config_mapping(s->config, call->mapping_id);
+	while (r->count && is_struck(s, setup_of(s, call), r->heap[0].rg->id)) {
+		r->heap[0] = r->heap[--r->count];
+		if (r->count)
+			sift_down(mapping, r, 0);
+	}
+	return r->count ? r->heap[0].rg : NULL;
+}
+
+const struct routing_gateway *choice_next(const struct shard *s, const struct call *call)
+{
+	struct ranking *r = s->ranking;
+	if (r->owner != call) {
+		r->owner = call;
+		r->looks = 0;
+		r->ranked = false;
+	}
+	if (!r->ranked && ++r->looks <= LOOKS_MAX)
+		return look(s, call);
+	if (!r->ranked)
+		rank(s, call, r);
+	return first_ranked(s, call, r);
+}
+
+struct ranking *choice_reserve(void)
+{
+	return memory_reserve_sparse(sizeof(struct ranking));
+}
+
+void choice_release(struct ranking *ranking)
+{
+	memory_release(ranking, sizeof *ranking);
+}
+
+void choice_forget(struct ranking *ranking)
+{
+	ranking->owner = NULL;
 }
 
 bool choice_exists(const struct shard *s, const struct call *call)

@@ -33,4 +33,10 @@ const struct routing_gateway *choice_next(const struct shard *s, const struct ca
  * must not look for another one. */
 bool choice_strike(struct shard *s, struct call *call, uint32_t routing_id);
 
+/* What choosing keeps of one input of the shard; NULL: the machine refuses the memory. */
+struct ranking *choice_reserve(void);
+void choice_release(struct ranking *ranking);
+/* The input is over. */
+void choice_forget(struct ranking *ranking);
+
 #endif

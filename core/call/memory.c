@@ -8,6 +8,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/check.h"
+#include "core/call/choice.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/home.h"
@@ -44,8 +45,9 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->work = malloc(DATAGRAM_MAX);
 	s->spare = malloc(DATAGRAM_MAX);
 	s->rewrites = rewrite_room_create();
+	s->ranking = choice_reserve();
 	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->rests || !s->backlog || !s->memo ||
-	    !s->scratch || !s->work || !s->spare || !s->rewrites)
+	    !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -130,6 +132,7 @@ void shard_destroy(struct shard *s)
 	memory_release(s->leases, LINES_MAX * sizeof *s->leases);
 	memory_release(s->limits, LINES_MAX * sizeof *s->limits);
 	memory_release(s->homes, home_bytes_all(s->shard_count));
+	choice_release(s->ranking);
 	memory_release(s->rests, LINES_MAX * sizeof *s->rests);
 	memory_release(s->backlog, s->backlog_size);
 	free(s->memo);
@@ -187,6 +190,7 @@ bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
 
 void shard_settle(struct shard *s)
 {
+	choice_forget(s->ranking);
 	while (s->over_transactions != POOL_NONE) {
 		struct transaction *tx = transaction_at(s, s->over_transactions);
 		s->over_transactions = tx->chain;

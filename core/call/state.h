@@ -59,6 +59,7 @@ struct memo {
 };
 
 struct lease;
+struct ranking;
 struct rest;
 
 struct shard {
@@ -97,6 +98,7 @@ struct shard {
 	uint32_t home_turns; /* calls of home_refuse_due() */
 	uint32_t generations[CONFIG_WORKERS_MAX]; /* of the configuration, by shard, as they have said */
 	uint32_t generation_of_all;               /* the least of them */
+	struct ranking *ranking;                  /* of the call under way (core/call/choice.h) */
 	struct rest *rests;                       /* by gateway id (core/call/rest.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */

@@ -91,6 +91,33 @@ Test(spec_7_order, smaller_share_of_the_capacity_in_use_first)
 	finish(sim);
 }
 
+/* Many that are full are passed over in one go: two gateways of each priority, behind each other on two prefixes. */
+Test(spec_7_order, holds_over_many_full_gateways)
+{
+	enum { GATEWAYS = 60 };
+	static char gateways[GATEWAYS * 128];
+	struct sim_call *calls[GATEWAYS + 1];
+	size_t used = (size_t)snprintf(gateways, sizeof gateways, "prefix_mode = \"continue\"\n" MG(""));
+	for (unsigned i = GATEWAYS; i-- > 0;)
+		used += (size_t)snprintf(gateways + used, sizeof gateways - used,
+					 "routing_gateway \"g%02u\" { address = \"10.2.0.1:5060\" prefix = {\"%s\"} "
+					 "priority = %u capacity = 1 }\n",
+					 i, i < GATEWAYS / 2 ? "8800" : "880", i < GATEWAYS / 2 ? 50 + i / 2 : i / 2);
+	struct sim *sim = sim_new(.seed = SEED, .gateways = gateways);
+	sim->attempts_unseen = true; /* all have the same address */
+	for (unsigned i = 0; i <= GATEWAYS; i++)
+		calls[i] = place(sim, 1000);
+	sim_run(sim, 1200 * SIM_S);
+	for (unsigned i = 0; i < GATEWAYS; i++) {
+		char name[8];
+		snprintf(name, sizeof name, "g%02u", i);
+		assert_tried(calls[i], name);
+	}
+	assert_tried(calls[GATEWAYS], "");
+	assert_reason(calls[GATEWAYS], capacity);
+	finish(sim);
+}
+
 /* A share that no decimals tell from another: 1 of 3 and 33 of 100. */
 Test(spec_7_order, shares_are_compared_exactly)
 {
