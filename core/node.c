@@ -40,6 +40,7 @@
 #include "core/tally.h"
 
 #define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
+#define STOP_INSIST_NS      UINT64_C(1000000000) /* a second signal sooner is the same wish, come twice */
 #define STOP_WRITE_NS       UINT64_C(9500000000) /* the same for a store that fails; one that works is waited for */
 #define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
 #define CDR_QUEUE_BYTES_MAX (128u * 1024 * 1024)
@@ -479,6 +480,12 @@ static void reload(struct node *n)
 	node_change(n, &n->hups[hup]);
 }
 
+/* A terminal's Ctrl-C reaches the switch and the script that started it, which passes it on. */
+static bool asked_again(const struct node *n)
+{
+	return clock_read_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS >= n->stop_by_ns + STOP_INSIST_NS;
+}
+
 static void handle_signals(struct node *n)
 {
 	struct signalfd_siginfo info;
@@ -487,8 +494,8 @@ static void handle_signals(struct node *n)
 		switch (info.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			if (n->stopping)
-				n->stop_by_ns = 0; /* asked twice: no more patience with calls, but with their CDRs */
+			if (n->stopping && asked_again(n))
+				n->stop_by_ns = 0; /* no more patience with calls, but with their CDRs */
 			node_stop(n);
 			break;
 		case SIGHUP:

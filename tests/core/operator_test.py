@@ -151,6 +151,16 @@ def stop_waits_for_a_store_that_is_held_a_while():
 
 
 @test
+def two_signals_at_once_are_one_wish():
+    """Ctrl-C in a terminal reaches the switch, and the script that started it passes it on."""
+    with Switch(workers=2).start() as switch:
+        for number in signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT:
+            switch.process.send_signal(number)
+        need(switch.process.wait(10) == 0, "exit status: " + switch.log())
+        need("stop_not_awaited" not in switch.log(), "it did not wait: " + switch.log())
+
+
+@test
 def what_a_stop_cannot_store_is_stored_by_the_next_start():
     with Switch().start() as switch:
         store = hold(switch.path("data", "cdr.db"))
