@@ -149,7 +149,6 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->address = (uint8_t)address;
 	take_waits(setup, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
-	attempt->line = true;
 	stat_add(&s->tally[routing->id].attempts, 1);
 	call->routing_id = routing->id;
 	setup->attempt = index;
@@ -167,9 +166,9 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 
 /* ---- ending ---- */
 
-/* The attempt is decided, and goes into the list of the CDR.  Returns whether it held a line of its RG, which is the
- * caller's now. */
-static bool attempt_over(struct shard *s, struct call *call, uint16_t code)
+/* The attempt is decided, and goes into the list of the CDR.  Its line of the RG is the caller's now, to keep or to
+ * give back. */
+static void attempt_over(struct shard *s, struct call *call, uint16_t code)
 {
 	struct setup *setup = setup_of(s, call);
 	struct attempt *attempt = attempt_at(s, setup->attempt);
@@ -178,34 +177,33 @@ static bool attempt_over(struct shard *s, struct call *call, uint16_t code)
 		.code = code,
 		.ms = (uint32_t)((s->now.now_ns - attempt->started_ns) / 1000000),
 	};
-	bool line = attempt->line;
 	facts_note_attempt(s, setup, &note);
 	quality_attempt(s->quality, s->now.now_ns, attempt->routing_id, code == 200);
 	wheel_cancel(&s->wheel, &attempt->timer);
 	pool_give(&s->attempts, setup->attempt);
 	setup->attempt = POOL_NONE;
-	return line;
 }
 
-/* CANCEL as RFC 3261 9.1 allows. */
-static bool let_go(struct shard *s, struct call *call, uint16_t code)
+/* CANCEL as RFC 3261 9.1 allows.  The line is the caller's, as above. */
+static void let_go(struct shard *s, struct call *call, uint16_t code)
 {
 	struct attempt *attempt = attempt_under_way(s, call);
 	struct leg *leg = leg_at(s, attempt->leg);
 	struct transaction *invite = transaction_at(s, attempt->invite);
 	if (!invite->over)
 		leg_cancel(s, leg, invite);
-	bool line = attempt_over(s, call, code);
+	attempt_over(s, call, code);
 	leg_release(s, leg);
-	return line;
 }
 
 void attempt_abandon(struct shard *s, struct call *call, uint16_t code)
 {
 	const struct attempt *attempt = attempt_under_way(s, call);
-	uint32_t routing_id = attempt ? attempt->routing_id : 0;
-	if (attempt && let_go(s, call, code))
-		admission_free(s, routing_id);
+	if (!attempt)
+		return;
+	uint32_t routing_id = attempt->routing_id;
+	let_go(s, call, code);
+	admission_free(s, routing_id);
 }
 
 static enum cdr_end_reason wait_reason(enum attempt_waiting waiting)
@@ -227,7 +225,7 @@ static void attempt_silent(struct shard *s, struct call *call, enum attempt_wait
 		.address_failed = waiting == WAIT_INVITE,
 		.reason = wait_reason(waiting),
 	};
-	failure.line = let_go(s, call, 0);
+	let_go(s, call, 0);
 	setup_attempt_failed(s, call, &failure);
 }
 
@@ -291,7 +289,7 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 		.reason = unanswered ? CDR_END_no_answer : CDR_END_rejected,
 		.reason_header = reason,
 	};
-	failure.line = attempt_over(s, call, code);
+	attempt_over(s, call, code);
 	leg->state = LEG_ENDED;
 	leg_release(s, leg);
 	setup_attempt_failed(s, call, &failure);
@@ -316,7 +314,8 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 	}
 	leg->state = LEG_UP;
 	body_replace(s, &leg->body_in, body_keep(s, m));
-	call->routing_line = attempt_over(s, call, 200);
+	attempt_over(s, call, 200);
+	call->routing_line = true;
 	setup_answered(s, call, leg, invite, m);
 }
 

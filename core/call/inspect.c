@@ -147,7 +147,7 @@ static void count_uses(const struct shard *s, struct uses *uses)
 		uses[call->mapping_id].calls += call->mapping_line;
 		uses[call->routing_id].calls += call->routing_line;
 		if (attempt)
-			uses[attempt->routing_id].calls += attempt->line;
+			uses[attempt->routing_id].calls++;
 		if (setup && setup->asked != LINE_NONE)
 			uses[setup->asked_id].waiting++;
 	}

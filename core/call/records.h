@@ -201,7 +201,6 @@ struct attempt {
 	uint8_t waiting;                    /* enum attempt_waiting */
 	uint8_t tries_422;                  /* INVITEs repeated with a larger interval */
 	uint8_t address;                    /* which of the RG's */
-	bool line : 1;                      /* counts on the RG */
 	bool rang : 1;                      /* 18x but 183 came */
 	bool replied : 1;                   /* an 18x or a final response came */
 };

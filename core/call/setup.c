@@ -571,8 +571,7 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct attem
 	setup->last_q850 = failure->q850;
 	if (switching_decide(&what, SWITCH_ADDRESS) == SWITCH_ON && try_next_address(s, call, what.routing, failure))
 		return;
-	if (failure->line)
-		admission_free(s, failure->routing_id);
+	admission_free(s, failure->routing_id);
 	if (switching_decide(&what, SWITCH_GATEWAY) == SWITCH_ON && choice_strike(s, call, failure->routing_id) &&
 	    choice_next(s, call)) {
 		try_next(s, call);

@@ -22,10 +22,9 @@ void setup_due(struct shard *s, struct call *call);
 void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
 		    const struct sip_message *m);
-/* How an attempt has failed, and where. */
+/* How an attempt has failed, and where; its line of the RG is the call's, to keep or to give back. */
 struct attempt_failure {
 	uint32_t routing_id, address;
-	bool line;           /* held one of the RG's lines, which is now the call's to keep or to give back */
 	bool address_failed; /* silent, not reached, or 503: another address of that RG may do better */
 	uint16_t code;       /* final code; 0: a timer has ended it */
 	uint16_t q850;
