@@ -44,7 +44,7 @@ struct bench {
 	struct bench_random random;
 	uint64_t records; /* made so far */
 	void *memory;
-	struct cdr_queue *queue;
+	struct record_queue *queue;
 	struct billing_writer *writer;
 	char directory[4096]; /* made in that of the settings, and removed at the end */
 	char database[4096 + 16];
@@ -197,7 +197,7 @@ static void record_next(struct bench *b, struct record *r)
 
 static size_t queue_bytes(void)
 {
-	return RING_BYTES + cdr_queue_header_bytes();
+	return RING_BYTES + record_queue_header_bytes();
 }
 
 static int begin(struct bench *b, const struct settings *s)
@@ -214,7 +214,7 @@ static int begin(struct bench *b, const struct settings *s)
 	if (!b->memory)
 		return -ENOMEM;
 	memset(b->memory, 0, queue_bytes());
-	b->queue = cdr_queue_init(b->memory, queue_bytes());
+	b->queue = record_queue_init(b->memory, queue_bytes(), (struct record_queue_owner){ 0 });
 	return 0;
 }
 
@@ -245,15 +245,14 @@ static int start_writer(struct bench *b)
 
 /* ---- encoding ---- */
 
-static void empty(struct cdr_queue *queue, uint64_t *bytes)
+static void empty(struct record_queue *queue, uint64_t *bytes)
 {
-	uint64_t position = cdr_queue_begin(queue);
-	const uint8_t *at;
-	size_t size;
+	struct queue_position position = record_queue_begin(queue);
+	struct queued_record record;
 
-	while (cdr_queue_next(queue, &position, &at, &size))
-		*bytes += size;
-	cdr_queue_release(queue, position);
+	while (record_queue_next(queue, &position, &record))
+		*bytes += record.size;
+	record_queue_release(queue, position);
 }
 
 /* The queue alone, emptied without looking. */
@@ -270,7 +269,7 @@ static void measure_push(struct bench *b, struct results *results)
 			record_next(b, &records[i]);
 		uint64_t from_ns = bench_cpu_ns();
 		for (unsigned i = 0; i < BURST; i++)
-			cdr_queue_push(b->queue, &records[i].cdr);
+			record_queue_push(b->queue, &records[i].cdr);
 		ns += bench_cpu_ns() - from_ns;
 		empty(b->queue, &bytes);
 	}
@@ -300,7 +299,7 @@ static void push_all(struct bench *b, uint64_t records)
 	record_init(&record);
 	for (uint64_t i = 0; i < records; i++) {
 		record_next(b, &record);
-		while (!cdr_queue_push(b->queue, &record.cdr))
+		while (!record_queue_push(b->queue, &record.cdr))
 			usleep(1000);
 		if (i % 4096 == 0)
 			bench_progress("full speed: %" PRIu64 " of %" PRIu64, i, records);
@@ -316,7 +315,7 @@ static int measure_full_speed(struct bench *b, struct results *results)
 		return r;
 	uint64_t from_ns = bench_wall_ns(), cpu_ns = process_cpu_ns() - bench_cpu_ns();
 	push_all(b, records);
-	while (billing_writer_written(b->writer, 0) < records && cdr_queue_depth(b->queue) > 0)
+	while (billing_writer_written(b->writer, 0) < records && record_queue_depth(b->queue) > 0)
 		usleep(1000);
 	double seconds = (double)(bench_wall_ns() - from_ns) / 1e9;
 	double writer_ns = (double)(process_cpu_ns() - bench_cpu_ns() - cpu_ns);
@@ -357,7 +356,7 @@ static void run_steady(struct bench *b, struct track *t, uint64_t records, struc
 		for (; t->pushed < due && t->pushed < records; t->pushed++) {
 			record_next(b, &record);
 			t->pushed_ns[t->pushed] = bench_wall_ns();
-			if (!cdr_queue_push(b->queue, &record.cdr)) {
+			if (!record_queue_push(b->queue, &record.cdr)) {
 				results->refused++;
 				break;
 			}
@@ -368,7 +367,7 @@ static void run_steady(struct bench *b, struct track *t, uint64_t records, struc
 		bench_progress("steady: %" PRIu64 " of %" PRIu64, t->pushed, records);
 	}
 	results->steady_rate = (double)records * 1e9 / (double)(bench_wall_ns() - begin_ns);
-	while (t->seen < records && cdr_queue_depth(b->queue) > 0) {
+	while (t->seen < records && record_queue_depth(b->queue) > 0) {
 		look(b, t, results);
 		usleep(LOOK_NS / 1000);
 	}
@@ -400,7 +399,7 @@ static int measure(const struct settings *s, struct results *results)
 		bench_progress("encoding");
 		measure_push(&b, results);
 		memset(b.memory, 0, queue_bytes());
-		b.queue = cdr_queue_init(b.memory, queue_bytes());
+		b.queue = record_queue_init(b.memory, queue_bytes(), (struct record_queue_owner){ 0 });
 		r = measure_full_speed(&b, results);
 	}
 	end(&b);

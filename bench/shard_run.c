@@ -44,7 +44,7 @@ struct bench {
 	unsigned sent_count;
 
 	void *queue_memory;
-	struct cdr_queue *queue;
+	struct record_queue *queue;
 	uint64_t cdrs, cdr_bytes;
 
 	struct peer_call *live; /* in no order */
@@ -117,14 +117,14 @@ static bool edge_cdr(void *context, const struct cdr *cdr)
 {
 	struct bench *b = context;
 
-	return cdr_queue_push(b->queue, cdr);
+	return record_queue_push(b->queue, cdr);
 }
 
 static bool edge_cdr_room(void *context)
 {
 	struct bench *b = context;
 
-	return cdr_queue_free(b->queue) > QUEUE_RING / 2;
+	return record_queue_free(b->queue) > QUEUE_RING / 2;
 }
 
 static void edge_log(void *context, int level, const char *line)
@@ -365,18 +365,18 @@ static void pass_time(struct bench *b, uint64_t ns)
 
 static void throw_cdrs_away(struct bench *b)
 {
-	uint64_t position = cdr_queue_begin(b->queue);
-	const uint8_t *record;
-	size_t size;
+	struct queue_position position = record_queue_begin(b->queue);
+	struct queued_record record;
 	struct cdr cdr;
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 
-	while (cdr_queue_next(b->queue, &position, &record, &size)) {
+	while (record_queue_next(b->queue, &position, &record)) {
 		b->cdrs++;
-		b->cdr_bytes += size;
-		b->unexpected += !cdr_decode(record, size, &cdr, attempts) || cdr.end_reason != CDR_END_normal;
+		b->cdr_bytes += record.size;
+		b->unexpected +=
+			!cdr_decode(record.at, record.size, &cdr, attempts) || cdr.end_reason != CDR_END_normal;
 	}
-	cdr_queue_release(b->queue, position);
+	record_queue_release(b->queue, position);
 }
 
 /* `count` calls come, and as many go. */
@@ -478,7 +478,7 @@ static void *touched(size_t bytes)
 
 static size_t queue_bytes(void)
 {
-	return QUEUE_RING + cdr_queue_header_bytes();
+	return QUEUE_RING + record_queue_header_bytes();
 }
 
 static size_t live_bytes(const struct shard_run_settings *s)
@@ -500,7 +500,7 @@ static int begin(struct bench *b)
 	if (!b->out || !b->sent || !b->in || !b->live || !b->queue_memory)
 		return -ENOMEM;
 	memset(b->queue_memory, 0, queue_bytes());
-	b->queue = cdr_queue_init(b->queue_memory, queue_bytes());
+	b->queue = record_queue_init(b->queue_memory, queue_bytes(), (struct record_queue_owner){ 0 });
 	b->clock_ns = clock_cost_ns();
 	b->now_ns = BEGIN_NS;
 	b->random.state = b->settings->peer.seed;

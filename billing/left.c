@@ -87,14 +87,15 @@ static int save_record(int fd, const uint8_t *record, size_t size)
 }
 
 /* A record that was written in part is cut off again. */
-static int save_queue(int fd, const struct cdr_queue *q, off_t *end, uint64_t *count)
+static int save_queue(int fd, const struct record_queue *q, off_t *end, uint64_t *count)
 {
-	uint64_t position = cdr_queue_begin(q);
-	const uint8_t *record;
-	size_t size;
+	struct queue_position position = record_queue_begin(q);
+	struct queued_record record;
 
-	while (cdr_queue_next(q, &position, &record, &size)) {
-		const int result = save_record(fd, record, size);
+	while (record_queue_next(q, &position, &record)) {
+		if (record.kind != RECORD_CDR)
+			continue;
+		const int result = save_record(fd, record.at, record.size);
 
 		if (result < 0) {
 			/* Where even that fails, the reader of the file knows what a cut record is. */
@@ -102,13 +103,13 @@ static int save_queue(int fd, const struct cdr_queue *q, off_t *end, uint64_t *c
 			(void)cut;
 			return result;
 		}
-		*end += (off_t)(HEAD_BYTES + size);
+		*end += (off_t)(HEAD_BYTES + record.size);
 		(*count)++;
 	}
 	return 0;
 }
 
-int cdr_left_save(const char *path, struct cdr_queue *const *queues, unsigned queue_count, uint64_t *ret_count)
+int cdr_left_save(const char *path, struct record_queue *const *queues, unsigned queue_count, uint64_t *ret_count)
 {
 	const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
 	uint64_t count = 0;

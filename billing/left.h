@@ -12,7 +12,7 @@
 
 /* Appends what the queues still hold, and keeps in the file what it could take before something failed.  0 or a
  * negative errno; *ret_count is the number of records that are in the file now, in both cases. */
-int cdr_left_save(const char *path, struct cdr_queue *const *queues, unsigned queue_count, uint64_t *ret_count);
+int cdr_left_save(const char *path, struct record_queue *const *queues, unsigned queue_count, uint64_t *ret_count);
 
 struct cdr_left_report {
 	uint64_t imported; /* records that are in the store now, those that were there before included */

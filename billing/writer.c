@@ -29,10 +29,10 @@
 #define NS_PER_MS     UINT64_C(1000000)
 
 struct lane {
-	struct cdr_queue *queue;  /* borrowed */
-	uint64_t position;        /* end of what the batch under way has taken */
-	uint64_t taken;           /* records of that batch that were stored */
-	_Atomic uint64_t written; /* records committed; this thread writes, anyone reads */
+	struct record_queue *queue;     /* borrowed */
+	struct queue_position position; /* end of what the batch under way has taken */
+	uint64_t taken;                 /* records of that batch that were stored */
+	_Atomic uint64_t written;       /* records committed; this thread writes, anyone reads */
 };
 
 struct billing_writer {
@@ -87,7 +87,7 @@ static uint64_t records_waiting(const struct billing_writer *w)
 	uint64_t count = 0;
 
 	for (unsigned i = 0; i < w->lane_count; i++)
-		count += cdr_queue_depth(w->lanes[i].queue);
+		count += record_queue_depth(w->lanes[i].queue);
 	return count;
 }
 
@@ -98,11 +98,13 @@ static int add_lane(struct billing_writer *w, struct lane *lane, unsigned *room)
 {
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 	struct cdr cdr;
-	const uint8_t *record;
-	size_t size;
+	struct queued_record record;
 
-	while (*room > 0 && cdr_queue_next(lane->queue, &lane->position, &record, &size)) {
-		const int result = cdr_decode(record, size, &cdr, attempts) ? cdr_store_add(w->store, &cdr) : -EINVAL;
+	while (*room > 0 && record_queue_next(lane->queue, &lane->position, &record)) {
+		if (record.kind != RECORD_CDR)
+			continue;
+		const int result =
+			cdr_decode(record.at, record.size, &cdr, attempts) ? cdr_store_add(w->store, &cdr) : -EINVAL;
 		if (result == -EINVAL)
 			w->batch_unreadable++;
 		else if (result < 0)
@@ -135,7 +137,7 @@ static void release_batch(struct billing_writer *w)
 		struct lane *lane = &w->lanes[i];
 		const uint64_t written = atomic_load_explicit(&lane->written, memory_order_relaxed);
 		atomic_store_explicit(&lane->written, written + lane->taken, memory_order_release);
-		cdr_queue_release(lane->queue, lane->position);
+		record_queue_release(lane->queue, lane->position);
 	}
 	w->first_lane = (w->first_lane + 1) % w->lane_count;
 }
@@ -202,7 +204,7 @@ static int write_batch(struct billing_writer *w, unsigned *ret_count)
 	}
 	w->idle_looks = 0;
 	for (unsigned i = 0; i < w->lane_count; i++) {
-		w->lanes[i].position = cdr_queue_begin(w->lanes[i].queue);
+		w->lanes[i].position = record_queue_begin(w->lanes[i].queue);
 		w->lanes[i].taken = 0;
 	}
 	w->batch_unreadable = 0;
@@ -317,7 +319,7 @@ static void free_writer(struct billing_writer *w)
 	free(w);
 }
 
-int billing_writer_start(const char *database_path, struct cdr_queue *const *queues, unsigned queue_count,
+int billing_writer_start(const char *database_path, struct record_queue *const *queues, unsigned queue_count,
 			 billing_log_fn *log, struct billing_writer **ret_writer, char error[static 256])
 {
 	const char *why = "out of memory";

@@ -28,7 +28,7 @@ typedef void billing_log_fn(int level, const char *line); /* level as syslog's; 
 
 /* Opens the store and starts the thread.  The queues (one a shard) are borrowed until stop.  0 or a negative errno and
  * a sentence in `error`. */
-int billing_writer_start(const char *database_path, struct cdr_queue *const *queues, unsigned queue_count,
+int billing_writer_start(const char *database_path, struct record_queue *const *queues, unsigned queue_count,
 			 billing_log_fn *log, struct billing_writer **ret_writer, char error[static 256]);
 
 /* Records of shard `shard` that are committed. */

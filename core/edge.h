@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "billing/cdr.h"
+#include "billing/record.h"
 #include "core/flow.h"
 #include "sip/bytes.h"
 
@@ -41,6 +42,11 @@ struct edge {
 
 	/* Queues a finished record.  false: no room; the call is kept and it is tried again. */
 	bool (*cdr)(void *context, const struct cdr *cdr);
+	/* Lends room in the same queue for another record's payload of at most `size` bytes, 8-byte aligned; NULL: no
+	 * room.  record() publishes it with its kind and size: from then on it outlives the process.  Both NULL: nobody
+	 * keeps such records. */
+	uint8_t *(*record_lend)(void *context, size_t size);
+	void (*record)(void *context, enum record_kind kind, size_t size);
 	/* Whether the queue has room for the records of the calls that are up and some more: else no new calls. */
 	bool (*cdr_room)(void *context);
 

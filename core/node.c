@@ -65,7 +65,7 @@ struct node {
 	struct shard_stats *stats; /* one a worker */
 	struct tally **tallies;    /* the same */
 	struct quality_book **qualities;
-	struct cdr_queue **cdr_queues;
+	struct record_queue **cdr_queues;
 	size_t cdr_queue_bytes, cdr_memory_bytes;
 	struct listeners *listeners;
 	struct billing_writer *writer;
@@ -129,7 +129,7 @@ void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *
 	for (size_t i = 0; i < sizeof *ret_stats / sizeof *to; i++)
 		to[i] = stat_get(&from[i]);
 	ret_stats->cdr_written = billing_writer_written(n->writer, shard);
-	ret_stats->cdr_waiting += cdr_queue_depth(n->cdr_queues[shard]);
+	ret_stats->cdr_waiting += record_queue_depth(n->cdr_queues[shard]);
 }
 
 uint64_t node_now_ns(const struct node *n)
@@ -262,11 +262,11 @@ static int make_memory(struct node *n)
 	if (size > CDR_QUEUE_BYTES_MAX)
 		size = CDR_QUEUE_BYTES_MAX;
 	n->cdr_queue_bytes = size;
-	n->cdr_memory_bytes = size + cdr_queue_header_bytes();
+	n->cdr_memory_bytes = size + record_queue_header_bytes();
 	n->stats = calloc(n->workers, sizeof *n->stats);
 	n->tallies = calloc(n->workers, sizeof(struct tally *));
 	n->qualities = calloc(n->workers, sizeof(struct quality_book *));
-	n->cdr_queues = calloc(n->workers, sizeof(struct cdr_queue *));
+	n->cdr_queues = calloc(n->workers, sizeof(struct record_queue *));
 	n->drain_commands = calloc(n->workers, sizeof *n->drain_commands);
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
 	if (!n->stats || !n->tallies || !n->qualities || !n->cdr_queues || !n->drain_commands || !n->stop_commands)
@@ -277,7 +277,8 @@ static int make_memory(struct node *n)
 
 		if (memory == MAP_FAILED)
 			return -errno;
-		n->cdr_queues[i] = cdr_queue_init(memory, n->cdr_memory_bytes);
+		n->cdr_queues[i] = record_queue_init(memory, n->cdr_memory_bytes,
+						     (struct record_queue_owner){ .lane = (uint16_t)i });
 		n->tallies[i] = tally_reserve();
 		n->qualities[i] = quality_reserve();
 		if (!n->tallies[i] || !n->qualities[i])

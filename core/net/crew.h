@@ -30,7 +30,7 @@ struct crew_settings {                   /* everything is borrowed until crew_st
 	struct shard_stats *stats;           /* one a worker */
 	struct tallies tallies;              /* the same */
 	struct quality_books qualities;      /* the same */
-	struct cdr_queue *const *cdr_queues; /* one a worker */
+	struct record_queue *const *cdr_queues; /* one a worker */
 	size_t cdr_queue_bytes;              /* what one holds */
 };
 

@@ -99,7 +99,21 @@ static bool edge_cdr(void *context, const struct cdr *cdr)
 {
 	struct worker *w = context;
 
-	return cdr_queue_push(w->settings->cdr_queues[w->index], cdr);
+	return record_queue_push(w->settings->cdr_queues[w->index], cdr);
+}
+
+static uint8_t *edge_record_lend(void *context, size_t size)
+{
+	struct worker *w = context;
+
+	return record_queue_lend(w->settings->cdr_queues[w->index], size);
+}
+
+static void edge_record(void *context, enum record_kind kind, size_t size)
+{
+	struct worker *w = context;
+
+	record_queue_publish(w->settings->cdr_queues[w->index], kind, size);
 }
 
 /* Ended calls keep their records until there is room, so the queue need not hold all that are up: half of it free means
@@ -107,14 +121,14 @@ static bool edge_cdr(void *context, const struct cdr *cdr)
 static bool edge_cdr_room(void *context)
 {
 	struct worker *w = context;
-	const struct cdr_queue *queue = w->settings->cdr_queues[w->index];
+	const struct record_queue *queue = w->settings->cdr_queues[w->index];
 
-	if (cdr_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
+	if (record_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
 		return true;
 	if (!w->no_cdr_room)
 		log_printf(LOG_ERROR,
 			   "event=new_calls_refused shard=%u cdrs_waiting=%llu reason=\"CDRs cannot be stored\"",
-			   w->index, (unsigned long long)cdr_queue_depth(queue));
+			   w->index, (unsigned long long)record_queue_depth(queue));
 	w->no_cdr_room = true;
 	return false;
 }
@@ -122,7 +136,8 @@ static bool edge_cdr_room(void *context)
 /* Told with some room to spare, or a queue that stays half full would be told of over and over. */
 static void tell_cdr_room(struct worker *w)
 {
-	if (!w->no_cdr_room || cdr_queue_free(w->settings->cdr_queues[w->index]) < w->settings->cdr_queue_bytes / 4 * 3)
+	if (!w->no_cdr_room ||
+	    record_queue_free(w->settings->cdr_queues[w->index]) < w->settings->cdr_queue_bytes / 4 * 3)
 		return;
 	w->no_cdr_room = false;
 	log_printf(LOG_NOTICE, "event=new_calls_taken_again shard=%u", w->index);
@@ -404,6 +419,8 @@ static int make_shard(struct worker *w)
 			.hand_over = edge_hand_over,
 			.post = edge_post,
 			.cdr = edge_cdr,
+			.record_lend = edge_record_lend,
+			.record = edge_record,
 			.cdr_room = edge_cdr_room,
 			.relayed = edge_relayed,
 			.log = edge_log,

@@ -28,17 +28,17 @@ static void name_files(void)
 
 TestSuite(left, .init = name_files);
 
-static void push(struct cdr_queue *q, uint64_t first, uint64_t count)
+static void push(struct record_queue *q, uint64_t first, uint64_t count)
 {
 	for (uint64_t n = first; n < first + count; n++) {
 		const struct cdr cdr = sample_cdr(n);
-		cr_assert(cdr_queue_push(q, &cdr));
+		cr_assert(record_queue_push(q, &cdr));
 	}
 }
 
 static void save(uint64_t first, uint64_t count)
 {
-	struct cdr_queue *q = sample_queue(CAPACITY);
+	struct record_queue *q = sample_queue(CAPACITY);
 	uint64_t saved;
 
 	push(q, first, count);
@@ -82,7 +82,7 @@ static void invert_byte(off_t at)
 
 Test(left, every_queue_is_saved_and_stored_and_the_file_goes)
 {
-	struct cdr_queue *queues[] = { sample_queue(CAPACITY), sample_queue(CAPACITY) };
+	struct record_queue *queues[] = { sample_queue(CAPACITY), sample_queue(CAPACITY) };
 	uint64_t saved;
 
 	push(queues[0], 0, 20);
@@ -119,7 +119,7 @@ Test(left, a_second_stop_adds_to_the_file_and_a_record_stored_before_is_stored_o
 
 Test(left, more_than_one_batch_is_stored)
 {
-	struct cdr_queue *q = sample_queue(16U << 20);
+	struct record_queue *q = sample_queue(16U << 20);
 	uint64_t saved;
 
 	push(q, 0, 20000);
@@ -183,7 +183,7 @@ Test(left, a_file_cut_anywhere_loses_only_its_last_record)
 
 Test(left, a_full_disk_keeps_what_it_could_take_and_says_how_many)
 {
-	struct cdr_queue *q = sample_queue(CAPACITY);
+	struct record_queue *q = sample_queue(CAPACITY);
 	struct rlimit limited = { 4096, RLIM_INFINITY };
 	uint64_t saved;
 

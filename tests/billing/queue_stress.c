@@ -16,11 +16,11 @@
 
 static void *produce(void *argument)
 {
-	struct cdr_queue *q = argument;
+	struct record_queue *q = argument;
 
 	for (uint64_t n = 0; n < RECORDS; n++) {
 		const struct cdr cdr = sample_cdr_of_size(n, SIZE(n));
-		while (!cdr_queue_push(q, &cdr))
+		while (!record_queue_push(q, &cdr))
 			sched_yield();
 	}
 	return NULL;
@@ -35,22 +35,21 @@ static bool is_expected(const uint8_t *record, size_t size, uint64_t n)
 	       sample_is_intact(&cdr, size);
 }
 
-static bool consume(struct cdr_queue *q)
+static bool consume(struct record_queue *q)
 {
-	uint64_t position = cdr_queue_begin(q);
-	const uint8_t *record;
-	size_t size;
+	struct queue_position position = record_queue_begin(q);
+	struct queued_record record;
 
 	for (uint64_t n = 0; n < RECORDS;) {
 		const uint64_t before = n;
-		while (n < before + BATCH && cdr_queue_next(q, &position, &record, &size))
-			if (!is_expected(record, size, n++)) {
+		while (n < before + BATCH && record_queue_next(q, &position, &record))
+			if (!is_expected(record.at, record.size, n++) || record.serial != n - 1) {
 				fprintf(stderr, "record %" PRIu64 " is not what was pushed\n", n - 1);
 				return false;
 			}
-		if (cdr_queue_depth(q) > RECORDS || cdr_queue_pushed(q) < n)
+		if (record_queue_depth(q) > RECORDS || record_queue_pushed(q) < n)
 			return false;
-		cdr_queue_release(q, position);
+		record_queue_release(q, position);
 		if (n == before)
 			sched_yield();
 	}
@@ -59,7 +58,7 @@ static bool consume(struct cdr_queue *q)
 
 int main(void)
 {
-	struct cdr_queue *q = sample_queue(CAPACITY);
+	struct record_queue *q = sample_queue(CAPACITY);
 	pthread_t producer;
 
 	if (pthread_create(&producer, NULL, produce, q) != 0)
@@ -67,7 +66,7 @@ int main(void)
 	if (!consume(q))
 		return 1;
 	pthread_join(producer, NULL);
-	if (cdr_queue_depth(q) != 0 || cdr_queue_free(q) != CAPACITY || cdr_queue_pushed(q) != RECORDS)
+	if (record_queue_depth(q) != 0 || record_queue_free(q) != CAPACITY || record_queue_pushed(q) != RECORDS)
 		return 1;
 	free(q);
 	return 0;

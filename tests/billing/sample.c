@@ -159,15 +159,15 @@ bool sample_is_intact(const struct cdr *cdr, size_t bytes)
 	return sample_equal(cdr, &expected);
 }
 
-struct cdr_queue *sample_queue(size_t capacity)
+struct record_queue *sample_queue(size_t capacity)
 {
-	const size_t size = cdr_queue_header_bytes() + capacity;
+	const size_t size = record_queue_header_bytes() + capacity;
 	void *memory;
 
 	if (posix_memalign(&memory, 64, size) != 0)
 		abort();
 	memset(memory, 0, size);
-	return cdr_queue_init(memory, size);
+	return record_queue_init(memory, size, (struct record_queue_owner){ 0 });
 }
 
 /* ---- files ---- */

@@ -23,7 +23,7 @@ bool sample_is_intact(const struct cdr *cdr, size_t bytes);
 bool sample_equal(const struct cdr *a, const struct cdr *b);
 
 /* A queue whose ring has `capacity` bytes, in memory of its own. */
-struct cdr_queue *sample_queue(size_t capacity);
+struct record_queue *sample_queue(size_t capacity);
 
 /* A new directory under /tmp, removed with all in it at the end of the process; the path of a file in it. */
 const char *sample_directory(void);

@@ -21,7 +21,7 @@
 
 struct worker {
 	pthread_t thread;
-	struct cdr_queue *queue;
+	struct record_queue *queue;
 	uint64_t first;
 };
 
@@ -31,7 +31,7 @@ static void *work(void *argument)
 
 	for (uint64_t n = worker->first; n < worker->first + RECORDS; n++) {
 		const struct cdr cdr = sample_cdr(n);
-		while (!cdr_queue_push(worker->queue, &cdr))
+		while (!record_queue_push(worker->queue, &cdr))
 			usleep(1000);
 	}
 	return NULL;
@@ -50,7 +50,7 @@ static void disturb(const char *path, struct billing_writer *w, struct worker *w
 		for (int asked = 0; asked < 20; asked++) {
 			billing_writer_status(w, &status);
 			for (unsigned s = 0; s < WORKERS; s++)
-				if (billing_writer_written(w, s) + cdr_queue_depth(workers[s].queue) > 2 * RECORDS)
+				if (billing_writer_written(w, s) + record_queue_depth(workers[s].queue) > 2 * RECORDS)
 					abort();
 			usleep(2000);
 		}
@@ -84,7 +84,7 @@ int main(void)
 {
 	const char *path = sample_path("cdr.db");
 	struct worker workers[WORKERS];
-	struct cdr_queue *queues[WORKERS];
+	struct record_queue *queues[WORKERS];
 	struct billing_writer *w;
 	char error[256];
 

@@ -19,9 +19,9 @@
 #define CAPACITY (1U << 20)
 #define PATH     sample_path("cdr.db")
 
-static struct cdr_queue *queues_made[4];
+static struct record_queue *queues_made[4];
 
-static struct cdr_queue *new_queue(size_t capacity)
+static struct record_queue *new_queue(size_t capacity)
 {
 	for (size_t i = 0;; i++) {
 		cr_assert_lt(i, sizeof(queues_made) / sizeof(queues_made[0]));
@@ -51,7 +51,7 @@ static void count_line(int level, const char *line)
 		criticals_logged++;
 }
 
-static struct billing_writer *start(struct cdr_queue *const *queues, unsigned count)
+static struct billing_writer *start(struct record_queue *const *queues, unsigned count)
 {
 	struct billing_writer *w;
 	char error[256] = "";
@@ -60,11 +60,11 @@ static struct billing_writer *start(struct cdr_queue *const *queues, unsigned co
 	return w;
 }
 
-static void push(struct cdr_queue *q, uint64_t first, uint64_t count)
+static void push(struct record_queue *q, uint64_t first, uint64_t count)
 {
 	for (uint64_t n = first; n < first + count; n++) {
 		const struct cdr cdr = sample_cdr(n);
-		cr_assert(cdr_queue_push(q, &cdr));
+		cr_assert(record_queue_push(q, &cdr));
 	}
 }
 
@@ -119,7 +119,7 @@ static sqlite3 *lock_database(void)
 
 Test(writer, writes_the_records_of_every_queue_and_counts_them_by_shard)
 {
-	struct cdr_queue *queues[] = { new_queue(CAPACITY), new_queue(CAPACITY), new_queue(CAPACITY) };
+	struct record_queue *queues[] = { new_queue(CAPACITY), new_queue(CAPACITY), new_queue(CAPACITY) };
 	struct billing_writer *w = start(queues, 3);
 
 	push(queues[0], 0, 100);
@@ -127,7 +127,7 @@ Test(writer, writes_the_records_of_every_queue_and_counts_them_by_shard)
 	WAIT_FOR(billing_writer_written(w, 0) == 100 && billing_writer_written(w, 2) == 50);
 	cr_assert_eq(billing_writer_written(w, 1), 0);
 	push(queues[1], 150, 7);
-	WAIT_FOR(billing_writer_written(w, 1) == 7 && cdr_queue_free(queues[1]) == CAPACITY);
+	WAIT_FOR(billing_writer_written(w, 1) == 7 && record_queue_free(queues[1]) == CAPACITY);
 	expect_stored(157);
 	const struct billing_status status = status_of(w);
 	cr_assert_not(status.failing);
@@ -139,20 +139,20 @@ Test(writer, writes_the_records_of_every_queue_and_counts_them_by_shard)
 
 Test(writer, stop_writes_all_that_is_queued_in_as_many_batches_as_it_takes)
 {
-	struct cdr_queue *queues[] = { new_queue(16U << 20), new_queue(16U << 20) };
+	struct record_queue *queues[] = { new_queue(16U << 20), new_queue(16U << 20) };
 
 	push(queues[0], 0, BILLING_BATCH_MAX + 1);
 	push(queues[1], BILLING_BATCH_MAX + 1, BILLING_BATCH_MAX + 1);
 	struct billing_writer *w = start(queues, 2);
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
 	expect_stored(2 * (BILLING_BATCH_MAX + 1));
-	cr_assert_eq(cdr_queue_depth(queues[0]) + cdr_queue_depth(queues[1]), 0);
+	cr_assert_eq(record_queue_depth(queues[0]) + record_queue_depth(queues[1]), 0);
 }
 
 /* Spec 11, database locked. */
 Test(writer, spec_11_a_locked_database_only_delays)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 	sqlite3 *other = lock_database();
 
@@ -161,7 +161,7 @@ Test(writer, spec_11_a_locked_database_only_delays)
 	cr_assert(status_of(w).failing);
 	cr_assert_not_null(strstr(status_of(w).error, "locked"));
 	cr_assert_eq(billing_writer_written(w, 0), 0);
-	cr_assert_eq(cdr_queue_depth(q), 20);
+	cr_assert_eq(record_queue_depth(q), 20);
 	push(q, 20, 20);
 	sqlite3_close(other);
 	WAIT_FOR(billing_writer_written(w, 0) == 40);
@@ -176,7 +176,7 @@ Test(writer, spec_11_a_locked_database_only_delays)
 /* A disk near its limit fails every other batch: two lines a minute say so, not two a second. */
 Test(writer, a_store_that_comes_and_goes_is_told_once_a_minute)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 
 	for (uint64_t round = 1; round <= 4; round++) {
@@ -195,7 +195,7 @@ Test(writer, a_store_that_comes_and_goes_is_told_once_a_minute)
 
 Test(writer, stop_tells_what_could_not_be_written_and_the_next_writer_writes_it)
 {
-	struct cdr_queue *queues[] = { new_queue(CAPACITY), new_queue(CAPACITY) };
+	struct record_queue *queues[] = { new_queue(CAPACITY), new_queue(CAPACITY) };
 	struct billing_writer *w = start(queues, 2);
 
 	push(queues[0], 0, 5);
@@ -205,8 +205,8 @@ Test(writer, stop_tells_what_could_not_be_written_and_the_next_writer_writes_it)
 	push(queues[1], 10, 3);
 	cr_assert_eq(billing_writer_stop(w, 200), 8);
 	cr_assert_eq(criticals_logged, 1);
-	cr_assert_eq(cdr_queue_depth(queues[0]), 5);
-	cr_assert_eq(cdr_queue_depth(queues[1]), 3);
+	cr_assert_eq(record_queue_depth(queues[0]), 5);
+	cr_assert_eq(record_queue_depth(queues[1]), 3);
 	sqlite3_close(other);
 
 	w = start(queues, 2);
@@ -217,7 +217,7 @@ Test(writer, stop_tells_what_could_not_be_written_and_the_next_writer_writes_it)
 /* Spec 11, full disk. */
 Test(writer, spec_11_a_full_disk_loses_nothing_and_the_status_says_so)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	uint64_t n = 0;
 
 	faulty_disk_install();
@@ -228,12 +228,12 @@ Test(writer, spec_11_a_full_disk_loses_nothing_and_the_status_says_so)
 		while (!status_of(w).failing) {
 			push(q, n, 100);
 			n += 100;
-			WAIT_FOR(status_of(w).failing || cdr_queue_depth(q) == 0);
+			WAIT_FOR(status_of(w).failing || record_queue_depth(q) == 0);
 		}
 		cr_assert_not_null(strstr(status_of(w).error, "full"));
-		cr_assert_gt(cdr_queue_depth(q), 0);
+		cr_assert_gt(record_queue_depth(q), 0);
 		faulty_disk_heal();
-		WAIT_FOR(cdr_queue_depth(q) == 0 && !status_of(w).failing);
+		WAIT_FOR(record_queue_depth(q) == 0 && !status_of(w).failing);
 	}
 	cr_assert_eq(billing_writer_written(w, 0), n);
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
@@ -244,7 +244,7 @@ Test(writer, spec_11_a_full_disk_loses_nothing_and_the_status_says_so)
  * after such an error the connection is made anew. */
 Test(writer, a_file_that_may_not_grow_loses_nothing_and_kills_nobody)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 	struct rlimit before, limited;
 
@@ -256,7 +256,7 @@ Test(writer, a_file_that_may_not_grow_loses_nothing_and_kills_nobody)
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limited), 0);
 	push(q, 10, 500);
 	WAIT_FOR(status_of(w).failures >= 3);
-	cr_assert_eq(cdr_queue_depth(q), 500);
+	cr_assert_eq(record_queue_depth(q), 500);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
 	WAIT_FOR(billing_writer_written(w, 0) == 510);
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
@@ -265,7 +265,7 @@ Test(writer, a_file_that_may_not_grow_loses_nothing_and_kills_nobody)
 
 Test(writer, a_machine_without_memory_loses_nothing)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 
 	push(q, 0, 10);
@@ -274,7 +274,7 @@ Test(writer, a_machine_without_memory_loses_nothing)
 	push(q, 10, 500);
 	WAIT_FOR(status_of(w).failures >= 3);
 	cr_assert_not_null(strstr(status_of(w).error, "memory"));
-	cr_assert_eq(cdr_queue_depth(q), 500);
+	cr_assert_eq(record_queue_depth(q), 500);
 	sqlite3_hard_heap_limit64(0);
 	WAIT_FOR(billing_writer_written(w, 0) == 510);
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
@@ -284,7 +284,7 @@ Test(writer, a_machine_without_memory_loses_nothing)
 Test(writer, a_database_moved_away_is_made_anew_and_no_record_is_missing)
 {
 	const char *moved = sample_path("old.db");
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 
 	push(q, 0, 10);
@@ -301,7 +301,7 @@ Test(writer, a_database_moved_away_is_made_anew_and_no_record_is_missing)
 Test(writer, a_log_deleted_while_it_is_in_use_costs_no_record)
 {
 	const char *log = sample_path("cdr.db-wal"), *index = sample_path("cdr.db-shm");
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 
 	push(q, 0, 10);
@@ -321,16 +321,15 @@ Test(writer, a_log_deleted_while_it_is_in_use_costs_no_record)
 
 Test(writer, a_record_that_cannot_be_read_is_counted_and_the_others_are_written)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
-	uint64_t position = cdr_queue_begin(q);
-	const uint8_t *record;
-	size_t size;
+	struct record_queue *q = new_queue(CAPACITY);
+	struct queue_position position = record_queue_begin(q);
+	struct queued_record record;
 
 	push(q, 0, 3);
-	cr_assert(cdr_queue_next(q, &position, &record, &size));
-	((uint8_t *)record)[1] = 0xff; /* a version that nobody knows */
+	cr_assert(record_queue_next(q, &position, &record));
+	((uint8_t *)record.at)[1] = 0xff; /* a version that nobody knows */
 	struct billing_writer *w = start(&q, 1);
-	WAIT_FOR(billing_writer_written(w, 0) == 2 && cdr_queue_depth(q) == 0);
+	WAIT_FOR(billing_writer_written(w, 0) == 2 && record_queue_depth(q) == 0);
 	WAIT_FOR(status_of(w).unreadable == 1);
 	cr_assert_eq(criticals_logged, 1);
 	cr_assert_eq(billing_writer_stop(w, 0), 0);
@@ -339,7 +338,7 @@ Test(writer, a_record_that_cannot_be_read_is_counted_and_the_others_are_written)
 
 Test(writer, signals_are_left_to_the_other_threads)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = start(&q, 1);
 	sigset_t usr1, pending, mask;
 
@@ -357,7 +356,7 @@ Test(writer, signals_are_left_to_the_other_threads)
 
 Test(writer, a_database_that_cannot_be_opened_is_told_at_the_start)
 {
-	struct cdr_queue *q = new_queue(CAPACITY);
+	struct record_queue *q = new_queue(CAPACITY);
 	struct billing_writer *w = NULL;
 	char error[256] = "";
 

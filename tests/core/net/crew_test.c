@@ -209,7 +209,7 @@ static struct snapshot snapshot;
 static struct listen_config listens[2] = { { .name = "four" }, { .name = "six" } };
 static struct listeners *listeners;
 static struct shard_stats stats[WORKERS];
-static struct cdr_queue *queues[WORKERS];
+static struct record_queue *queues[WORKERS];
 static const uint8_t secret[32];
 static struct crew *crew;
 
@@ -259,11 +259,12 @@ static void start(void)
 	char error[256];
 
 	for (unsigned i = 0; i < WORKERS; i++) {
-		void *memory = mmap(NULL, size + cdr_queue_header_bytes(), PROT_READ | PROT_WRITE,
+		void *memory = mmap(NULL, size + record_queue_header_bytes(), PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		check(memory != MAP_FAILED, "no memory");
-		queues[i] = cdr_queue_init(memory, size + cdr_queue_header_bytes());
+		queues[i] =
+			record_queue_init(memory, size + record_queue_header_bytes(), (struct record_queue_owner){ 0 });
 	}
 	snapshot_init(&snapshot, another_config());
 	int r = crew_start(&settings, &crew, error);
@@ -581,6 +582,6 @@ int main(void)
 	listeners_close(listeners);
 	the_port_is_free_at_once();
 	for (unsigned i = 0; i < WORKERS; i++)
-		munmap(queues[i], (1 << 20) + cdr_queue_header_bytes());
+		munmap(queues[i], (1 << 20) + record_queue_header_bytes());
 	return 0;
 }
