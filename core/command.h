@@ -13,7 +13,8 @@ enum command_kind {
 	COMMAND_CALLS_FIND,   /* rows whose cdr_id or either Call-ID is `id`, at most row_max */
 	COMMAND_CALLS_HANGUP, /* ends the calls with the cdr_id `id`; row_count says how many (0 or 1) */
 	COMMAND_DRAIN,        /* refuse new calls; those that are up go on */
-	COMMAND_STOP,         /* refuse new calls and end the live ones, paced */
+	COMMAND_STOP,   /* refuse new calls and end the live ones, paced; keep_calls: those in set-up only, at once */
+	COMMAND_CREDIT, /* the balance of account_id has moved by amount_e8 (to its home shard) */
 };
 
 #define COMMAND_TEXT_MAX 128 /* a longer text in a row is cut */
@@ -42,7 +43,10 @@ struct command {
 	char id[256];          /* COMMAND_CALLS_FIND, COMMAND_CALLS_HANGUP */
 	struct call_row *rows; /* owned by the control thread, room for row_max */
 	uint32_t row_max;
-	uint32_t row_count;   /* filled */
+	uint32_t row_count; /* filled */
+	bool keep_calls;
+	uint32_t account_id; /* COMMAND_CREDIT */
+	int64_t amount_e8;
 	uint32_t cursor;      /* the shard's: next call slot to look at; 0 at first */
 	unsigned shard;       /* which shard it was given to */
 	void *owner;          /* the control thread's */

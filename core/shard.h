@@ -31,11 +31,30 @@ struct shard_settings {
 	uint32_t calls_max; /* live calls of this shard */
 	uint64_t seed;      /* of the shard's own random numbers */
 	uint64_t now_ns;    /* CLOCK_MONOTONIC at creation */
+	int64_t now_us;     /* and the wall clock, microseconds since 1970 UTC */
+	uint64_t machine;   /* this start of the machine: monotonic times of another one mean nothing */
 };
 
 /* Reserves all memory the shard will ever use.  0, or a negative errno (-ENOMEM). */
 int shard_create(const struct shard_settings *settings, struct shard **ret_shard);
 void shard_destroy(struct shard *s);
+
+/* ---- calls that a former process has left (core/call/carry.h) ---- */
+
+struct recovered_call;
+
+/* Takes up a call, or, of one that has ended, the legs that are still to hear BYE.  close: it is not carried on but
+ * ended, with BYE on both legs and a CDR up to its last proof of life.  Before the first datagram.  false: the record
+ * is of an unknown version or damaged, or there is no room: the caller says so, and the record stays in the journal. */
+bool shard_restore(struct shard *s, const struct recovered_call *call, bool close);
+/* All have come: their refreshes are spread from now on. */
+void shard_restored(struct shard *s);
+
+/* Writes a RECORD_LIVE of every live call again, between RECORD_CHECKPOINT_BEGIN and _END, some at each
+ * shard_advance(). */
+void shard_checkpoint(struct shard *s, uint64_t number);
+/* The shard's records up to this serial are on the disk (answer_after_sync). */
+void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end);
 
 /* One datagram.  `datagram` is borrowed until the function returns.  truncated: the kernel cut it. */
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,

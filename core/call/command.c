@@ -158,6 +158,7 @@ static void visit(struct shard *s, struct call *call, struct command *command)
 		break;
 	case COMMAND_DRAIN:
 	case COMMAND_STOP:
+	case COMMAND_CREDIT:
 		break;
 	}
 }

@@ -63,6 +63,8 @@ struct call {
 	    : DURATION_BITS;       /* of the node, the MG and the RG that answered, the smallest; 0: none */
 	uint32_t mapping_line : 1; /* admitted: it counts on the MG */
 	uint32_t routing_line : 1; /* answered: it counts on the RG, as its attempt did */
+	uint32_t recovered : 1;    /* carried over from a former process */
+	uint32_t journaled : 1;    /* a RECORD_LIVE of it is out: changes are worth a record too */
 	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
 	uint32_t probe_interval_s : DURATION_BITS;
 };

@@ -18,6 +18,9 @@
 #define CONFIG_CALLS_MAX_MAX 100000000u
 #define GATEWAY_IDS_MAX      (1u << 20) /* ids of gateways and accounts are below it */
 
+/* What becomes of the calls that were up when the process ended (key on_restart). */
+enum on_restart { RESTART_RESUME, RESTART_CLOSE };
+
 enum steering { STEERING_AUTO, STEERING_BPF, STEERING_MAILBOX };
 
 const char *steering_name(enum steering steering); /* as the file has it: "auto" */
@@ -38,6 +41,7 @@ struct source {
 	uint8_t prefix_length;  /* bits: 32 or 128 for a single address */
 };
 
+struct tariff;        /* billing/tariff.h */
 struct rewrite_rules; /* of numbers: core/config/rewrite.h */
 
 /* Where a mapping gateway's customer says who calls and whom. */
@@ -113,9 +117,14 @@ struct routing_gateway {
 	uint16_t listener;
 	bool timer;
 	uint32_t max_duration_s;
-	char *prefix_file;      /* NULL: none; its prefixes stand behind the listed ones */
-	uint32_t prefix_listed; /* how many of the prefixes the configuration itself lists */
-	char *prefix_text;      /* what the prefixes point into */
+	/* By the rates of its vendor account: tried in order of their price; only below this share of what the customer
+	 * pays; never above this price a minute. */
+	bool least_cost;
+	uint32_t min_profit_percent; /* of the customer's rate; 0: not looked at */
+	int64_t max_price_e8;        /* a minute; 0: not looked at */
+	char *prefix_file;           /* NULL: none; its prefixes stand behind the listed ones */
+	uint32_t prefix_listed;      /* how many of the prefixes the configuration itself lists */
+	char *prefix_text;           /* what the prefixes point into */
 	char vendor_account[CONFIG_NAME_MAX + 1];
 	uint32_t timeout_invite_s, timeout_trying_s, timeout_session_progress_s, timeout_session_progress_sdp_s,
 		timeout_ringing_s; /* 0: the global parameter */
@@ -140,6 +149,14 @@ struct config {
 	uint32_t calls_max;
 	bool prefault; /* memory is taken at the start, not on use */
 	enum steering steering;
+	uint32_t journal_sync_ms;    /* an event is on the disk so long after it happened */
+	uint32_t journal_segment_mb; /* size of the journal's files */
+	bool answer_after_sync;      /* the 200 OK waits until the call's record is on the disk */
+	enum on_restart on_restart;
+	bool cdr_files;               /* CDRs also as text files by the hour, in data_dir/cdr */
+	char cdr_store[512];          /* "": SQLite, data_dir/cdr.db; else postgresql://... */
+	bool refuse_unknown_account;  /* of a mapping gateway whose account is not in ringwheel.db; else it is not rated
+				       */
 	enum prefix_mode prefix_mode; /* of the node: PREFIX_TERMINATE unless said otherwise */
 	struct listen_config *listens;
 	uint32_t listen_count;
@@ -150,6 +167,7 @@ struct config {
 	uint32_t routing_count;
 	struct route_table *routes;
 	struct source_table *sources;
+	struct tariff *tariff; /* accounts and rates; NULL: there are none */
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
 	struct gateway_limits *limits; /* likewise; apart, since a shard looks at all of them when it takes one over */

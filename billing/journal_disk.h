@@ -1,0 +1,37 @@
+/* What the journal asks of a disk: one directory of files.  billing/journal_uring.c implements it with io_uring,
+ * tests/billing and tests/sim with a disk in memory that fails, tears and forgets as they wish.
+ *
+ * All return 0 or a negative errno; writes are never short (an implementation goes on after a short one). */
+#ifndef RW_BILLING_JOURNAL_DISK_H
+#define RW_BILLING_JOURNAL_DISK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define JOURNAL_NAME_BYTES 32
+
+struct journal_disk {
+	void *context;
+
+	/* Calls `name` for each file of the directory, in any order. */
+	int (*list)(void *context, void (*name)(void *to, const char *name, uint64_t size), void *to);
+	/* Makes a file, reserves `size` bytes of zeroes for it, and syncs it and the directory.  -ENOSPC: nothing is
+	 * left behind. */
+	int (*create)(void *context, const char *name, uint64_t size, int *ret_file);
+	int (*open)(void *context, const char *name, int *ret_file); /* for reading */
+	void (*close)(void *context, int file);
+	int (*remove)(void *context, const char *name);
+
+	/* Reads up to `size` bytes; *ret_size is less only at the end of the file. */
+	int (*read)(void *context, int file, uint64_t offset, void *to, size_t size, size_t *ret_size);
+	/* Writes, then waits until the file's data is on the disk (one submission where there is a ring).  A failure
+	 * says nothing of what was written: the caller does not ask again for the same bytes in the same file. */
+	int (*write_and_sync)(void *context, int file, uint64_t offset, const void *from, size_t size);
+};
+
+/* The directory at `path`, made (mode 0750) if it is not there.  The ring belongs to the thread that writes first;
+ * reading is allowed in any thread. */
+int journal_uring_open(const char *path, struct journal_disk *ret_disk, char error[static 256]);
+void journal_uring_close(struct journal_disk *disk);
+
+#endif
