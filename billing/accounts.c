@@ -347,7 +347,7 @@ int accounts_list(const char *path, const char *name, void (*row)(void *context,
 	if (result == -ENOENT)
 		return 0;
 	if (result < 0)
-		return result;
+		return operation_end(&o, result);
 	int code = statement_prepare(o.db, &statement,
 				     "SELECT a.name, a.currency, coalesce(t.name, ''), a.balance_e8, a.overdraft_e8,"
 				     " a.locked, a.bill_until FROM accounts a LEFT JOIN rate_tables t ON t.id = a.rate_table"

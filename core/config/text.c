@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "billing/tariff.h"
 #include "core/config/codes.h"
 #include "core/config/config.h"
 #include "core/config/endpoint.h"
@@ -274,6 +275,20 @@ static void remark_own_address(const struct remark *r, const struct config *c, c
 				       g->name, c->listens[i].name);
 }
 
+/* Only where the accounts have been read. */
+static void remark_accounts(const struct remark *r, const struct config *c)
+{
+	for (uint32_t i = 0; c->tariff && i < c->mapping_count; i++)
+		if (c->mappings[i].account_id && !tariff_account(c->tariff, c->mappings[i].account_id))
+			remark(r, "mapping_gateway \"%s\": there is no account \"%s\": its calls are %s",
+			       c->mappings[i].name, c->mappings[i].account,
+			       c->refuse_unknown_account ? "refused" : "not rated");
+	for (uint32_t i = 0; c->tariff && i < c->routing_count; i++)
+		if (c->routings[i].vendor_account_id && !tariff_account(c->tariff, c->routings[i].vendor_account_id))
+			remark(r, "routing_gateway \"%s\": there is no account \"%s\": what its calls cost is not known",
+			       c->routings[i].name, c->routings[i].vendor_account);
+}
+
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
 {
 	const struct remark r = { say, context };
@@ -291,6 +306,7 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
 			       "mapping_gateway \"%s\" sorts by price, which takes effect with rating: until then "
 			       "prices count as equal",
 			       c->mappings[m].name);
+	remark_accounts(&r, c);
 	for (uint32_t i = 0; i < c->routing_count; i++) {
 		remark_own_address(&r, c, &c->routings[i]);
 		if (c->routings[i].prefix_count == 0) /* an export that failed, more likely than not */
