@@ -14,6 +14,7 @@
 #include "tools/rwctl_show.h"
 #include "tools/rwctl_table.h"
 #include "tools/rwctl_top.h"
+#include "tools/rwctl_words.h"
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
@@ -116,6 +117,7 @@ static void help(FILE *out)
 		fprintf(out, "  %-23s%s%s%s\n", verbs[i].usage, wide ? "\n" : "",
 			wide ? "                         " : "", verbs[i].text);
 	}
+	words_help(out);
 	fputs("\n  -s, --socket SOCKET    control socket (" SOCKET_DEFAULT ")\n"
 	      "      --json             print the result as JSON\n"
 	      "  -h, --help             this text\n\n"
@@ -160,7 +162,7 @@ static bool read_span_s(const char *text, json_int_t *ret_s)
 	return factor != 0;
 }
 
-static bool read_moment_us(const char *text, json_int_t *ret_us)
+bool read_moment_us(const char *text, json_int_t *ret_us)
 {
 	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
 					     "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
@@ -348,6 +350,10 @@ int main(int argc, char **argv)
 {
 	struct order order = { .socket = SOCKET_DEFAULT, .params = json_object() };
 	char error[CLIENT_ERROR_SIZE] = "no memory";
+	if (words_are_meant(argc, argv)) {
+		json_decref(order.params);
+		return words_run(argc, argv, SOCKET_DEFAULT);
+	}
 	int status = read_options(&order, argc, argv);
 	if (status < 0)
 		status = read_command(&order, argc - optind, argv + optind);
