@@ -272,35 +272,53 @@ static int64_t now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* What came over the control socket stays within its quotes and its line. */
+static const char *quotable(const char *text, size_t size, char *copy)
+{
+	size_t i = 0;
+
+	for (; i + 1 < size && text[i]; i++)
+		copy[i] = (unsigned char)text[i] < ' ' || text[i] == '"' || text[i] == 0x7f ? '?' : text[i];
+	copy[i] = '\0';
+	return copy;
+}
+
 static void tell_order(const struct change *c)
 {
 	static const char *const events[] = {
-		[ORDER_ACCOUNT_ADD] = "account_added",  [ORDER_ACCOUNT_SET] = "account_set",
+		[ORDER_ACCOUNT_ADD] = "account_added",   [ORDER_ACCOUNT_SET] = "account_set",
 		[ORDER_ACCOUNT_TOPUP] = "account_topup", [ORDER_CDR_ADJUST] = "cdr_adjusted",
 		[ORDER_RATES_IMPORT] = "rates_imported", [ORDER_RATES_EXPORT] = "rates_exported",
 		[ORDER_RATES_DELETE] = "rates_deleted",
 	};
 	const struct order_outcome *o = &c->outcome;
-	const char *about = c->order.table;
+	const struct order *order = &c->order;
+	char about[160], name[64], text[DATABASE_ERROR_BYTES];
 
-	if (c->order.kind == ORDER_CDR_ADJUST)
-		about = c->order.cdr_id;
-	else if (c->order.kind <= ORDER_ACCOUNT_TOPUP)
-		about = c->order.account.name;
-	if (o->result < 0)
-		log_printf(LOG_WARNING, "event=%s_refused about=\"%s\" reason=\"%s\"", events[c->order.kind], about,
-			   o->error);
+	if (order->kind == ORDER_CDR_ADJUST)
+		snprintf(about, sizeof about, "cdr_id=\"%s\" account=\"%s\"",
+			 quotable(order->cdr_id, sizeof name, name), o->account);
+	else if (order->kind <= ORDER_ACCOUNT_TOPUP)
+		snprintf(about, sizeof about, "account=\"%s\"", quotable(order->account.name, sizeof name, name));
 	else
-		log_printf(LOG_NOTICE, "event=%s about=\"%s\" moved_e8=%lld rows=%llu ms=%u", events[c->order.kind],
-			   about, (long long)o->moved_e8, (unsigned long long)o->rows, c->ms);
+		snprintf(about, sizeof about, "table=\"%s\"", quotable(order->table, sizeof name, name));
+	if (o->result < 0)
+		log_printf(LOG_WARNING, "event=%s_refused %s reason=\"%s\"", events[order->kind], about,
+			   quotable(o->error, sizeof text, text));
+	else if (order->kind == ORDER_ACCOUNT_TOPUP || order->kind == ORDER_CDR_ADJUST)
+		log_printf(LOG_NOTICE, "event=%s %s moved_e8=%lld who=\"%s\"", events[order->kind], about,
+			   (long long)o->moved_e8, quotable(order->who, sizeof text, text));
+	else
+		log_printf(LOG_NOTICE, "event=%s %s rates=%llu ms=%u", events[order->kind], about,
+			   (unsigned long long)o->rows, c->ms);
 }
 
 /* What the database has but the node has not: the next change or reload brings it. */
 static void tell_not_in_force(struct change *c, int result, const char *reason)
 {
 	c->result = result;
-	snprintf(c->error, sizeof c->error,
-		 "it is done, but could not be put in force; reload to try again: %.300s", reason);
+	snprintf(c->error, sizeof c->error, "it is done, but could not be put in force; reload to try again: %.300s",
+		 reason);
 	log_printf(LOG_ERROR, "event=tariff_not_in_force reason=\"%s\"", reason);
 }
 

@@ -297,7 +297,8 @@ static void remark_accounts(const struct remark *r, const struct config *c)
 			       c->refuse_unknown_account ? "refused" : "not rated");
 	for (uint32_t i = 0; c->tariff && i < c->routing_count; i++)
 		if (c->routings[i].vendor_account_id && !tariff_account(c->tariff, c->routings[i].vendor_account_id))
-			remark(r, "routing_gateway \"%s\": there is no account \"%s\": what its calls cost is not known",
+			remark(r,
+			       "routing_gateway \"%s\": there is no account \"%s\": what its calls cost is not known",
 			       c->routings[i].name, c->routings[i].vendor_account);
 }
 
@@ -339,12 +340,6 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
 		remark(&r, "there is no mapping_gateway: no call will be taken");
 	if (c->routing_count == 0)
 		remark(&r, "there is no routing_gateway: no call can be routed");
-	for (uint32_t m = 0; m < c->mapping_count; m++)
-		if (memchr(c->mappings[m].sort, SORT_PRICE, c->mappings[m].sort_count))
-			remark(&r,
-			       "mapping_gateway \"%s\" sorts by price, which takes effect with rating: until then "
-			       "prices count as equal",
-			       c->mappings[m].name);
 	remark_accounts(&r, c);
 	remark_sort_by_price(&r, c);
 	for (uint32_t i = 0; i < c->routing_count; i++) {
