@@ -42,7 +42,8 @@ struct found_account {
 static int find_account(struct operation *o, const char *name, struct found_account *ret_account)
 {
 	sqlite3_stmt *statement;
-	int code = statement_prepare(o->db, &statement, "SELECT id, balance_e8 FROM accounts WHERE name = ?1", "t", name);
+	int code =
+		statement_prepare(o->db, &statement, "SELECT id, balance_e8 FROM accounts WHERE name = ?1", "t", name);
 
 	if (code != SQLITE_OK)
 		return operation_explain(o, code);
@@ -85,8 +86,7 @@ static int check_order(struct operation *o, const struct account_order *order)
 		return bad_name(o, "an account", order->name);
 	if (!currency_is_good(order->currency))
 		return operation_refuse(o, -EINVAL, "'%.8s' is no currency (letters and digits)", order->currency);
-	if (order->overdraft_e8 < 0 ||
-	    (order->overdraft_e8 > MONEY_MAX && order->overdraft_e8 != OVERDRAFT_UNLIMITED))
+	if (order->overdraft_e8 < 0 || (order->overdraft_e8 > MONEY_MAX && order->overdraft_e8 != OVERDRAFT_UNLIMITED))
 		return operation_refuse(o, -ERANGE, "the overdraft must be 0 or more, or unlimited");
 	return 0;
 }
@@ -168,11 +168,11 @@ static int move(struct operation *o, const struct found_account *account, const 
 	if (__builtin_add_overflow(account->balance_e8, amount_e8, &balance_e8) || balance_e8 > MONEY_MAX ||
 	    balance_e8 < -MONEY_MAX)
 		return operation_refuse(o, -ERANGE, "the balance would be too large");
-	int result = operation_run(o,
-				   "INSERT INTO ledger (when_us, account, kind, amount_e8, cdr_id, who, reason)"
-				   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-				   "iitittt", note->when_us, account->id, kind, amount_e8, cdr_id, note->who,
-				   note->reason);
+	int result =
+		operation_run(o,
+			      "INSERT INTO ledger (when_us, account, kind, amount_e8, cdr_id, who, reason)"
+			      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+			      "iitittt", note->when_us, account->id, kind, amount_e8, cdr_id, note->who, note->reason);
 	if (result == 0)
 		result = operation_run(o, "UPDATE accounts SET balance_e8 = ?2 WHERE id = ?1", "ii", account->id,
 				       balance_e8);
@@ -348,11 +348,12 @@ int accounts_list(const char *path, const char *name, void (*row)(void *context,
 		return 0;
 	if (result < 0)
 		return operation_end(&o, result);
-	int code = statement_prepare(o.db, &statement,
-				     "SELECT a.name, a.currency, coalesce(t.name, ''), a.balance_e8, a.overdraft_e8,"
-				     " a.locked, a.bill_until FROM accounts a LEFT JOIN rate_tables t ON t.id = a.rate_table"
-				     " WHERE ?1 = '' OR a.name = ?1 ORDER BY a.name",
-				     "t", name);
+	int code = statement_prepare(
+		o.db, &statement,
+		"SELECT a.name, a.currency, coalesce(t.name, ''), a.balance_e8, a.overdraft_e8,"
+		" a.locked, a.bill_until FROM accounts a LEFT JOIN rate_tables t ON t.id = a.rate_table"
+		" WHERE ?1 = '' OR a.name = ?1 ORDER BY a.name",
+		"t", name);
 	if (code == SQLITE_OK) {
 		while ((code = sqlite3_step(statement)) == SQLITE_ROW)
 			hand_account(statement, row, context);

@@ -98,7 +98,7 @@ static int add_account(struct loading *l, sqlite3_stmt *row)
 		.table = table_number(l, sqlite3_column_int64(row, 4)),
 		.locked = sqlite3_column_int(row, 5) != 0,
 		.bill_until = strcmp(statement_text(row, 6), "last_confirmed") == 0 ? BILL_UNTIL_LAST_CONFIRMED
-										     : BILL_UNTIL_TEARDOWN,
+										    : BILL_UNTIL_TEARDOWN,
 	};
 
 	snprintf(account.name, sizeof(account.name), "%s", statement_text(row, 0));

@@ -22,8 +22,8 @@ static int topup(const struct order *order, const char *path, int64_t now_us, st
 static int adjust(const struct order *order, const char *path, int64_t now_us, struct order_outcome *o)
 {
 	const struct ledger_note note = note_of(order, now_us);
-	const int result = account_adjust(path, order->cdr_path, order->cdr_id, order->amount_e8, &note, &o->correction,
-					  o->error);
+	const int result =
+		account_adjust(path, order->cdr_path, order->cdr_id, order->amount_e8, &note, &o->correction, o->error);
 
 	memcpy(o->account, o->correction.account, sizeof(o->account));
 	o->moved_e8 = o->correction.moved_e8;

@@ -36,8 +36,8 @@ struct order {
 struct order_outcome {
 	int result; /* 0 or a negative errno, as accounts.h has it */
 	char error[DATABASE_ERROR_BYTES];
-	char *text;          /* bad rows of an import, a line each; an exported table; NULL: none.  The owner frees it */
-	bool tariff_changed; /* what ledger_load() reads is another one than before */
+	char *text; /* bad rows of an import, a line each; an exported table; NULL: none.  The owner frees it */
+	bool tariff_changed;                /* what ledger_load() reads is another one than before */
 	char account[ACCOUNT_NAME_MAX + 1]; /* whose balance has moved */
 	int64_t moved_e8, balance_e8;       /* by how much, and what it is now */
 	uint64_t rows, rows_before;         /* of rates; before: of an import or deletion */

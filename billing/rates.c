@@ -115,8 +115,8 @@ static char *list_faults(const struct rates_csv *csv, const char *file)
 static int bind_row(sqlite3_stmt *s, const struct rate_line *row)
 {
 	const struct rate_terms *t = &row->terms;
-	const int64_t numbers[] = { t->rate_e8, t->connect_fee_e8, t->first_s, t->next_s, t->grace_s,
-				    row->from_us, row->to_us };
+	const int64_t numbers[] = { t->rate_e8, t->connect_fee_e8, t->first_s, t->next_s,
+				    t->grace_s, row->from_us,      row->to_us };
 	int code = sqlite3_bind_text(s, 2, row->prefix, (int)row->prefix_size, SQLITE_STATIC);
 
 	if (code == SQLITE_OK)
@@ -171,8 +171,8 @@ static int replace(struct operation *o, const char *table, const struct rates_cs
 	return result;
 }
 
-int rates_import(const char *path, const char *table, const char *file, int64_t now_us,
-		 struct rates_import *ret_import, char **ret_text, char error[static DATABASE_ERROR_BYTES])
+int rates_import(const char *path, const char *table, const char *file, int64_t now_us, struct rates_import *ret_import,
+		 char **ret_text, char error[static DATABASE_ERROR_BYTES])
 {
 	struct rates_csv csv;
 	struct operation o = { .path = path, .error = error };

@@ -15,14 +15,10 @@
 enum column { PREFIX, NAME, RATE, CONNECT_FEE, FIRST, NEXT, GRACE, FROM, TO, COLUMNS };
 
 static const char *const column_names[COLUMNS] = {
-	[PREFIX] = "prefix",
-	[NAME] = "name",
-	[RATE] = "rate_per_minute",
-	[CONNECT_FEE] = "connect_fee",
-	[FIRST] = "first_increment_s",
-	[NEXT] = "next_increment_s",
-	[GRACE] = "grace_s",
-	[FROM] = "effective_from",
+	[PREFIX] = "prefix",           [NAME] = "name",
+	[RATE] = "rate_per_minute",    [CONNECT_FEE] = "connect_fee",
+	[FIRST] = "first_increment_s", [NEXT] = "next_increment_s",
+	[GRACE] = "grace_s",           [FROM] = "effective_from",
 	[TO] = "effective_to",
 };
 
@@ -442,8 +438,7 @@ static bool read_fraction(const char **at, const char *end, int *ret_us)
 /* hh:mm[:ss[.fraction]] */
 static bool read_clock(const char **at, const char *end, struct tm *tm, int *ret_us)
 {
-	if (!read_digits(at, end, 2, &tm->tm_hour) || !read_mark(at, end, ':') ||
-	    !read_digits(at, end, 2, &tm->tm_min))
+	if (!read_digits(at, end, 2, &tm->tm_hour) || !read_mark(at, end, ':') || !read_digits(at, end, 2, &tm->tm_min))
 		return false;
 	if (!read_mark(at, end, ':'))
 		return true;

@@ -3,10 +3,11 @@
  *   prefix,name,rate_per_minute,connect_fee,first_increment_s,next_increment_s,grace_s,effective_from,effective_to
  *   4420,"UK, London",0.0125,,60,6,,2030-01-01,
  *
- * The header names the columns in any order; prefix and rate_per_minute must be there.  Lines end with LF or CRLF, empty
- * ones are left out, a mark of UTF-8 at the start too.  Empty fields: prefix: any number; name, connect_fee, grace_s:
- * none; increments: 1; dates: no bound; a rate_per_minute is never empty.  Amounts have at most 8 decimals and no sign.
- * Dates are ISO 8601 in UTC: 2030-01-31, 2030-01-31T18:00, 2030-01-31T18:00:00.25Z (also with a space for the T).
+ * The header names the columns in any order; prefix and rate_per_minute must be there.  Lines end with LF or CRLF,
+ * empty ones are left out, a mark of UTF-8 at the start too.  Empty fields: prefix: any number; name, connect_fee,
+ * grace_s: none; increments: 1; dates: no bound; a rate_per_minute is never empty.  Amounts have at most 8 decimals and
+ * no sign. Dates are ISO 8601 in UTC: 2030-01-31, 2030-01-31T18:00, 2030-01-31T18:00:00.25Z (also with a space for the
+ * T).
  *
  * Every row is read, good or bad, so that all faults are told at once.  A prefix may stand there twice, with another
  * effective_from each time.  */
@@ -19,10 +20,10 @@
 
 #include "billing/tariff.h"
 
-#define RATES_CSV_FAULTS     20          /* that are kept with their reasons */
-#define RATES_CSV_BYTES_MAX  (1u << 30)  /* of a file */
-#define RATE_NAME_MAX        255         /* bytes of a destination's name */
-#define RATE_SECONDS_MAX     86400       /* increments and grace */
+#define RATES_CSV_FAULTS     20         /* that are kept with their reasons */
+#define RATES_CSV_BYTES_MAX  (1u << 30) /* of a file */
+#define RATE_NAME_MAX        255        /* bytes of a destination's name */
+#define RATE_SECONDS_MAX     86400      /* increments and grace */
 #define RATE_TIME_TEXT_BYTES 32
 
 struct rate_line {

@@ -110,9 +110,10 @@ static json_t *option_value(unsigned option, const char *text, const char **ret_
 		unsigned option;
 		const char *name;
 	} texts[] = {
-		{ WORDS_CURRENCY, "currency" },	    { WORDS_OVERDRAFT, "overdraft" }, { WORDS_RATE_TABLE, "rate_table" },
-		{ WORDS_BILL_UNTIL, "bill_until" }, { WORDS_REASON, "reason" },	      { WORDS_FEE, "fee" },
-		{ WORDS_PREFIX, "prefix" },	    { WORDS_ACCOUNT, "account" },
+		{ WORDS_CURRENCY, "currency" },     { WORDS_OVERDRAFT, "overdraft" },
+		{ WORDS_RATE_TABLE, "rate_table" }, { WORDS_BILL_UNTIL, "bill_until" },
+		{ WORDS_REASON, "reason" },         { WORDS_FEE, "fee" },
+		{ WORDS_PREFIX, "prefix" },         { WORDS_ACCOUNT, "account" },
 	};
 	json_int_t us = 0;
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -11,9 +11,18 @@
 
 #define LEDGER_ROWS_DEFAULT 100
 
-#define NAME_FIELD   { .name = "name", .kind = FIELD_TEXT, .required = true, .min = 1, .max = ACCOUNT_NAME_MAX }
-#define WHO_FIELD    { .name = "who", .kind = FIELD_TEXT, .max = LEDGER_WHO_MAX }
-#define REASON_FIELD { .name = "reason", .kind = FIELD_TEXT, .max = LEDGER_REASON_MAX }
+#define NAME_FIELD                                                                                                     \
+	{                                                                                                              \
+		.name = "name", .kind = FIELD_TEXT, .required = true, .min = 1, .max = ACCOUNT_NAME_MAX                \
+	}
+#define WHO_FIELD                                                                                                      \
+	{                                                                                                              \
+		.name = "who", .kind = FIELD_TEXT, .max = LEDGER_WHO_MAX                                               \
+	}
+#define REASON_FIELD                                                                                                   \
+	{                                                                                                              \
+		.name = "reason", .kind = FIELD_TEXT, .max = LEDGER_REASON_MAX                                         \
+	}
 
 const struct field accounts_list_fields[] = {
 	{ .name = "name", .kind = FIELD_TEXT, .min = 1, .max = ACCOUNT_NAME_MAX },
@@ -30,8 +39,8 @@ const struct field account_add_fields[] = {
 };
 
 const struct field account_topup_fields[] = {
-	NAME_FIELD,   { .name = "amount", .kind = FIELD_TEXT, .required = true, .min = 1, .max = 30 },
-	REASON_FIELD, WHO_FIELD,
+	NAME_FIELD,       { .name = "amount", .kind = FIELD_TEXT, .required = true, .min = 1, .max = 30 },
+	REASON_FIELD,     WHO_FIELD,
 	{ .name = NULL },
 };
 
@@ -63,12 +72,12 @@ static json_t *overdraft_json(int64_t overdraft_e8)
 
 static void add_account(void *context, const struct account_row *row)
 {
-	json_t *account = json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:b, s:s}", "name", json_text_terminated(row->name), "currency",
-		json_text_terminated(row->currency), "balance", amount_json(row->balance_e8), "overdraft",
-		overdraft_json(row->overdraft_e8), "rate_table", json_text_terminated(row->table), "locked",
-		(int)row->locked, "bill_until",
-		row->bill_until == BILL_UNTIL_LAST_CONFIRMED ? "last_confirmed" : "teardown");
+	json_t *account =
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:s}", "name", json_text_terminated(row->name), "currency",
+			  json_text_terminated(row->currency), "balance", amount_json(row->balance_e8), "overdraft",
+			  overdraft_json(row->overdraft_e8), "rate_table", json_text_terminated(row->table), "locked",
+			  (int)row->locked, "bill_until",
+			  row->bill_until == BILL_UNTIL_LAST_CONFIRMED ? "last_confirmed" : "teardown");
 	json_array_append_new(context, account);
 }
 
@@ -104,9 +113,8 @@ void method_accounts_ledger(struct request *r)
 	char path[LEDGER_PATH_BYTES], error[DATABASE_ERROR_BYTES] = "";
 	json_t *rows = json_array();
 	write_ledger_path(r, path);
-	int result =
-		account_ledger(path, request_text(r, "name"),
-			       (uint32_t)request_integer(r, "limit", LEDGER_ROWS_DEFAULT), add_entry, rows, error);
+	int result = account_ledger(path, request_text(r, "name"),
+				    (uint32_t)request_integer(r, "limit", LEDGER_ROWS_DEFAULT), add_entry, rows, error);
 	if (result == 0) {
 		request_result(r, rows);
 		return;
@@ -238,11 +246,11 @@ static void finish_adjust(struct request *r, const struct change *c)
 {
 	const struct fee_correction *f = &c->outcome.correction;
 	if (!order_failed(r, c))
-		request_result(r, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "cdr_id", c->order.cdr_id, "account",
-					    json_text_terminated(f->account), "original_fee",
-					    amount_json(f->original_e8), "was", amount_json(f->before_e8), "fee",
-					    amount_json(f->fee_e8), "moved", amount_json(f->moved_e8), "balance",
-					    amount_json(f->balance_e8)));
+		request_result(r,
+			       json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "cdr_id", c->order.cdr_id, "account",
+					 json_text_terminated(f->account), "original_fee", amount_json(f->original_e8),
+					 "was", amount_json(f->before_e8), "fee", amount_json(f->fee_e8), "moved",
+					 amount_json(f->moved_e8), "balance", amount_json(f->balance_e8)));
 }
 
 void method_cdr_adjust(struct request *r)

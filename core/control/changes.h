@@ -10,8 +10,8 @@
 #include "core/command.h"
 #include "core/control/rpc.h"
 
-/* The caller fills in what is asked and calls change_submit(); `finish` ends the request.  NULL: there are too many, the
- * request has been ended with an error. */
+/* The caller fills in what is asked and calls change_submit(); `finish` ends the request.  NULL: there are too many,
+ * the request has been ended with an error. */
 struct change *change_create(struct request *r, enum change_kind kind,
 			     void (*finish)(struct request *r, const struct change *change));
 void change_submit(struct request *r, struct change *change);

@@ -47,8 +47,8 @@ bool order_failed(struct request *r, const struct change *change)
 {
 	if (change->result >= 0)
 		return false;
-	const char *reason = change->outcome.text != NULL && change->outcome.result < 0 ? change->outcome.text
-											 : change->error;
+	const char *reason =
+		change->outcome.text != NULL && change->outcome.result < 0 ? change->outcome.text : change->error;
 	request_error(r, code_of(change->result), "%s", reason);
 	return true;
 }
@@ -70,8 +70,8 @@ bool amount_read(struct request *r, const char *name, int64_t *ret_e8)
 	const char *text = request_text(r, name);
 	if (money_parse(text, strlen(text), ret_e8))
 		return true;
-	request_error(r, RPC_INVALID_PARAMS, "'%s' must be an amount like \"12.50\", of at most 8 decimals, not '%.40s'.",
-		      name, text);
+	request_error(r, RPC_INVALID_PARAMS,
+		      "'%s' must be an amount like \"12.50\", of at most 8 decimals, not '%.40s'.", name, text);
 	return false;
 }
 

@@ -12,7 +12,10 @@
 
 #define ROWS_DEFAULT 100
 
-#define TABLE_FIELD { .name = "table", .kind = FIELD_TEXT, .required = true, .min = 1, .max = RATE_TABLE_MAX }
+#define TABLE_FIELD                                                                                                    \
+	{                                                                                                              \
+		.name = "table", .kind = FIELD_TEXT, .required = true, .min = 1, .max = RATE_TABLE_MAX                 \
+	}
 
 const struct field rates_table_fields[] = {
 	TABLE_FIELD,
@@ -130,8 +133,8 @@ void method_rates_lookup(struct request *r)
 		return;
 	}
 	write_ledger_path(r, path);
-	int result = rates_lookup(path, table, account, number, request_integer(r, "at", now_us()), take_rate, &rate,
-				  error);
+	int result =
+		rates_lookup(path, table, account, number, request_integer(r, "at", now_us()), take_rate, &rate, error);
 	if (result == 0)
 		request_result(r, rate);
 	else
@@ -163,16 +166,15 @@ static void finish_export(struct request *r, const struct change *c)
 static void finish_delete(struct request *r, const struct change *c)
 {
 	if (!order_failed(r, c))
-		request_result(r, json_pack("{s:s, s:I}", "table", c->order.table, "was",
-					    (json_int_t)c->outcome.rows_before));
+		request_result(
+			r, json_pack("{s:s, s:I}", "table", c->order.table, "was", (json_int_t)c->outcome.rows_before));
 }
 
 static void ask(struct request *r, enum order_kind kind, const char *file,
 		void (*finish)(struct request *r, const struct change *change))
 {
 	if (file[0] != '\0' && file[0] != '/') {
-		request_error(r, RPC_INVALID_PARAMS,
-			      "'file' must be an absolute path, which the switch can reach.");
+		request_error(r, RPC_INVALID_PARAMS, "'file' must be an absolute path, which the switch can reach.");
 		return;
 	}
 	struct change *change = order_create(r, kind, finish);
