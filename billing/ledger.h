@@ -48,4 +48,11 @@ void ledger_sink_free(struct ledger_sink *l); /* NULL: nothing */
 int ledger_load(const char *path, uint32_t (*account_id)(const char *name), struct tariff **ret_tariff,
 		char error[static DATABASE_ERROR_BYTES]);
 
+/* The same where only accounts have changed since a tariff was loaded whose tariff_rates_stamp() is given: a builder
+ * with the accounts, which wants that tariff's rates (tariff_share_rates()).  -ESTALE, without a sentence: the rates
+ * are other ones.  (They are known by their tables' names, sizes and times of import; what is written into them by hand
+ * is seen by ledger_load() alone.) */
+int ledger_load_accounts(const char *path, uint32_t (*account_id)(const char *name), uint64_t rates_stamp,
+			 struct tariff_builder **ret_builder, char error[static DATABASE_ERROR_BYTES]);
+
 #endif
