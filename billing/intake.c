@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +19,17 @@
 #define CHECKPOINT_SEGMENTS 2                    /* the journal grows by so much at least from one to the next */
 #define RECORD_HEAD_BYTES   32                   /* of a record in the journal, for the estimate of its growth */
 
+/* What others read stands on lines that this thread writes once a turn and not with every record. */
+#define CACHE_LINE 64
+
 struct lane {
-	struct record_queue *queue;
+	alignas(CACHE_LINE) _Atomic uint64_t synced;
+	_Atomic uint64_t cdrs_synced;
+	bool moved; /* by the last sync */
+
+	alignas(CACHE_LINE) struct record_queue *queue;
 	struct queue_position appended;
 	uint64_t cdrs_appended;
-	_Atomic uint64_t synced, cdrs_synced;
 
 	/* Of the checkpoint that is wanted. */
 	uint64_t begun, ended; /* its number once BEGIN and END were appended, an older one before */
@@ -44,11 +51,11 @@ struct intake {
 	uint64_t checkpoint_bytes; /* what it has written so far */
 	uint64_t drop_ns;          /* when the journal was looked through */
 
-	_Atomic uint64_t checkpoint;
+	alignas(CACHE_LINE) _Atomic uint64_t checkpoint;
 	_Atomic bool taking, held, failed;
 	_Atomic uint64_t records, syncs, bytes, checkpoints;
 
-	unsigned lane_count;
+	alignas(CACHE_LINE) unsigned lane_count;
 	struct lane lanes[];
 };
 
@@ -64,11 +71,13 @@ static void publish_state(struct intake *i)
 
 int intake_create(const struct intake_settings *settings, struct intake **ret_intake)
 {
-	struct intake *i = calloc(1, sizeof(*i) + settings->queue_count * sizeof(i->lanes[0]));
+	const size_t size = sizeof(struct intake) + settings->queue_count * sizeof(struct lane);
+	struct intake *i = aligned_alloc(CACHE_LINE, size);
 
 	assert(settings->queue_count > 0);
 	if (i == NULL)
 		return -ENOMEM;
+	memset(i, 0, size);
 	i->journal = settings->journal;
 	i->segment_bytes = settings->segment_bytes != 0 ? settings->segment_bytes : JOURNAL_SEGMENT_BYTES;
 	i->lane_count = settings->queue_count;
@@ -202,6 +211,9 @@ static void release(struct intake *i)
 	for (unsigned n = 0; n < i->lane_count; n++) {
 		struct lane *lane = &i->lanes[n];
 
+		lane->moved = atomic_load_explicit(&lane->synced, memory_order_relaxed) != lane->appended.serial;
+		if (!lane->moved)
+			continue;
 		atomic_store_explicit(&lane->cdrs_synced, lane->cdrs_appended, memory_order_release);
 		atomic_store_explicit(&lane->synced, lane->appended.serial, memory_order_release);
 		record_queue_release(lane->queue, lane->appended);
@@ -223,6 +235,12 @@ int intake_sync(struct intake *i)
 	}
 	publish_state(i);
 	return result;
+}
+
+bool intake_has_moved(const struct intake *i, unsigned lane)
+{
+	assert(lane < i->lane_count);
+	return i->lanes[lane].moved;
 }
 
 /* ---- now and then ---- */

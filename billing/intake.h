@@ -39,6 +39,8 @@ bool intake_was_full(const struct intake *i);
 /* Waits for the disk, and then gives the room back.  0, or a negative errno: everything stays where it is, nothing more
  * is gathered, and the next sync writes it anew. */
 int intake_sync(struct intake *i);
+/* The last sync that went well had records of this lane. */
+bool intake_has_moved(const struct intake *i, unsigned lane);
 
 /* Now and then: reserves segments if some are missing, asks for a checkpoint if the journal has grown enough, deletes
  * what neither calls nor stores need: `applied` is the least of what all sinks have applied.  Also publishes the

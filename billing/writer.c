@@ -88,7 +88,8 @@ static void sync_now(struct billing_writer *w, int *result)
 	if (w->settings.took != NULL)
 		w->settings.took(w->settings.context, (now_ns() - began_ns) / 1000);
 	for (unsigned lane = 0; w->settings.synced != NULL && lane < lanes; lane++)
-		w->settings.synced(w->settings.context, lane);
+		if (intake_has_moved(w->intake, lane))
+			w->settings.synced(w->settings.context, lane);
 }
 
 static void tend(struct billing_writer *w)
