@@ -148,8 +148,10 @@ static int collect(struct feeding *f)
 		}
 		b->end = record.next;
 	}
-	if (result == 0)
+	if (result == 0) {
+		b->end = journal_reader_position(f->reader);
 		return 0;
+	}
 	journal_reader_seek(f->reader, b->end);
 	if (b->count > 0)
 		return 0;

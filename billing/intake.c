@@ -260,14 +260,17 @@ static void want_checkpoint(struct intake *i)
 
 static void drop(struct intake *i, uint64_t now_ns, journal_position applied)
 {
-	const journal_position needed = applied < i->needed_from ? applied : i->needed_from;
+	const bool held = atomic_load_explicit(&i->held, memory_order_relaxed);
+	journal_position needed = applied < i->needed_from ? applied : i->needed_from;
 
 	if (i->drop_ns != 0 && now_ns - i->drop_ns < DROP_NS)
 		return;
 	i->drop_ns = now_ns;
-	if (needed == JOURNAL_START || atomic_load_explicit(&i->held, memory_order_relaxed))
-		return;
-	journal_drop_before(i->journal, needed, now_ns, KEEP_NS); /* what could not be deleted is tried again */
+	if (held)
+		needed = JOURNAL_START;
+	/* Also when nothing can go: the journal notes which segments are closed by now.  What could not be deleted is
+	 * tried again. */
+	journal_drop_before(i->journal, needed, now_ns, KEEP_NS);
 }
 
 void intake_tend(struct intake *i, uint64_t now_ns, journal_position applied)

@@ -101,7 +101,11 @@ static int open_journal(struct books *b, const struct books_settings *settings, 
 		return result;
 	b->disk_is_open = true;
 	journal.disk = b->disk;
-	return journal_open(&journal, &scan, &b->journal, error);
+	char why[JOURNAL_ERROR_BYTES] = "";
+	result = journal_open(&journal, &scan, &b->journal, why);
+	if (result < 0)
+		snprintf(error, 512, "%.200s: %s", b->journal_path, why);
+	return result;
 }
 
 static int take_queue(void *context, struct record_queue *queue, const struct record_queue_owner *owner)
