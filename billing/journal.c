@@ -19,7 +19,7 @@
 
 #define PREFIX_BYTES (2 * JOURNAL_OWN_BYTES)
 #define LOST_BYTES   (JOURNAL_FOOTPRINT_MAX + PREFIX_BYTES) /* of a segment, at most */
-#define BUFFER_BYTES (1u << 20)                            /* at first */
+#define BUFFER_BYTES (1u << 20)                             /* at first */
 #define SUFFIX       ".journal"
 
 static_assert(4 * RECORD_BYTES_MAX > 2 * LOST_BYTES, "the smallest segment holds something");
@@ -452,8 +452,8 @@ const uint8_t *journal_lend(struct journal *j, journal_position position, size_t
 		break;
 	}
 	pthread_mutex_unlock(&j->lock);
-	if (lent == NULL || !journal_get(lent + journal_offset(position), size - journal_offset(position), j->id,
-					 position, &record))
+	if (lent == NULL ||
+	    !journal_get(lent + journal_offset(position), size - journal_offset(position), j->id, position, &record))
 		return NULL;
 	*ret_size = record.size;
 	return record.at;

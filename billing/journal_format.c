@@ -8,7 +8,16 @@
 
 #define MARK UINT32_C(0x314c4e4a) /* "JNL1" */
 
-enum { MARK_AT = 0, SIZE_AT = 4, CHECKSUM_AT = 8, KIND_AT = 16, LANE_AT = 18, BOOT_AT = 20, UNUSED_AT = 22, SERIAL_AT = 24 };
+enum {
+	MARK_AT = 0,
+	SIZE_AT = 4,
+	CHECKSUM_AT = 8,
+	KIND_AT = 16,
+	LANE_AT = 18,
+	BOOT_AT = 20,
+	UNUSED_AT = 22,
+	SERIAL_AT = 24
+};
 
 static_assert(SERIAL_AT + 8 == JOURNAL_HEAD_BYTES, "the head's size");
 static_assert(JOURNAL_OWN_BYTES == JOURNAL_FOOTPRINT(JOURNAL_FACTS_BYTES), "no zeroes behind");
@@ -118,8 +127,7 @@ bool journal_get(const uint8_t *at, size_t available, uint64_t id, journal_posit
 {
 	const size_t footprint = available >= JOURNAL_HEAD_BYTES ? journal_claimed(at) : 0;
 
-	if (footprint == 0 || footprint > available ||
-	    get64(at + CHECKSUM_AT) != checksum(at, footprint, id, position))
+	if (footprint == 0 || footprint > available || get64(at + CHECKSUM_AT) != checksum(at, footprint, id, position))
 		return false;
 	*ret_record = (struct journal_record){ .kind = (enum record_kind)get16(at + KIND_AT),
 					       .lane = get16(at + LANE_AT),

@@ -1,5 +1,5 @@
-/* Following the journal: a window of 256 KiB over one segment, never beyond what is synced.  A reader touches nothing of
- * the journal but the position that is synced and, when it comes to another segment, the list of them. */
+/* Following the journal: a window of 256 KiB over one segment, never beyond what is synced.  A reader touches nothing
+ * of the journal but the position that is synced and, when it comes to another segment, the list of them. */
 #include "billing/journal_state.h"
 
 #include <assert.h>

@@ -220,7 +220,8 @@ static int write_and_sync(void *context, int file, uint64_t offset, const void *
 		r = write_once(d, file, offset + done, (const char *)from + done, wanted, &written);
 		done += written;
 	} while (r == 0 && done < size);
-	/* The kernel calls pages clean that it failed to write.  Who reads them afterwards is to see what the disk has. */
+	/* The kernel calls pages clean that it failed to write.  Who reads them afterwards is to see what the disk has.
+	 */
 	if (r < 0)
 		posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
 	return r;

@@ -1,9 +1,9 @@
 /* A disk in memory for the journal (billing/journal_disk.h), which fails, tears and forgets by a seed.
  *
- * Each file has what the machine sees and what is on the disk.  They differ in blocks of 512 bytes that were written and
- * not synced: a machine that crashes keeps of each of them what was there before, what was written last, or the begin-
- * ning of that.  A sync that fails leaves some of the blocks on the disk and forgets the others, and what is read
- * afterwards is what the disk has.  Any thread may use it. */
+ * Each file has what the machine sees and what is on the disk.  They differ in blocks of 512 bytes that were written
+ * and not synced: a machine that crashes keeps of each of them what was there before, what was written last, or the
+ * begin- ning of that.  A sync that fails leaves some of the blocks on the disk and forgets the others, and what is
+ * read afterwards is what the disk has.  Any thread may use it. */
 #ifndef RW_TESTS_BILLING_MEMORY_DISK_H
 #define RW_TESTS_BILLING_MEMORY_DISK_H
 
