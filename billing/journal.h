@@ -105,7 +105,8 @@ int journal_append_of(struct journal *j, uint16_t boot, enum record_kind kind, u
 
 /* Writes what was appended and waits until it is on the disk.  0 (all that was ever appended is), or a negative errno:
  * the disk did not confirm.  What was not confirmed is never asked for again in place: the journal keeps it, the next
- * sync writes it anew into a fresh segment, and journal_has_failed() is true from now on.  Leave a pause before that. */
+ * sync writes it anew into a fresh segment, and journal_has_failed() is true from now on.  Leave a pause before that.
+ */
 int journal_sync(struct journal *j);
 /* Any thread. */
 bool journal_has_failed(const struct journal *j);
@@ -121,9 +122,9 @@ uint64_t journal_room(const struct journal *j);
  * one tries once by itself. */
 int journal_reserve(struct journal *j);
 
-/* Segments that end before this position are not needed any more and are deleted, oldest first, but none that was closed
- * less than `keep_ns` ago.  The journal reads no clock: a segment counts as closed from the first call that finds it so
- * (those of an earlier process: from journal_open()), so call this every few seconds. */
+/* Segments that end before this position are not needed any more and are deleted, oldest first, but none that was
+ * closed less than `keep_ns` ago.  The journal reads no clock: a segment counts as closed from the first call that
+ * finds it so (those of an earlier process: from journal_open()), so call this every few seconds. */
 int journal_drop_before(struct journal *j, journal_position position, uint64_t now_ns, uint64_t keep_ns);
 
 uint64_t journal_bytes(const struct journal *j); /* on the disk, spare segments included; any thread */
@@ -138,8 +139,9 @@ struct journal_reader;
 int journal_reader_open(struct journal *j, journal_position from, struct journal_reader **ret_reader);
 void journal_reader_close(struct journal_reader *r);
 /* The next record that is on the disk, the journal's own left out, lent until the next call: 1; 0: none yet; -EBADMSG:
- * no record here (damage, or a segment that was dropped before it was read), *ret_record has position and next, and the
- * reader goes on behind it; another negative errno: the disk could not be read, and the next call tries again. */
+ * no record here (damage, a gap in the tail that an earlier process left, or a segment that was dropped before it was
+ * read), *ret_record has position and next, and the reader goes on behind it; another negative errno: the disk could
+ * not be read, and the next call tries again. */
 int journal_reader_next(struct journal_reader *r, struct journal_record *ret_record);
 /* Everything before it was told, or is none of this reader's business: where to go on another time. */
 journal_position journal_reader_position(const struct journal_reader *r);

@@ -1,8 +1,8 @@
 /* What the journal asks of a disk: one directory of files.  billing/journal_uring.c implements it with io_uring,
  * tests/billing and tests/sim with a disk in memory that fails, tears and forgets as they wish.
  *
- * All return 0 or a negative errno; writes are never short (an implementation goes on after a short one).  list, create,
- * remove and write_and_sync are called by one thread at a time; the others by any. */
+ * All return 0 or a negative errno; writes are never short (an implementation goes on after a short one).  list,
+ * create, remove and write_and_sync are called by one thread at a time; the others by any. */
 #ifndef RW_BILLING_JOURNAL_DISK_H
 #define RW_BILLING_JOURNAL_DISK_H
 

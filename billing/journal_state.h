@@ -50,11 +50,11 @@ struct journal {
 
 	/* The appending thread's. */
 	struct journal_facts facts; /* of the segment under way */
-	size_t current;   /* index; valid unless `fresh` */
-	uint32_t written; /* end of what is confirmed in the current segment */
-	bool fresh;       /* the next group begins a new segment */
-	uint64_t groups;  /* serial of the journal's own records */
-	uint8_t *buffer;  /* records that wait for a sync, from `first` to `used` */
+	size_t current;             /* index; valid unless `fresh` */
+	uint32_t written;           /* end of what is confirmed in the current segment */
+	bool fresh;                 /* the next group begins a new segment */
+	uint64_t groups;            /* serial of the journal's own records */
+	uint8_t *buffer;            /* records that wait for a sync, from `first` to `used` */
 	size_t first, used, buffer_room;
 };
 
