@@ -6,6 +6,7 @@
 #include "billing/intake.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -107,6 +108,7 @@ static void note_checkpoint(struct lane *lane, const struct queued_record *recor
 	if (record->size < sizeof(number))
 		return;
 	memcpy(&number, record->at, sizeof(number));
+	number = le64toh(number);
 	if (record->kind == RECORD_CHECKPOINT_BEGIN) {
 		lane->begun = number;
 		lane->begun_at = turn_began;

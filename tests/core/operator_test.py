@@ -5,6 +5,7 @@
 
 Each test has a switch of its own on loopback; a line for each, exit status 1 if any failed."""
 
+import csv
 import json
 import os
 import resource
@@ -147,7 +148,7 @@ def stop_waits_for_a_store_that_is_held_a_while():
         store.close()
         need(switch.process.wait(10) == 0, "exit status: " + switch.log())
         need(switch.rows() == 5, "%d records" % switch.rows())
-        need(not os.path.exists(switch.path("data", "cdr.left")), "a file was left")
+        need(not os.path.exists(switch.path("data", "queue.0")), "a queue was left")
 
 
 @test
@@ -168,13 +169,12 @@ def what_a_stop_cannot_store_is_stored_by_the_next_start():
         begun = time.monotonic()
         need(switch.stop() == 1, "exit status: " + switch.log())
         need(time.monotonic() - begun > 8, "it hardly tried")
-        need("event=cdrs_left count=5 file=\"%s\"" % switch.path("data", "cdr.left") in switch.log(), switch.log())
+        need("event=cdrs_left store=sqlite count=5" in switch.log(), switch.log())
         store.rollback()
         store.close()
         need(switch.rows() == 0, "there are records")
         switch.start()
-        need("event=cdrs_left_imported count=5" in switch.log(), switch.log())
-        need(switch.rows() == 5, "%d records" % switch.rows())
+        wait_for(lambda: switch.rows() == 5, "the records of the journal")
         need(switch.stop() == 0, "exit status: " + switch.log())
         need(switch.rows() == 5, "%d records" % switch.rows())
 
@@ -278,19 +278,91 @@ def stuck_records_are_seen_in_the_statistics():
 
 
 @test
-def new_calls_are_refused_while_records_cannot_be_stored():
-    with Switch(max_calls=50000).start() as switch:
-        store = hold(switch.path("data", "cdr.db"))
+def spec_11_new_calls_are_refused_while_the_journal_cannot_grow():
+    """A process that may open no more files cannot reserve another segment."""
+    with Switch(max_calls=50000, extra="journal_segment_mb = 4\n").start() as switch:
+        limit = resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+        calls = 0
         while "event=new_calls_refused" not in switch.log():
-            need(switch.ask("stats")["cdr_queued"] < 60000, "none was refused")
+            need(calls < 60000, "none was refused")
             switch.call(500, padding=900)
+            calls += 500
         switch.call(100)
         need(switch.log().count("event=new_calls_refused") == 1, switch.log())
-        need(switch.ask("stats")["invites_rejected_overload"] >= 100, "not refused")
-        store.rollback()
-        store.close()
+        need("event=journal_full" in switch.log(), switch.log())
+        resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE, limit)
         wait_for(lambda: "event=new_calls_taken_again shard=0" in switch.log(), "the end of it")
+        need("event=journal_has_room" in switch.log(), switch.log())
+        stats = switch.ask("stats")
+        need(stats["invites_rejected_overload"] >= 100, "not refused")
+        need(stats["journal_taking"] == 1 and stats["journal_failed"] == 0, str(stats))
         need(switch.stop() == 0, "exit status")
+        need(switch.rows() == stats["cdr_queued"], "%d records of %d" % (switch.rows(), stats["cdr_queued"]))
+
+
+@test
+def records_of_a_process_that_was_killed_are_in_the_journal_of_the_next():
+    """Killed over and over, right after it has answered: what lay in its queues is not lost (design, rule 7)."""
+    with Switch(workers=2) as switch:
+        for round in range(1, 9):
+            switch.start()
+            switch.call(7)
+            switch.process.kill()
+            switch.process.wait()
+        switch.start()
+        wait_for(lambda: switch.rows() == 8 * 7, "all records")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need(switch.rows() == 8 * 7, "%d records" % switch.rows())
+
+
+@test
+def more_or_fewer_workers_take_what_the_former_ones_have_left():
+    with Switch() as switch:
+        for workers in 4, 1, 3, 2:
+            with open(switch.config) as text:
+                configuration = text.read()
+            with open(switch.config, "w") as out:
+                out.write("workers = %d\n%s" % (workers, configuration.split("\n", 1)[1]))
+            switch.start()
+            switch.call(20)
+            switch.process.kill()
+            switch.process.wait()
+        switch.start()
+        wait_for(lambda: switch.rows() == 80, "all records")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need([name for name in os.listdir(switch.path("data")) if name.startswith("queue")] == [], "queues are left")
+
+
+@test
+def records_are_in_text_files_too():
+    with Switch(extra="cdr_files = on\n").start() as switch:
+        switch.call(5)
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        switch.start()
+        switch.call(3)
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        lines = []
+        for name in sorted(os.listdir(switch.path("data", "cdr"))):
+            if name.endswith(".csv"):
+                with open(switch.path("data", "cdr", name), newline="") as rows:
+                    lines += list(csv.DictReader(rows))
+        need(len(lines) == 8 and len({line["cdr_id"] for line in lines}) == 8, "%d lines" % len(lines))
+        need(all(line["end_reason"] == "no_route" for line in lines), str(lines[0]))
+
+
+@test
+def a_damaged_queue_is_kept_aside_and_told():
+    with Switch() as switch:
+        switch.start()
+        switch.process.kill()
+        switch.process.wait()
+        with open(switch.path("data", "queue.0"), "r+b") as queue:
+            queue.write(b"\xff" * 64)
+        switch.start()
+        need("event=queues_damaged count=1" in switch.log(), switch.log())
+        need(os.path.exists(switch.path("data", "queue.0.refused")), "it was thrown away")
+        need(switch.stop() == 0, "exit status: " + switch.log())
 
 
 @test
