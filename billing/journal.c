@@ -338,8 +338,8 @@ static void confirm(struct journal *j, const struct part *part)
 	atomic_store_explicit(&j->synced, journal_at(part->segment->number, j->written), memory_order_release);
 }
 
-/* What a segment begins with makes void what it replaces, so where it replaces something it has to be on the disk before
- * the records are: else both might be found there. */
+/* What a segment begins with makes void what it replaces, so where it replaces something it has to be on the disk
+ * before the records are: else both might be found there. */
 static int write_sealed(struct journal *j, const struct part *part)
 {
 	const uint8_t *from = j->buffer + j->first - part->prefix;

@@ -173,6 +173,8 @@ static void tell_recovered(const struct recovery_report *report)
 		log_printf(LOG_WARNING,
 			   "event=queues_not_believed count=%" PRIu64 " reason=\"the machine was restarted\"",
 			   report->queues_refused);
+	if (report->unreadable > 0)
+		log_printf(LOG_ERROR, "event=records_unreadable count=%" PRIu64, report->unreadable);
 	if (report->records > 0)
 		log_printf(LOG_NOTICE,
 			   "event=recovered calls=%" PRIu64 " closing=%" PRIu64 " cdrs=%" PRIu64
@@ -190,7 +192,9 @@ static int recover(struct books *b, const struct books_settings *settings, char 
 	if (result < 0)
 		return result;
 	import_left(b);
-	recovery_finish(b->recovery, (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000), &report);
+	result = recovery_finish(b->recovery, (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000), &report);
+	if (result < 0)
+		return fail("the calls in the journal", result, error);
 	tell_recovered(&report);
 	return 0;
 }
