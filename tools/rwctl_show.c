@@ -201,7 +201,6 @@ void show_hangup(const json_t *result, FILE *out)
 
 void show_stop(const json_t *result, FILE *out)
 {
-	(void)result;
 	fputs(json_is_true(json_object_get(result, "keep_calls"))
 		      ? "the node is stopping: live calls are left to the next start\n"
 		      : "the node is stopping: live calls get their BYEs\n",

@@ -334,6 +334,148 @@ def more_or_fewer_workers_take_what_the_former_ones_have_left():
         need([name for name in os.listdir(switch.path("data")) if name.startswith("queue")] == [], "queues are left")
 
 
+class Peers:
+    """A caller and the vendor that answers it, one call at a time, as plainly as can be."""
+
+    def __init__(self, switch):
+        self.switch = switch
+        self.caller, self.vendor = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        for end in self.caller, self.vendor:
+            end.bind(("127.0.0.1", 0))
+            end.settimeout(5)
+        self.port = self.caller.getsockname()[1]
+        self.name = os.urandom(8).hex()
+
+    def configuration(self):
+        return 'routing_gateway "live" { address = "127.0.0.1:%d" prefix = "5" }\n' % self.vendor.getsockname()[1]
+
+    def request(self, method, cseq, to="<sip:5@127.0.0.1>", target=None, extra=()):
+        lines = ["%s %s SIP/2.0" % (method, target or "sip:5@127.0.0.1:%d" % self.switch.port),
+                 "Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bK%s%d" % (self.port, self.name, cseq),
+                 "From: <sip:1@127.0.0.1>;tag=a" + self.name, "To: " + to, "Call-ID: " + self.name,
+                 "CSeq: %d %s" % (cseq, method), "Contact: <sip:1@127.0.0.1:%d>" % self.port,
+                 "Max-Forwards: 70", *extra, "Content-Length: 0", "", ""]
+        self.caller.sendto("\r\n".join(lines).encode(), ("127.0.0.1", self.switch.port))
+
+    @staticmethod
+    def field(message, name):
+        return [line.split(": ", 1)[1] for line in message.split("\r\n") if line.lower().startswith(name.lower() + ":")]
+
+    def answer(self, end, request, source):
+        lines = ["SIP/2.0 200 OK", *["Via: " + via for via in self.field(request, "Via")],
+                 "From: " + self.field(request, "From")[0],
+                 "To: " + self.field(request, "To")[0] + (";tag=b" if "tag=" not in self.field(request, "To")[0] else ""),
+                 "Call-ID: " + self.field(request, "Call-ID")[0], "CSeq: " + self.field(request, "CSeq")[0],
+                 "Contact: <sip:5@127.0.0.1:%d>" % end.getsockname()[1], "Content-Length: 0", "", ""]
+        end.sendto("\r\n".join(lines).encode(), source)
+
+    def expect(self, end, beginning):
+        """The next message that begins like this; others are let go by."""
+        while True:
+            message, source = end.recvfrom(65536)
+            if message.decode().startswith(beginning):
+                return message.decode(), source
+
+    def call(self):
+        self.request("INVITE", 1)
+        self.answer(self.vendor, *self.expect(self.vendor, "INVITE"))
+        self.answered, _ = self.expect(self.caller, "SIP/2.0 200")
+        self.in_dialog("ACK", 1)
+        self.expect(self.vendor, "ACK")
+
+    def in_dialog(self, method, cseq):
+        target = self.field(self.answered, "Contact")[0].strip("<>").split(">")[0]
+        self.request(method, cseq, to=self.field(self.answered, "To")[0], target=target)
+
+    def bye(self):
+        self.in_dialog("BYE", 2)
+        self.answer(self.vendor, *self.expect(self.vendor, "BYE"))
+        self.expect(self.caller, "SIP/2.0 200")
+
+
+def row_of(switch):
+    with sqlite3.connect(switch.path("data", "cdr.db")) as store:
+        return store.execute("SELECT end_reason, end_side, recovered, hold_ms FROM cdr").fetchone()
+
+
+def call_over_a_restart(end, workers, extra=""):
+    """A call is set up; `end` ends the process; the next one, with `workers`, is started."""
+    switch = Switch(extra=extra)
+    peers = Peers(switch)
+    with open(switch.config, "a") as out:
+        out.write(peers.configuration())
+    switch.start()
+    peers.call()
+    end(switch)
+    with open(switch.config) as text:
+        configuration = text.read()
+    with open(switch.config, "w") as out:
+        out.write("workers = %d\n%s" % (workers, configuration.split("\n", 1)[1]))
+    switch.start()
+    return switch, peers
+
+
+def kill(switch):
+    switch.process.kill()
+    switch.process.wait()
+
+
+def keep_calls(switch):
+    begun = time.monotonic()
+    switch.ask("node.stop", keep_calls=True)
+    need(switch.process.wait(5) == 0, "exit status: " + switch.log())
+    need(time.monotonic() - begun < 2, "it took its time")
+
+
+@test
+def a_call_that_was_up_when_the_process_was_killed_ends_with_its_bye():
+    for workers in 1, 3:
+        switch, peers = call_over_a_restart(kill, workers)
+        with switch:
+            need("event=recovered calls=1 closing=0" in switch.log(), switch.log())
+            need(switch.ask("stats")["calls_active"] == 1, "it is not up")
+            peers.bye()
+            need(switch.stop() == 0, "exit status: " + switch.log())
+            need(switch.rows() == 1, "%d records" % switch.rows())
+            need(row_of(switch)[:3] == ("normal", "caller", 1), str(row_of(switch)))
+
+
+@test
+def a_stop_that_keeps_calls_drops_none():
+    switch, peers = call_over_a_restart(keep_calls, 2)
+    with switch:
+        need("event=recovered calls=1 closing=0" in switch.log(), switch.log())
+        peers.bye()
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need(switch.rows() == 1, "%d records" % switch.rows())
+        need(row_of(switch)[:2] == ("normal", "caller"), str(row_of(switch)))
+
+
+@test
+def on_restart_close_ends_what_was_up():
+    switch, peers = call_over_a_restart(kill, 1, extra='on_restart = "close"\n')
+    with switch:
+        for end in peers.caller, peers.vendor:
+            peers.answer(end, *peers.expect(end, "BYE"))
+        wait_for(lambda: switch.rows() == 1, "its record")
+        need(row_of(switch)[:3] == ("node_crash", "switch", 1), str(row_of(switch)))
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
+def answer_after_sync_answers_when_the_disk_has_the_call():
+    with Switch(extra="answer_after_sync = on\njournal_sync_ms = 2\n") as switch:
+        peers = Peers(switch)
+        with open(switch.config, "a") as out:
+            out.write(peers.configuration())
+        switch.start()
+        synced = switch.ask("stats")["journal_records"]
+        peers.call()
+        need(switch.ask("stats")["journal_records"] > synced, "nothing is on the disk")
+        peers.bye()
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
 @test
 def records_are_in_text_files_too():
     with Switch(extra="cdr_files = on\n").start() as switch:
