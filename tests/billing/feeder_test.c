@@ -438,6 +438,20 @@ Test(feeder, another_journal_is_read_from_its_start)
 	expect_stored(101);
 }
 
+/* The journal's last segments were lost, or an old copy was brought back. */
+Test(feeder, a_position_that_the_journal_has_not_reached_hides_nothing)
+{
+	struct feeder *f = start();
+
+	push(0, 0, 10);
+	cr_assert_eq(feeder_stop(f, 0), 0);
+	query(PATH, "UPDATE applied SET position = position * 1000 RETURNING 0");
+	push(0, 10, 10);
+	f = start();
+	cr_assert_eq(feeder_stop(f, 0), 0);
+	expect_stored(20);
+}
+
 Test(feeder, records_of_the_other_kinds_cost_no_commit)
 {
 	struct feeder *f = start();
