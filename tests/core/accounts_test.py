@@ -217,7 +217,7 @@ def a_switch_that_is_killed_in_the_middle_of_an_import_has_the_old_rates(s):
     for i in range(6):
         client = subprocess.Popen(s.command("rates", "import", "t", large), stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
-        time.sleep(0.05 + 0.3 * i)
+        time.sleep(0.05 + 0.12 * i)
         s.kill()
         client.wait()
         s.start()

@@ -260,12 +260,12 @@ Test(rwctl, drain_and_log)
 	cr_assert_eq(RWCTL("log", "loud"), 1);
 }
 
-Test(rwctl, stop_and_what_is_not_there_yet)
+Test(rwctl, stop_ends_the_calls_or_keeps_them)
 {
-	cr_assert_eq(RWCTL("stop", "--keep-calls"), 1);
-	cr_assert_not(node->stopped);
+	cr_assert_eq(RWCTL("stop", "--keep-calls"), 0);
+	cr_assert(node->stopped && node->kept_calls);
 	cr_assert_eq(RWCTL("stop"), 0);
-	cr_assert(node->stopped);
+	cr_assert(node->stopped && !node->kept_calls);
 }
 
 Test(rwctl, wrong_usage_is_2_and_help_is_0)
