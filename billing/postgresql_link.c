@@ -58,7 +58,9 @@ static int errno_of(const char *state)
 
 static int fail_result(struct postgresql_link *link, const PGresult *result)
 {
-	set_error(link, PQresultErrorMessage(result));
+	const char *sentence = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	set_error(link, sentence != NULL ? sentence : PQresultErrorMessage(result));
 	return errno_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
 }
 
