@@ -17,7 +17,7 @@ static const struct {
 #undef COLUMN
 };
 
-int cdr_group_find(const char *name)
+const char *cdr_group_name(enum cdr_group group)
 {
 	static const char *const names[] = {
 #define X(name) #name,
@@ -25,8 +25,13 @@ int cdr_group_find(const char *name)
 #undef X
 	};
 
+	return names[group];
+}
+
+int cdr_group_find(const char *name)
+{
 	for (int i = 0; i < CDR_GROUP_COUNT; i++)
-		if (strcmp(names[i], name) == 0)
+		if (strcmp(cdr_group_name((enum cdr_group)i), name) == 0)
 			return i;
 	return -1;
 }

@@ -57,6 +57,7 @@ enum cdr_group {
 #undef X
 		CDR_GROUP_COUNT
 };
+const char *cdr_group_name(enum cdr_group group);
 /* -1: no such group. */
 int cdr_group_find(const char *name);
 

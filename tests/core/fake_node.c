@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/control/internal.h"
+
 static struct source sources[] = {
 	{ { .family = 4, .ip = { 127, 0, 0, 0 } }, 8 },
 	{ { .family = 4, .port = 5070, .ip = { 192, 0, 2, 1 } }, 32 },
@@ -335,7 +337,8 @@ void fake_pump(struct node *n)
 	for (int quiet = 0; quiet < 2;) {
 		struct pollfd waiting[] = { { .fd = control_fd(n->control), .events = POLLIN },
 					    { .fd = n->completion_fd, .events = POLLIN } };
-		if (poll(waiting, 2, 0) <= 0) {
+		/* What is read from the store comes from another thread. */
+		if (poll(waiting, 2, n->control->report_count > 0 ? 5000 : 0) <= 0) {
 			quiet++;
 			continue;
 		}
