@@ -61,12 +61,14 @@ const char *cdr_group_name(enum cdr_group group);
 /* -1: no such group. */
 int cdr_group_find(const char *name);
 
+struct fees;
+struct sums;
+
 struct cdr_grouping {
 	enum cdr_group by;
-	int32_t utc_offset_s; /* of days and hours: how far local time is ahead of UTC */
+	int32_t utc_offset_s;    /* of days and hours: how far local time is ahead of UTC */
+	const struct fees *fees; /* that stand in place of the records' own (fees.h); NULL: none */
 };
-
-struct sums;
 
 /* Where CDRs are. */
 struct cdr_place {

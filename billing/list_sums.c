@@ -5,12 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "billing/fees.h"
 #include "billing/grouping.h"
 #include "billing/query.h"
 #include "billing/sums.h"
 
 /* In the order of the statement. */
-enum { KEY, CONNECT_US, RINGING_US, PDD_MS, HOLD_MS, BILLED_S, FEE, COST, ATTEMPTS };
+enum { KEY, CONNECT_US, RINGING_US, PDD_MS, HOLD_MS, BILLED_S, FEE, COST, CDR_ID, ATTEMPTS };
 
 struct adding {
 	struct query query;
@@ -49,7 +50,18 @@ static int read_money(const struct query *q, int column, const char *name, money
 	return -EBADMSG;
 }
 
-static int read_row(const struct query *q, struct sum *ret_sum)
+/* Only where there are corrected ones is the record looked for among them. */
+static int read_fee(const struct query *q, const struct fees *fees, money_sum *ret_e8)
+{
+	int64_t fee_e8;
+
+	if (fees_count(fees) == 0 || !fees_find(fees, query_text(q, CDR_ID), &fee_e8))
+		return read_money(q, FEE, "fee", ret_e8);
+	*ret_e8 = fee_e8;
+	return 0;
+}
+
+static int read_row(const struct query *q, const struct fees *fees, struct sum *ret_sum)
 {
 	const bool answered = query_integer(q, CONNECT_US) > 0;
 	const bool rang = answered || query_integer(q, RINGING_US) > 0;
@@ -61,7 +73,7 @@ static int read_row(const struct query *q, struct sum *ret_sum)
 		.hold_ms = positive(q, HOLD_MS),
 		.billed_s = positive(q, BILLED_S),
 	};
-	int result = read_money(q, FEE, "fee", &sum.fee_e8);
+	int result = read_fee(q, fees, &sum.fee_e8);
 
 	if (result == 0)
 		result = read_money(q, COST, "cost", &sum.cost_e8);
@@ -115,7 +127,7 @@ static int add_in_span(struct adding *a, const struct sum *sum)
 static int add_row(struct adding *a)
 {
 	struct sum sum;
-	const int result = read_row(&a->query, &sum);
+	const int result = read_row(&a->query, a->grouping->fees, &sum);
 
 	if (result < 0)
 		return result;
@@ -137,7 +149,8 @@ int cdr_store_sums(const char *path, const struct cdr_filter *filter, const stru
 	};
 	char sql[256];
 
-	snprintf(sql, sizeof(sql), "SELECT %s, connect_us, ringing_us, pdd_ms, hold_ms, billed_s, fee, cost%s FROM cdr",
+	snprintf(sql, sizeof(sql),
+		 "SELECT %s, connect_us, ringing_us, pdd_ms, hold_ms, billed_s, fee, cost, cdr_id%s FROM cdr",
 		 grouping_column(grouping), grouping->by == CDR_GROUP_vendor ? ", attempts" : "");
 	int result = query_open(&a.query, sql, filter, "");
 	while (result == 0) {

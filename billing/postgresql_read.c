@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "billing/columns.h"
+#include "billing/fees.h"
 #include "billing/grouping.h"
 #include "billing/postgresql.h"
 #include "billing/postgresql_link.h"
@@ -105,31 +106,88 @@ enum { KEY, ATTEMPTS, ANSWERED, RANG, PDD_MS, HOLD_MS, BILLED_S, FEE_E8, COST_E8
 /* What one record adds, and the sums of that.  numeric is exact; amounts have at most eight decimals. */
 #define ADDENDS                                                                                                        \
 	"connect_us > 0 AS answered, (connect_us > 0 OR ringing_us > 0) AS rang, pdd_ms, hold_ms, billed_s,"           \
-	" coalesce(nullif(fee, ''), '0')::numeric AS fee, coalesce(nullif(cost, ''), '0')::numeric AS cost"
+	" coalesce(%s, nullif(fee, '')::numeric, 0) AS fee, coalesce(nullif(cost, '')::numeric, 0) AS cost"
 #define NO_ADDENDS "false, false, 0, 0, 0, 0, 0"
 #define SUMS                                                                                                           \
 	"sum(attempts), count(*) FILTER (WHERE answered), count(*) FILTER (WHERE rang),"                               \
 	" coalesce(sum(greatest(pdd_ms, 0)) FILTER (WHERE rang), 0), sum(greatest(hold_ms, 0)),"                       \
 	" sum(greatest(billed_s, 0)), (sum(fee) * 100000000)::numeric(38), (sum(cost) * 100000000)::numeric(38)"
 
+/* Corrected fees are two arrays, the parameters behind those of the filter. */
+#define CORRECTED " LEFT JOIN unnest($%d::text[], $%d::bigint[]) AS corrected (id, e8) ON corrected.id = cdr_id"
+
 static void write_sql(const struct cdr_grouping *grouping, const struct where *where, char sql[static SQL_BYTES])
 {
 	const int64_t span_us = grouping_span_us(grouping);
-	char key[128];
+	const bool corrected = fees_count(grouping->fees) > 0;
+	char key[128], join[sizeof(CORRECTED) + 32] = "";
+
+	if (corrected)
+		snprintf(join, sizeof(join), CORRECTED, where->count + 1, where->count + 2);
 
 	snprintf(key, sizeof(key), "%s", grouping_column(grouping));
 	if (span_us > 0)
 		snprintf(key, sizeof(key), "(start_us + %" PRId64 ") / %" PRId64,
 			 grouping->utc_offset_s * INT64_C(1000000), span_us);
-	int used = snprintf(sql, SQL_BYTES,
-			    "SELECT key, " SUMS " FROM (SELECT %s AS key, %d AS attempts, " ADDENDS " FROM cdr%s", key,
-			    grouping->by != CDR_GROUP_vendor, where->sql);
+	int used = snprintf(
+		sql, SQL_BYTES, "SELECT key, " SUMS " FROM (SELECT %s AS key, %d AS attempts, " ADDENDS " FROM cdr%s%s",
+		key, grouping->by != CDR_GROUP_vendor, corrected ? "e8 * 0.00000001" : "NULL", join, where->sql);
 	if (grouping->by == CDR_GROUP_vendor)
 		used += snprintf(sql + used, SQL_BYTES - (size_t)used,
 				 "%s routing_gateway <> '' UNION ALL SELECT a ->> 'gateway', 1, " NO_ADDENDS
 				 " FROM cdr CROSS JOIN LATERAL json_array_elements(attempts) AS a%s",
 				 where->sql[0] != '\0' ? " AND" : " WHERE", where->sql);
 	snprintf(sql + used, SQL_BYTES - (size_t)used, ") AS one GROUP BY key LIMIT %d", SUMS_GROUPS_MAX + 1);
+}
+
+static int write_fees(const struct fees *fees, char **ret_ids, char **ret_e8)
+{
+	size_t size;
+	FILE *ids = open_memstream(ret_ids, &size), *e8 = open_memstream(ret_e8, &size);
+	int result = ids != NULL && e8 != NULL ? 0 : -ENOMEM;
+	char separator = '{';
+
+	for (size_t i = 0; result == 0 && i < fees_count(fees); i++) {
+		int64_t fee_e8;
+		const char *cdr_id = fees_at(fees, i, &fee_e8);
+		if (cdr_id[strspn(cdr_id, "0123456789abcdef")] != '\0')
+			continue; /* no record has it */
+		fprintf(ids, "%c%s", separator, cdr_id);
+		fprintf(e8, "%c%" PRId64, separator, fee_e8);
+		separator = ',';
+	}
+	if (result == 0) {
+		fputs(separator == ',' ? "}" : "{}", ids);
+		fputs(separator == ',' ? "}" : "{}", e8);
+	}
+	if (ids != NULL && fclose(ids) != 0)
+		result = -ENOMEM;
+	if (e8 != NULL && fclose(e8) != 0)
+		result = -ENOMEM;
+	return result;
+}
+
+static int ask(struct postgresql_link *link, const struct cdr_grouping *grouping, const struct where *where,
+	       PGresult **ret_rows)
+{
+	const char *parameters[WHERE_TEXTS_MAX + 2];
+	char sql[SQL_BYTES], *ids = NULL, *e8 = NULL;
+	int result = 0, count = where->count;
+
+	write_sql(grouping, where, sql);
+	memcpy(parameters, where->texts, sizeof(where->texts));
+	if (fees_count(grouping->fees) > 0) {
+		result = write_fees(grouping->fees, &ids, &e8);
+		parameters[count++] = ids;
+		parameters[count++] = e8;
+	}
+	if (result == 0)
+		result = link_ask(link, sql, count, parameters, ret_rows);
+	else
+		snprintf(link->error, sizeof(link->error), "no memory for corrected fees");
+	free(ids);
+	free(e8);
+	return result;
 }
 
 /* A whole number of any size. */
@@ -190,14 +248,12 @@ int postgresql_sums(const char *uri, const struct cdr_filter *filter, const stru
 {
 	struct postgresql_link link;
 	struct where where;
-	char sql[SQL_BYTES];
 	PGresult *rows;
 
 	where_make(filter, WHERE_POSTGRESQL, &where);
-	write_sql(grouping, &where, sql);
 	int result = open_link(&link, uri, limits);
 	if (result == 0)
-		result = link_ask(&link, sql, where.count, where.texts, &rows);
+		result = ask(&link, grouping, &where, &rows);
 	if (result < 0)
 		return close_link(&link, result, error);
 	result = add_groups(rows, grouping, sums, error);

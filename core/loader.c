@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
 #include "core/log.h"
 
 #define STOP_WAIT_S 1
@@ -33,6 +34,7 @@ struct loader {
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	struct changes waiting, done;
+	struct order order; /* a copy of the one being carried out: its owner may be gone by then */
 	enum phase phase;
 	bool ending;
 };
@@ -109,6 +111,33 @@ static void give_back(struct loader *l, struct changes *batch)
 	eventfd_write(l->fd, 1);
 }
 
+/* ---- accounts and rates ---- */
+
+#define LEDGER_PATH_BYTES (4096 + sizeof "/" LEDGER_FILE)
+
+static void write_ledger_path(const struct config *config, char path[static LEDGER_PATH_BYTES])
+{
+	snprintf(path, LEDGER_PATH_BYTES, "%s/" LEDGER_FILE, config->data_dir);
+}
+
+static uint32_t account_id(const char *name)
+{
+	return gateway_id(GATEWAY_ACCOUNT, name);
+}
+
+int loader_read_tariff(struct config *config, char error[static 256])
+{
+	char path[LEDGER_PATH_BYTES];
+	struct tariff *tariff;
+
+	static_assert(DATABASE_ERROR_BYTES == 256, "the caller's buffer");
+	write_ledger_path(config, path);
+	int r = ledger_load(path, account_id, &tariff, error);
+	if (r == 0 && (r = config_take_tariff(config, tariff)) < 0)
+		snprintf(error, 256, "%s", strerror(-r));
+	return r;
+}
+
 /* ---- reload ---- */
 
 static void warn(void *context, const char *sentence)
@@ -182,6 +211,10 @@ static void reload(struct loader *l, struct changes *batch, const char *path)
 	uint64_t begin_ns = now_ns();
 
 	outcome.result = config_load(path[0] ? path : NULL, &next, outcome.error);
+	if (outcome.result == 0) {
+		static_assert(sizeof outcome.error >= 256, "room for the sentence");
+		outcome.result = loader_read_tariff(next, outcome.error);
+	}
 	if (!begin_adopting(l)) {
 		config_free(next);
 		return;
@@ -229,6 +262,123 @@ static void set_parameter(struct loader *l, struct changes *batch)
 	config_free(former);
 }
 
+/* ---- orders ---- */
+
+static int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* What came over the control socket stays within its quotes and its line. */
+static const char *quotable(const char *text, size_t size, char *copy)
+{
+	size_t i = 0;
+
+	for (; i + 1 < size && text[i]; i++)
+		copy[i] = (unsigned char)text[i] < ' ' || text[i] == '"' || text[i] == 0x7f ? '?' : text[i];
+	copy[i] = '\0';
+	return copy;
+}
+
+static void tell_order(const struct change *c)
+{
+	static const char *const events[] = {
+		[ORDER_ACCOUNT_ADD] = "account_added",   [ORDER_ACCOUNT_SET] = "account_set",
+		[ORDER_ACCOUNT_TOPUP] = "account_topup", [ORDER_CDR_ADJUST] = "cdr_adjusted",
+		[ORDER_RATES_IMPORT] = "rates_imported", [ORDER_RATES_EXPORT] = "rates_exported",
+		[ORDER_RATES_DELETE] = "rates_deleted",
+	};
+	const struct order_outcome *o = &c->outcome;
+	const struct order *order = &c->order;
+	char about[160], name[64], text[DATABASE_ERROR_BYTES];
+
+	if (order->kind == ORDER_CDR_ADJUST)
+		snprintf(about, sizeof about, "cdr_id=\"%s\" account=\"%s\"",
+			 quotable(order->cdr_id, sizeof name, name), o->account);
+	else if (order->kind <= ORDER_ACCOUNT_TOPUP)
+		snprintf(about, sizeof about, "account=\"%s\"", quotable(order->account.name, sizeof name, name));
+	else
+		snprintf(about, sizeof about, "table=\"%s\"", quotable(order->table, sizeof name, name));
+	if (o->result < 0)
+		log_printf(LOG_WARNING, "event=%s_refused %s reason=\"%s\"", events[order->kind], about,
+			   quotable(o->error, sizeof text, text));
+	else if (order->kind == ORDER_ACCOUNT_TOPUP || order->kind == ORDER_CDR_ADJUST)
+		log_printf(LOG_NOTICE, "event=%s %s moved_e8=%lld who=\"%s\"", events[order->kind], about,
+			   (long long)o->moved_e8, quotable(order->who, sizeof text, text));
+	else
+		log_printf(LOG_NOTICE, "event=%s %s rates=%llu ms=%u", events[order->kind], about,
+			   (unsigned long long)o->rows, c->ms);
+}
+
+/* What the database has but the node has not: the next change or reload brings it. */
+static void tell_not_in_force(struct change *c, int result, const char *reason)
+{
+	c->result = result;
+	snprintf(c->error, sizeof c->error, "it is done, but could not be put in force; reload to try again: %.300s",
+		 reason);
+	log_printf(LOG_ERROR, "event=tariff_not_in_force reason=\"%s\"", reason);
+}
+
+/* The tariff that the order has made; in force when this returns.  Returns the former configuration, NULL: none. */
+static struct config *put_in_force(struct loader *l, struct change *c, struct tariff *tariff)
+{
+	struct config *next;
+	int r = config_with_tariff(current(l), tariff, &next);
+
+	if (r < 0) {
+		tell_not_in_force(c, r, strerror(-r));
+		return NULL;
+	}
+	struct config *former = adopt(l, next);
+	c->generation = next->generation;
+	return former;
+}
+
+/* A bank that sees an account for the first time finds the balance with the movement in it. */
+static uint32_t credited(const struct loader *l, const struct order_outcome *o)
+{
+	uint32_t id = o->result == 0 && o->moved_e8 != 0 ? account_id(o->account) : 0;
+
+	return tariff_account(current(l)->tariff, id) ? id : 0;
+}
+
+/* The database is the slow part; nobody else waits for it. */
+static void carry_out_order(struct loader *l, struct changes *batch, const char *ledger)
+{
+	struct order_outcome outcome;
+	struct tariff *tariff = NULL;
+	struct config *former = NULL;
+	char error[DATABASE_ERROR_BYTES];
+	uint64_t begin_ns = now_ns();
+	int loaded = 0;
+
+	order_carry_out(&l->order, ledger, now_us(), &outcome);
+	if (outcome.tariff_changed)
+		loaded = ledger_load(ledger, account_id, &tariff, error);
+	if (!begin_adopting(l)) {
+		tariff_free(tariff);
+		free(outcome.text);
+		return;
+	}
+	struct change *c = batch->first;
+	c->outcome = outcome;
+	c->result = outcome.result;
+	snprintf(c->error, sizeof c->error, "%s", outcome.error);
+	c->generation = current(l)->generation;
+	c->credit_account = credited(l, &outcome);
+	if (loaded < 0)
+		tell_not_in_force(c, loaded, error);
+	else if (tariff)
+		former = put_in_force(l, c, tariff);
+	c->ms = (uint32_t)((now_ns() - begin_ns) / 1000000);
+	tell_order(c);
+	give_back(l, batch);
+	config_free(former);
+}
+
 /* ---- the thread ---- */
 
 /* The oldest change, with the reloads that wait next to it if it is one. */
@@ -248,6 +398,8 @@ static bool take_batch(struct loader *l, struct changes *batch)
 			assert(change); /* there was one, by the loop's condition */
 			atomic_store_explicit(&change->begun, true, memory_order_relaxed);
 			put(batch, change);
+			if (change->kind == CHANGE_ORDER)
+				l->order = change->order;
 		} while (batch->first->kind == CHANGE_RELOAD && l->waiting.first &&
 			 l->waiting.first->kind == CHANGE_RELOAD);
 		l->phase = LOADING;
@@ -270,15 +422,18 @@ static void *run(void *loader)
 {
 	struct loader *l = loader;
 	struct changes batch;
-	char path[sizeof current(l)->path]; /* the same in every configuration */
+	char path[sizeof current(l)->path], ledger[LEDGER_PATH_BYTES]; /* the same in every configuration */
 
 	become_idle();
 	strcpy(path, current(l)->path);
+	write_ledger_path(current(l), ledger);
 	while (take_batch(l, &batch)) {
 		if (batch.first->kind == CHANGE_RELOAD)
 			reload(l, &batch, path);
-		else
+		else if (batch.first->kind == CHANGE_PARAMETER)
 			set_parameter(l, &batch);
+		else
+			carry_out_order(l, &batch, ledger);
 	}
 	return NULL;
 }

@@ -1,4 +1,5 @@
-/* The loading thread: reads configurations and puts them in force, one change at a time, first in first out.
+/* The loading thread: reads configurations and puts them in force, and carries out what operators want done to accounts
+ * and rates; one change at a time, first in first out.
  *
  * A thread of its own, because a million prefixes take seconds and the control socket goes on answering meanwhile; of
  * the scheduler's class SCHED_IDLE, so that a worker that has something to do takes its core back at once.  The price:
@@ -13,6 +14,10 @@
 #include "core/snapshot.h"
 
 struct loader;
+
+/* Reads accounts and rates of the data directory into a configuration that nobody else looks at yet: at the start, when
+ * the ledger has caught up with the journal.  0, or a negative errno and a sentence. */
+int loader_read_tariff(struct config *config, char error[static 256]);
 
 /* From now on this thread alone replaces the snapshot's configuration.  The listeners get the TOS byte of a new
  * SS_QOS_SIGNAL; NULL: there are none.  Both are borrowed until loader_stop().  0, or a negative errno and a sentence.

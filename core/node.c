@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
 #include "billing/left.h"
 #include "billing/queue.h"
 #include "billing/writer.h"
@@ -367,6 +368,17 @@ static int open_billing(struct node *n, char error[static 256])
 	return billing_writer_start(n->database, n->cdr_queues, n->workers, log_line, &n->writer, error);
 }
 
+/* No worker has the configuration yet. */
+static int open_accounts(struct node *n, char error[static 256])
+{
+	struct config *config = atomic_load_explicit(&n->snapshot.config, memory_order_relaxed);
+	char path[sizeof config->data_dir + sizeof "/" LEDGER_FILE];
+
+	snprintf(path, sizeof path, "%s/" LEDGER_FILE, config->data_dir);
+	int r = ledger_prepare(path, error);
+	return r < 0 ? r : loader_read_tariff(config, error);
+}
+
 static int start(struct node *n, char error[static 512])
 {
 	const struct config *config = node_config(n);
@@ -389,6 +401,8 @@ static int start(struct node *n, char error[static 512])
 		r = open_steering(n, error);
 	if (r == 0)
 		r = open_billing(n, error);
+	if (r == 0)
+		r = open_accounts(n, error);
 	if (r == 0)
 		r = control_open(n, &n->control, error);
 	if (r == 0)

@@ -14,6 +14,7 @@
 #include "tools/rwctl_show.h"
 #include "tools/rwctl_table.h"
 #include "tools/rwctl_top.h"
+#include "tools/rwctl_words.h"
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
@@ -135,6 +136,7 @@ static void help(FILE *out)
 		fprintf(out, "  %-23s%s%s%s\n", verbs[i].usage, wide ? "\n" : "",
 			wide ? "                         " : "", verbs[i].text);
 	}
+	words_help(out);
 	fputs("\n  -s, --socket SOCKET    control socket (" SOCKET_DEFAULT ")\n"
 	      "      --json             print the result as JSON\n"
 	      "  -h, --help             this text\n\n"
@@ -262,23 +264,11 @@ static const struct verb *verb_named(const char *name)
 	return NULL;
 }
 
-/* Returns of how many words the command is: one of two ("cdr adjust") goes before one that is its first. */
-static int find_verb(struct order *o, int argc, char **argv)
-{
-	char both[64];
-	snprintf(both, sizeof both, "%s %s", argv[0], argc > 1 ? argv[1] : "");
-	o->verb = verb_named(both);
-	if (o->verb != NULL)
-		return 2;
-	o->verb = verb_named(argv[0]);
-	return 1;
-}
-
 static int read_command(struct order *o, int argc, char **argv)
 {
 	if (argc == 0)
 		return usage_error("no command was given", "");
-	const int words = find_verb(o, argc, argv);
+	o->verb = verb_named(argv[0]);
 	if (o->verb == NULL)
 		return usage_error("there is no command ", argv[0]);
 	for (const struct option *known = options; known->name != NULL; known++)
@@ -286,11 +276,11 @@ static int read_command(struct order *o, int argc, char **argv)
 		    (o->options & (unsigned)(known->val - OPTION_BITS) & ~o->verb->options) != 0)
 			return usage_error("this command has no option --", known->name);
 	int operands = 0;
-	for (; operands < argc - words; operands++) {
+	for (; operands < argc - 1; operands++) {
 		const char *name = operands < 3 ? o->verb->operands[operands] : NULL;
-		json_t *value = name != NULL ? json_string(argv[operands + words]) : NULL;
+		json_t *value = name != NULL ? json_string(argv[operands + 1]) : NULL;
 		if (value == NULL)
-			return usage_error("cannot understand ", argv[operands + words]);
+			return usage_error("cannot understand ", argv[operands + 1]);
 		json_object_set_new(o->params, name, value);
 	}
 	if (operands < o->verb->operands_min)
@@ -402,6 +392,10 @@ int main(int argc, char **argv)
 {
 	struct order order = { .socket = SOCKET_DEFAULT, .params = json_object() };
 	char error[CLIENT_ERROR_SIZE] = "no memory";
+	if (words_are_meant(argc, argv)) {
+		json_decref(order.params);
+		return words_run(argc, argv, SOCKET_DEFAULT);
+	}
 	int status = read_options(&order, argc, argv);
 	if (status < 0)
 		status = read_command(&order, argc - optind, argv + optind);

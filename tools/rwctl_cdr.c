@@ -1,5 +1,5 @@
 /* rwctl cdr: records and sums of records as tables that fit the terminal, or as CSV.  (A record is corrected by
- * `cdr adjust`, which is a command of its own in rwctl.c's table.) */
+ * `cdr adjust`, which is a command of two words: rwctl_words.h.) */
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -59,13 +59,17 @@ static void add_money(struct table *t, const json_t *row, const char *name, unsi
 
 /* ---- records ---- */
 
+enum { WAS = 12 }; /* the column of fees before they were corrected */
+
 void show_cdrs(const json_t *result, FILE *out)
 {
 	/* What is left out first where the terminal is too narrow; the start, both numbers and the id stay. */
-	static const unsigned drop[] = { 13, 10, 2, 12, 9, 11, 7, 4, 3, 8, 1, UINT_MAX };
+	static const unsigned drop[] = { 14, 10, 2, 13, 9, 12, 11, 7, 4, 3, 8, 1, UINT_MAX };
 	struct table *t = table_create("START|>DURATION|>PDD|FROM|TO|CALLER|CALLEE|>CODE|REASON|ENDED BY|ACCOUNT|>FEE|"
-				       ">COST|TIMER|CDR ID");
-	unsigned fee_decimals = most_decimals(result, "fee", 0), cost_decimals = most_decimals(result, "cost", 0);
+				       ">WAS|>COST|TIMER|CDR ID");
+	unsigned cost_decimals = most_decimals(result, "cost", 0);
+	unsigned fee_decimals = most_decimals(result, "fee_original", most_decimals(result, "fee", 0));
+	bool corrected = false;
 	size_t index;
 	json_t *row;
 	json_array_foreach((json_t *)(uintptr_t)result, index, row)
@@ -82,10 +86,14 @@ void show_cdrs(const json_t *result, FILE *out)
 		table_text(t, text(row, "end_side"));
 		table_text(t, text(row, "account"));
 		add_money(t, row, "fee", fee_decimals);
+		add_money(t, row, "fee_original", fee_decimals);
+		corrected = corrected || text(row, "fee_original")[0] != '\0';
 		add_money(t, row, "cost", cost_decimals);
 		table_text(t, text(row, "session_timer"));
 		table_text(t, text(row, "cdr_id"));
 	}
+	if (!corrected)
+		table_hide(t, WAS);
 	table_print_fitting(t, out, drop);
 }
 

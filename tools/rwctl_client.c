@@ -146,12 +146,20 @@ static json_t *receive(struct client *c, char error[static CLIENT_ERROR_SIZE])
 	}
 }
 
+/* Whatever the loading thread does may stand behind a large configuration or import. */
+static bool waits_for_loading(const char *method)
+{
+	return strcmp(method, "config.reload") == 0 || strcmp(method, "parameters.set") == 0 ||
+	       strncmp(method, "accounts.", 9) == 0 || strncmp(method, "rates.", 6) == 0 ||
+	       strcmp(method, "cdr.adjust") == 0;
+}
+
 json_t *client_call(struct client *c, const char *method, json_t *params, char error[static CLIENT_ERROR_SIZE])
 {
 	char unheard[CLIENT_ERROR_SIZE];
-	c->wait_s = strcmp(method, "config.reload") == 0 ? RELOAD_WAIT_S
-		    : strncmp(method, "cdr.", 4) == 0    ? REPORT_WAIT_S
-							 : ANSWER_WAIT_S;
+	c->wait_s = waits_for_loading(method)         ? RELOAD_WAIT_S
+		    : strncmp(method, "cdr.", 4) == 0 ? REPORT_WAIT_S
+						      : ANSWER_WAIT_S;
 	bool sent = send_request(c, method, params, error);
 	if (!sent && errno != EPIPE && errno != ECONNRESET)
 		return NULL;

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#define CLIENT_ERROR_SIZE 1200 /* bytes of a reason, with its NUL */
+#define CLIENT_ERROR_SIZE 8192 /* bytes of a reason, with its NUL */
 
 struct client;
 

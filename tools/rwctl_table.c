@@ -124,6 +124,12 @@ void table_duration(struct table *t, json_int_t duration_ms)
 	table_text(t, text);
 }
 
+void table_hide(struct table *t, unsigned column)
+{
+	assert(column < t->columns);
+	t->hidden[column] = true;
+}
+
 static void print_cell(const struct table *t, size_t cell, FILE *out)
 {
 	unsigned column = (unsigned)(cell % t->columns);
@@ -162,10 +168,8 @@ void table_print_fitting(struct table *t, FILE *out, const unsigned *drop)
 {
 	struct winsize size = { 0 };
 	bool narrow = isatty(fileno(out)) && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-	for (; narrow && *drop != UINT_MAX && width_of(t) > size.ws_col; drop++) {
-		assert(*drop < t->columns);
-		t->hidden[*drop] = true;
-	}
+	for (; narrow && *drop != UINT_MAX && width_of(t) > size.ws_col; drop++)
+		table_hide(t, *drop);
 	table_print(t, out);
 }
 

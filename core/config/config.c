@@ -283,6 +283,7 @@ void config_free(struct config *c)
 		free(c->listens);
 		free(c->shares);
 	}
+	drop_tariff(c);
 	free(c);
 }
 

@@ -167,12 +167,13 @@ struct config {
 	uint32_t routing_count;
 	struct route_table *routes;
 	struct source_table *sources;
-	struct tariff *tariff; /* accounts and rates; NULL: there are none */
+	struct tariff *tariff; /* accounts and rates; NULL: there are none, or they have not been read */
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
 	struct gateway_limits *limits; /* likewise; apart, since a shard looks at all of them when it takes one over */
 	uint32_t gateway_end;          /* one more than the largest id in `gateways` */
-	uint32_t *shares;              /* how many configurations share all of the above but the parameters */
+	uint32_t *shares;        /* how many configurations share all of the above but the parameters and the tariff */
+	uint32_t *tariff_shares; /* and how many the tariff; NULL: it is somebody else's */
 };
 
 /* Configurations are made and freed by one thread at a time, the loading thread: which one does not matter, as long as
@@ -189,6 +190,13 @@ void config_free(struct config *c); /* NULL: nothing */
  * not allowed; -ENOMEM; each with a sentence in `error`. */
 int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
 			  char error[static 256]);
+
+/* The same with other accounts and rates.  Takes the tariff, also on failure: -ENOMEM. */
+int config_with_tariff(const struct config *old, struct tariff *tariff, struct config **ret_config);
+
+/* Gives a configuration that nobody else looks at yet its accounts and rates.  Takes the tariff, also on failure:
+ * -ENOMEM. */
+int config_take_tariff(struct config *c, struct tariff *tariff);
 
 /* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
  * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,

@@ -1,10 +1,63 @@
-/* What changes while the node runs: one parameter, or all that a reload may change.  */
+/* What changes while the node runs: one parameter, the accounts and rates, or all that a reload may change.  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "billing/tariff.h"
 #include "core/config/load.h"
+
+void drop_tariff(struct config *c)
+{
+	if (c->tariff_shares && --*c->tariff_shares == 0) {
+		tariff_free(c->tariff);
+		free(c->tariff_shares);
+	}
+	c->tariff = NULL;
+	c->tariff_shares = NULL;
+}
+
+int config_take_tariff(struct config *c, struct tariff *tariff)
+{
+	uint32_t *shares = malloc(sizeof *shares);
+
+	if (!shares) {
+		tariff_free(tariff);
+		return -ENOMEM;
+	}
+	drop_tariff(c);
+	*shares = 1;
+	c->tariff = tariff;
+	c->tariff_shares = shares;
+	return 0;
+}
+
+/* All of it is shared. */
+static void share(struct config *new)
+{
+	new->generation = load_generation();
+	++*new->shares;
+	if (new->tariff_shares)
+		++*new->tariff_shares;
+}
+
+int config_with_tariff(const struct config *old, struct tariff *tariff, struct config **ret_config)
+{
+	struct config *new = malloc(sizeof *new);
+
+	if (!new) {
+		tariff_free(tariff);
+		return -ENOMEM;
+	}
+	*new = *old;
+	share(new);
+	int result = config_take_tariff(new, tariff);
+	if (result < 0)
+		config_free(new);
+	else
+		*ret_config = new;
+	return result;
+}
 
 int config_with_parameter(const struct config *old, const char *name, const char *value, struct config **ret_config,
 			  char error[static 256])
@@ -24,8 +77,7 @@ int config_with_parameter(const struct config *old, const char *name, const char
 		free(new);
 		return result;
 	}
-	new->generation = load_generation();
-	++*new->shares;
+	share(new);
 	*ret_config = new;
 	return 0;
 }

@@ -13,6 +13,9 @@ struct loading {
 /* The number of a new configuration. */
 uint32_t load_generation(void);
 
+/* Frees the tariff unless others share it. */
+void drop_tariff(struct config *c);
+
 /* Each function: 0, or a negative errno with the error noted (but -ENOMEM, which explains itself). */
 
 /* A path of the file: relative ones are relative to the file's directory. */

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/control/changes.h"
 #include "core/control/internal.h"
 #include "core/control/methods.h"
 
@@ -307,5 +308,8 @@ void control_handle(struct control *c)
 void control_command_done(struct control *c, struct command *command)
 {
 	assert(command->owner == c);
-	calls_command_done(command);
+	if (command->kind == COMMAND_CREDIT)
+		change_credit_done(command);
+	else
+		calls_command_done(command);
 }

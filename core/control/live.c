@@ -1,76 +1,17 @@
-/* What changes the running node: reload, parameters.set, drain, the log's level.
- *
- * The first two are carried out by the loading thread: a job has the change, which stays where it is until it comes
- * back, whatever becomes of the connection; if that goes, the job is forgotten by its request, not freed. */
-#include <assert.h>
+/* What changes the running node: reload, parameters.set, drain, the log's level.  The first two are carried out by the
+ * loading thread (changes.h). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/change.h"
+#include "core/control/changes.h"
 #include "core/control/internal.h"
 #include "core/control/methods.h"
 #include "core/control/text.h"
 #include "core/log.h"
 
-struct change_job {
-	struct change change; /* first, so that a change is its job's */
-	struct control *control;
-	struct request *request; /* NULL: forgotten */
-	struct change_job *previous, *next;
-};
-
-static void job_free(struct change_job *job)
-{
-	struct control *c = job->control;
-	if (job->previous != NULL)
-		job->previous->next = job->next;
-	else
-		c->changes = job->next;
-	if (job->next != NULL)
-		job->next->previous = job->previous;
-	c->change_count--;
-	free(job->change.warnings);
-	free(job);
-}
-
-/* NULL: the request has been ended with an error.  The caller fills in what is asked and calls node_change(). */
-static struct change_job *job_create(struct request *r, enum change_kind kind)
-{
-	struct control *c = r->control;
-	if (c->change_count >= CONTROL_CHANGES_MAX) {
-		request_error(r, RPC_BUSY,
-			      "Too many changes of the configuration are under way (%d); ask again in a moment.",
-			      CONTROL_CHANGES_MAX);
-		return NULL;
-	}
-	struct change_job *job = calloc(1, sizeof *job);
-	if (job == NULL) {
-		request_error(r, RPC_INTERNAL, "There is no memory for the request.");
-		return NULL;
-	}
-	job->control = c;
-	job->next = c->changes;
-	if (job->next != NULL)
-		job->next->previous = job;
-	c->changes = job;
-	c->change_count++;
-	job->change.kind = kind;
-	job->change.owner = c;
-	job->request = r;
-	r->change = job;
-	return job;
-}
-
 /* ---- config.reload ---- */
-
-void method_config_reload(struct request *r)
-{
-	struct change_job *job = job_create(r, CHANGE_RELOAD);
-	if (job != NULL)
-		node_change(r->control->node, &job->change);
-}
 
 static json_t *warning_list(const char *lines)
 {
@@ -95,6 +36,13 @@ static void finish_reload(struct request *r, const struct change *c)
 				    warning_list(c->warnings), "ms", (json_int_t)c->ms));
 }
 
+void method_config_reload(struct request *r)
+{
+	struct change *change = change_create(r, CHANGE_RELOAD, finish_reload);
+	if (change != NULL)
+		change_submit(r, change);
+}
+
 /* ---- parameters.set ---- */
 
 /* A value as the configuration's reader has it.  false: it is too long, or of no kind that a parameter has. */
@@ -112,6 +60,17 @@ static bool value_text(const json_t *value, char *text, size_t size)
 	return length >= 0 && (size_t)length < size;
 }
 
+static void finish_parameter(struct request *r, const struct change *c)
+{
+	if (c->result < 0) {
+		request_error(r, c->result == -ENOMEM ? RPC_INTERNAL : RPC_INVALID_PARAMS, "%s", c->error);
+		return;
+	}
+	int index = parameter_find(c->name);
+	request_result(r, json_pack("{s:s, s:o, s:o, s:I}", "name", c->name, "value", parameter_json(index, c->value),
+				    "was", parameter_json(index, c->was), "generation", (json_int_t)c->generation));
+}
+
 void method_parameters_set(struct request *r)
 {
 	const char *name = request_text(r, "name");
@@ -125,52 +84,12 @@ void method_parameters_set(struct request *r)
 			      name);
 		return;
 	}
-	struct change_job *job = job_create(r, CHANGE_PARAMETER);
-	if (job == NULL)
+	struct change *change = change_create(r, CHANGE_PARAMETER, finish_parameter);
+	if (change == NULL)
 		return;
-	snprintf(job->change.name, sizeof job->change.name, "%s", name);
-	memcpy(job->change.value, text, sizeof text);
-	node_change(r->control->node, &job->change);
-}
-
-static void finish_parameter(struct request *r, const struct change *c)
-{
-	if (c->result < 0) {
-		request_error(r, c->result == -ENOMEM ? RPC_INTERNAL : RPC_INVALID_PARAMS, "%s", c->error);
-		return;
-	}
-	int index = parameter_find(c->name);
-	request_result(r, json_pack("{s:s, s:o, s:o, s:I}", "name", c->name, "value", parameter_json(index, c->value),
-				    "was", parameter_json(index, c->was), "generation", (json_int_t)c->generation));
-}
-
-/* ---- both ---- */
-
-void control_change_done(struct control *c, struct change *change)
-{
-	struct change_job *job = (struct change_job *)change;
-	struct request *r = job->request;
-	assert(change->owner == c);
-	if (r != NULL) {
-		r->change = NULL;
-		if (change->kind == CHANGE_RELOAD)
-			finish_reload(r, change);
-		else
-			finish_parameter(r, change);
-	}
-	job_free(job);
-}
-
-void change_job_forget(struct change_job *job)
-{
-	job->request->change = NULL;
-	job->request = NULL;
-}
-
-void change_jobs_free(struct control *c)
-{
-	while (c->changes != NULL)
-		job_free(c->changes);
+	snprintf(change->name, sizeof change->name, "%s", name);
+	memcpy(change->value, text, sizeof text);
+	change_submit(r, change);
 }
 
 /* ---- node.drain ---- */

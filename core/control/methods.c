@@ -220,6 +220,19 @@ static const struct method methods[] = {
 	{ "cdr.list", method_cdr_list, cdr_list_fields },
 	{ "cdr.sums", method_cdr_sums, cdr_sums_fields },
 	{ "log.level", method_log_level, log_level_fields },
+	{ "accounts.list", method_accounts_list, accounts_list_fields },
+	{ "accounts.add", method_accounts_add, account_add_fields },
+	{ "accounts.set", method_accounts_set, account_add_fields },
+	{ "accounts.topup", method_accounts_topup, account_topup_fields },
+	{ "accounts.lock", method_accounts_lock, account_name_fields },
+	{ "accounts.unlock", method_accounts_unlock, account_name_fields },
+	{ "accounts.ledger", method_accounts_ledger, account_ledger_fields },
+	{ "cdr.adjust", method_cdr_adjust, cdr_adjust_fields },
+	{ "rates.list", method_rates_list, rates_list_fields },
+	{ "rates.lookup", method_rates_lookup, rates_lookup_fields },
+	{ "rates.import", method_rates_import, rates_import_fields },
+	{ "rates.export", method_rates_export, rates_file_fields },
+	{ "rates.delete", method_rates_delete, rates_table_fields },
 };
 
 const struct method *method_find(const char *name)

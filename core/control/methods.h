@@ -1,6 +1,6 @@
 /* The methods of the control socket, by file: methods.c (the table, and all that the control thread answers by itself),
  * statistics.c, gateways.c, calls.c (what the shards are asked), live.c (what changes the running node), reports.c
- * (what is read from the store of CDRs). */
+ * (what is read from the store of CDRs), accounts.c and rates.c. */
 #ifndef RW_CORE_CONTROL_METHODS_H
 #define RW_CORE_CONTROL_METHODS_H
 
@@ -27,6 +27,26 @@ void method_config_reload(struct request *r);
 void method_parameters_set(struct request *r);
 void method_node_drain(struct request *r);
 void method_log_level(struct request *r);
+
+/* accounts.c; their fields stand with them, as those of rates.c do. */
+extern const struct field accounts_list_fields[], account_add_fields[], account_topup_fields[], account_name_fields[],
+	account_ledger_fields[], cdr_adjust_fields[];
+void method_accounts_list(struct request *r);
+void method_accounts_add(struct request *r);
+void method_accounts_set(struct request *r);
+void method_accounts_topup(struct request *r);
+void method_accounts_lock(struct request *r);
+void method_accounts_unlock(struct request *r);
+void method_accounts_ledger(struct request *r);
+void method_cdr_adjust(struct request *r);
+
+extern const struct field rates_list_fields[], rates_lookup_fields[], rates_file_fields[], rates_import_fields[],
+	rates_table_fields[];
+void method_rates_list(struct request *r);
+void method_rates_lookup(struct request *r);
+void method_rates_import(struct request *r);
+void method_rates_export(struct request *r);
+void method_rates_delete(struct request *r);
 
 /* A parameter's value as JSON has it: number, true/false, or the list as text. */
 json_t *parameter_json(int index, const char *text);

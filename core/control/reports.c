@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 #include "billing/cdr.h"
+#include "billing/fees.h"
+#include "billing/ledger.h"
 #include "billing/list.h"
+#include "billing/money.h"
 #include "billing/sums.h"
 #include "core/control/internal.h"
 #include "core/control/methods.h"
@@ -40,11 +43,12 @@ struct report_job {
 
 	/* The question, with texts of its own. */
 	bool sums;
-	char store[512], path[4200];
+	char store[512], path[4200], ledger[4200];
 	char account[64], gateway[64], number[64], end_reason[64], cdr_id[64], before[64];
 	struct cdr_filter filter;
 	struct cdr_grouping grouping;
 
+	struct fees *fees; /* that were corrected */
 	int result;
 	json_t *value; /* of a result of 0 */
 	char error[CDR_READ_ERROR_BYTES];
@@ -77,12 +81,36 @@ static json_t *column(const struct cdr_value *v)
 	return json_text_terminated(v->text);
 }
 
+static size_t decimals_of(const char *amount)
+{
+	const char *point = strchr(amount, '.');
+	return point != NULL ? strlen(point + 1) : 0;
+}
+
+/* The fee in force stands where the CDR's was, which is shown behind all other columns. */
+static void correct_fee(json_t *row, const struct fees *fees)
+{
+	const char *original = json_string_value(json_object_get(row, "fee"));
+	char text[MONEY_TEXT_MAX];
+	int64_t fee_e8;
+	if (!fees_find(fees, json_string_value(json_object_get(row, "cdr_id")), &fee_e8)) {
+		json_object_set_new(row, "fee_original", json_string(""));
+		return;
+	}
+	const size_t decimals = decimals_of(original);
+	json_object_set_new(row, "fee_original", json_string(original));
+	money_write_short(fee_e8, decimals < MONEY_DECIMALS ? (unsigned)decimals : MONEY_DECIMALS, text);
+	json_object_set_new(row, "fee", json_string(text));
+}
+
 static void add_cdr(void *context, const struct cdr_value *values, unsigned count)
 {
+	struct report_job *job = context;
 	json_t *row = json_object();
 	for (unsigned i = 0; i < count; i++)
 		json_object_set_new(row, values[i].name, column(&values[i]));
-	json_array_append_new(context, row);
+	correct_fee(row, job->fees);
+	json_array_append_new(job->value, row);
 }
 
 static void read_rows(struct report_job *job)
@@ -90,7 +118,7 @@ static void read_rows(struct report_job *job)
 	const struct cdr_place place = { .store = job->store, .path = job->path };
 	const struct cdr_limits limits = { .give_up_ns = &job->give_up_ns };
 	job->value = json_array();
-	job->result = cdr_list(&place, &job->filter, &limits, add_cdr, job->value, job->error);
+	job->result = cdr_list(&place, &job->filter, &limits, add_cdr, job, job->error);
 }
 
 /* ---- sums ---- */
@@ -167,9 +195,11 @@ static void *run(void *context)
 
 	pthread_setschedparam(pthread_self(), SCHED_IDLE, &idle);
 	pthread_setname_np(pthread_self(), "report");
-	if (job->sums)
+	job->result = fees_load(job->ledger, &job->filter, &job->fees, job->error);
+	job->grouping.fees = job->fees;
+	if (job->result == 0 && job->sums)
 		read_sums(job);
-	else
+	else if (job->result == 0)
 		read_rows(job);
 	atomic_store(&job->done, true);
 	ssize_t written = write(done_fd, &one, sizeof one);
@@ -203,6 +233,7 @@ static void job_free(struct report_job *job)
 		job->next->previous = job->previous;
 	c->report_count--;
 	json_decref(job->value);
+	fees_free(job->fees);
 	free(job);
 }
 
@@ -251,6 +282,7 @@ static void set_filter(struct report_job *job, const struct request *r)
 	const struct config *config = node_config(r->control->node);
 	COPY(job, store, config->cdr_store);
 	COPY(job, path, node_database_path(r->control->node));
+	snprintf(job->ledger, sizeof job->ledger, "%s/" LEDGER_FILE, config->data_dir);
 	job->filter = (struct cdr_filter){
 		.since_us = request_integer(r, "since", 0),
 		.until_us = request_integer(r, "until", 0),

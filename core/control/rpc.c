@@ -13,7 +13,7 @@
 #include "core/control/methods.h"
 #include "core/control/text.h"
 
-#define MESSAGE_MAX 1024
+#define MESSAGE_MAX 4096
 
 json_t *rpc_error_reply(const json_t *id, enum rpc_error code, const char *message)
 {

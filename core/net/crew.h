@@ -26,12 +26,12 @@ struct crew_settings {                   /* everything is borrowed until crew_st
 	unsigned workers;
 	const uint8_t *secret; /* 32 bytes */
 	uint16_t boot;
-	uint32_t calls_max;                  /* of the node: each shard gets its share, at least 1 */
-	struct shard_stats *stats;           /* one a worker */
-	struct tallies tallies;              /* the same */
-	struct quality_books qualities;      /* the same */
+	uint32_t calls_max;                     /* of the node: each shard gets its share, at least 1 */
+	struct shard_stats *stats;              /* one a worker */
+	struct tallies tallies;                 /* the same */
+	struct quality_books qualities;         /* the same */
 	struct record_queue *const *cdr_queues; /* one a worker */
-	size_t cdr_queue_bytes;              /* what one holds */
+	size_t cdr_queue_bytes;                 /* what one holds */
 };
 
 /* Starts every thread, makes every ring and shard, then lets all go.  0, or a negative errno and a sentence in `error`.

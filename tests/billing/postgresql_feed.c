@@ -7,7 +7,7 @@
  *   postgresql_feed rate URI NODE COUNT               how many a second, in batches of 10000
  *   postgresql_feed hurry URI NODE                    a batch, then one to a server that is silent, in a hurry
  *   postgresql_feed list URI rows [FILTER=VALUE]...   columns between bars
- *   postgresql_feed sums URI GROUP                    the same of groups */
+ *   postgresql_feed sums URI GROUP [LEDGER]           the same of groups, with the corrected fees of this database */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "billing/fees.h"
 #include "billing/postgresql.h"
 #include "billing/sums.h"
 #include "tests/billing/sample.h"
@@ -235,15 +236,20 @@ static int read_list(const char *uri, char **words, int count)
 	return result < 0;
 }
 
-static int read_sums(const char *uri, const char *group)
+static int read_sums(const char *uri, const char *group, const char *ledger)
 {
 	const struct cdr_filter any = { 0 };
-	const struct cdr_grouping grouping = { .by = (enum cdr_group)cdr_group_find(group) };
+	struct cdr_grouping grouping = { .by = (enum cdr_group)cdr_group_find(group) };
 	const struct cdr_place place = { .store = uri };
 	struct sums *sums = sums_create();
 	char error[CDR_READ_ERROR_BYTES], fee[MONEY_SUM_TEXT_MAX], cost[MONEY_SUM_TEXT_MAX];
 	const char *key;
-	const int result = cdr_sums(&place, &any, &grouping, NULL, sums, error);
+	struct fees *fees = NULL;
+	int result = ledger != NULL ? fees_load(ledger, &any, &fees, error) : 0;
+
+	grouping.fees = fees;
+	if (result == 0)
+		result = cdr_sums(&place, &any, &grouping, NULL, sums, error);
 
 	if (result < 0)
 		printf("%s\n", error);
@@ -256,6 +262,7 @@ static int read_sums(const char *uri, const char *group)
 		       s->attempts, s->answered, s->rang, s->pdd_ms, s->hold_ms, s->billed_s, fee, cost);
 	}
 	sums_free(sums);
+	fees_free(fees);
 	return result < 0;
 }
 
@@ -268,7 +275,7 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "list") == 0)
 		return read_list(argv[2], argv + 4, argc - 4);
 	if (strcmp(argv[1], "sums") == 0)
-		return read_sums(argv[2], argv[3]);
+		return read_sums(argv[2], argv[3], argv[4]);
 	if (postgresql_sink_create(argv[2], argv[3], &sink, error) < 0) {
 		printf("%s\n", error);
 		return 1;

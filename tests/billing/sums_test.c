@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "billing/fees.h"
 #include "billing/grouping.h"
+#include "billing/ledger.h"
 #include "billing/money.h"
 #include "billing/sums.h"
 #include "tests/billing/sample.h"
@@ -13,22 +15,21 @@
 
 #define DAY_US INT64_C(86400000000)
 
-static struct sums *sum_up(const char *path, struct cdr_filter filter, enum cdr_group by, int32_t utc_offset_s)
+static struct sums *sum_up(const char *path, struct cdr_filter filter, const struct cdr_grouping *grouping)
 {
-	const struct cdr_grouping grouping = { .by = by, .utc_offset_s = utc_offset_s };
 	struct sums *sums = sums_create();
 	char error[CDR_READ_ERROR_BYTES] = "";
 
-	cr_assert_eq(cdr_store_sums(path, &filter, &grouping, NULL, sums, error), 0, "%s", error);
+	cr_assert_eq(cdr_store_sums(path, &filter, grouping, NULL, sums, error), 0, "%s", error);
 	sums_sort(sums);
 	return sums;
 }
 
 /* "key attempts answered fee" of each group, in a static text. */
-static const char *groups(const char *path, struct cdr_filter filter, enum cdr_group by, int32_t utc_offset_s)
+static const char *groups_of(const char *path, struct cdr_filter filter, const struct cdr_grouping *grouping)
 {
 	static char text[2048];
-	struct sums *sums = sum_up(path, filter, by, utc_offset_s);
+	struct sums *sums = sum_up(path, filter, grouping);
 	size_t used = 0;
 
 	text[0] = '\0';
@@ -42,6 +43,11 @@ static const char *groups(const char *path, struct cdr_filter filter, enum cdr_g
 	}
 	sums_free(sums);
 	return text;
+}
+
+static const char *groups(const char *path, struct cdr_filter filter, enum cdr_group by, int32_t utc_offset_s)
+{
+	return groups_of(path, filter, &(struct cdr_grouping){ .by = by, .utc_offset_s = utc_offset_s });
 }
 
 #define ANY ((struct cdr_filter){ 0 })
@@ -183,7 +189,7 @@ Test(sums, spec_3_sums_of_calls)
 {
 	const char *path = store_five();
 
-	struct sums *all = sum_up(path, ANY, CDR_GROUP_all, 0);
+	struct sums *all = sum_up(path, ANY, &(struct cdr_grouping){ .by = CDR_GROUP_all });
 	const char *key;
 	const struct sum *s = sums_at(all, 0, &key);
 	cr_assert(sums_count(all) == 1 && strcmp(key, "all") == 0);
@@ -216,6 +222,42 @@ Test(sums, an_attempt_counts_for_the_vendor_it_was_made_at)
 	const char *path = store_five();
 
 	cr_assert_str_eq(groups(path, ANY, CDR_GROUP_vendor, 0), "vendor-a 4 0 0.00, vendor-b 4 3 0.30000001");
+}
+
+/* A corrected fee counts in place of the record's own, in every group; one outside of the bounds is not even read. */
+Test(sums, corrected_fees_are_what_is_added)
+{
+	const char *path = store_five(), *ledger = sample_path("ringwheel.db");
+	char error[CDR_READ_ERROR_BYTES] = "";
+	struct fees *fees;
+
+	cr_assert_eq(fees_load(ledger, &ANY, &fees, error), 0, "no database, no corrections: %s", error);
+	cr_assert_eq(fees_count(fees), 0);
+	fees_free(fees);
+	cr_assert_eq(ledger_prepare(ledger, error), 0, "%s", error);
+	for (unsigned i = 0; i < 5; i += 2) {
+		const struct cdr cdr = sample_cdr_at(i, INT64_C(1700000000000000) + i / 2 * DAY_US + i);
+		char sql[256];
+		snprintf(sql, sizeof(sql), "INSERT INTO corrections VALUES ('%.32s', 1, 0, %u, 0, '', '')", cdr.cdr_id,
+			 100000000 * (i + 1));
+		raw_run(ledger, sql);
+	}
+	cr_assert_eq(fees_load(ledger, &ANY, &fees, error), 0, "%s", error);
+	cr_assert_eq(fees_count(fees), 3);
+	cr_assert_str_eq(groups_of(path, ANY, &(struct cdr_grouping){ .by = CDR_GROUP_account, .fees = fees }),
+			 "big 3 3 4.20, small 2 0 5.00");
+	cr_assert_str_eq(groups_of(path, ANY, &(struct cdr_grouping){ .by = CDR_GROUP_vendor, .fees = fees }),
+			 "vendor-a 4 0 0.00, vendor-b 4 3 4.20", "a call that was offered to nobody is nobody's");
+	fees_free(fees);
+	const struct cdr_filter day = { .since_us = 1700000000000000 + DAY_US,
+					.until_us = 1700000000000000 + 2 * DAY_US };
+	cr_assert_eq(fees_load(ledger, &day, &fees, error), 0, "%s", error);
+	cr_assert_eq(fees_count(fees), 1);
+	int64_t fee_e8;
+	cr_assert(fees_find(fees, fees_at(fees, 0, &fee_e8), &fee_e8) && fee_e8 == 300000000);
+	cr_assert_not(fees_find(fees, "none", &fee_e8));
+	cr_assert_not(fees_find(NULL, "none", &fee_e8));
+	fees_free(fees);
 }
 
 Test(sums, an_amount_that_is_none_is_told_and_not_left_out)

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
 #include "core/control/internal.h"
 
 static struct source sources[] = {
@@ -298,6 +299,8 @@ void fake_node_destroy(struct node *n)
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
 		char path[300];
 		snprintf(path, sizeof path, "%s%s", n->database, files[i]);
+		unlink(path);
+		snprintf(path, sizeof path, "%s/" LEDGER_FILE "%s", n->directory, files[i]);
 		unlink(path);
 	}
 	for (unsigned i = 0; i < FAKE_SHARDS; i++) {

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
 #include "billing/store.h"
 #include "tests/core/fake_node.h"
 
@@ -362,6 +363,35 @@ Test(rwctl, cdr_shows_money_to_the_right)
 	expect("  ACCOUNT     FEE  COST  TIMER  CDR ID\n");
 	expect("  acme     0.0000  0.02  none   ");
 	expect("  acme     0.0305  0.02  none   ");
+}
+
+/* The fee in force, and beside it what it was; sums have the former. */
+Test(rwctl, cdr_shows_a_corrected_fee_and_what_it_was)
+{
+	char path[300], error[DATABASE_ERROR_BYTES] = "";
+	sqlite3 *db;
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr", "--limit", "1"), 0);
+	cr_assert_null(strstr(output, "WAS"), "nothing was corrected");
+	snprintf(path, sizeof path, "%s/" LEDGER_FILE, node->directory);
+	cr_assert_eq(ledger_prepare(path, error), 0, "%s", error);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db,
+				  "INSERT INTO corrections VALUES ('060a24181e4000000000000000000000', 1, 3050000,"
+				  "1000000, 0, '', '')",
+				  NULL, NULL, NULL),
+		     SQLITE_OK, "%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+	cr_assert_eq(RWCTL("cdr", "--until", "2023-11-14 22:15:00"), 0);
+	expect("     FEE     WAS  COST  TIMER");
+	expect("  acme     0.0305       -  0.02  none ");
+	expect("  b        0.0100  0.0305  0.02  none ");
+	cr_assert_eq(RWCTL("cdr", "--sums", "account", "--account", "b"), 0);
+	expect("  0.437  0.60  -0.163\n");
+	cr_assert_eq(RWCTL("cdr", "--csv", "--account", "b", "--answered"), 0);
+	expect(",recovered,fee_original\r\n");
+	expect(",0.0100,0.02,0,0.0305\r\n");
+	expect(",0.0305,0.02,0,\r\n");
 }
 
 /* What matters least goes first; nothing is cut, and nothing wraps. */
