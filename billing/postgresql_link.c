@@ -11,8 +11,10 @@
 
 #include "billing/utf8.h"
 
-#define LOOK_MS     50           /* how soon a wait sees that it is to be cut short */
-#define COPY_BYTES  (256 * 1024) /* given to libpq at a time, so that its buffer stays small */
+#define LOOK_MS     50                  /* how soon a wait sees that it is to be cut short */
+#define COPY_BYTES  (256 * 1024)        /* given to libpq at a time, so that its buffer stays small */
+#define CONNECT_NS  INT64_C(2000000000) /* the shortest time that libpq gives a connection */
+#define HURRY_NS    INT64_C(3000000000)
 #define NS_PER_MS   INT64_C(1000000)
 #define OPTIONS_MAX 64 /* of libpq there are some forty */
 
@@ -191,10 +193,10 @@ static void set(struct settings *settings, const char *name, const char *value)
 
 /* Where the URI says nothing; later ones would stand in place of earlier ones.  A server that is gone is found out in
  * about 20 s without traffic, in 10 s with. */
-static void set_defaults(struct settings *settings, bool write)
+static void set_defaults(struct settings *settings, bool write, bool hurry)
 {
 	set(settings, "application_name", "ringwheel");
-	set(settings, "connect_timeout", "3");
+	set(settings, "connect_timeout", hurry ? "2" : "3");
 	set(settings, "keepalives_idle", "10");
 	set(settings, "keepalives_interval", "3");
 	set(settings, "keepalives_count", "3");
@@ -202,14 +204,14 @@ static void set_defaults(struct settings *settings, bool write)
 	set(settings, "target_session_attrs", write ? "read-write" : "any");
 }
 
-static PGconn *connect_to(const char *uri, bool write)
+static PGconn *connect_to(const char *uri, bool write, bool hurry)
 {
 	struct settings settings = { .count = 0 };
 	PQconninfoOption *options = PQconninfoParse(uri, NULL);
 
 	if (options == NULL)
 		return NULL;
-	set_defaults(&settings, write);
+	set_defaults(&settings, write, hurry);
 	for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
 		if (o->val != NULL)
 			set(&settings, o->keyword, o->val);
@@ -231,9 +233,10 @@ int link_open(struct postgresql_link *link, const char *uri, bool write)
 	assert(link->connection == NULL && link->wait_ns > 0);
 	if (postgresql_uri_check(uri, link->error) < 0)
 		return -EINVAL;
-	if (link->give_up_ns != NULL && link_now_ns() >= atomic_load(link->give_up_ns))
+	const int64_t left_ns = link->give_up_ns != NULL ? atomic_load(link->give_up_ns) - link_now_ns() : INT64_MAX;
+	if (left_ns < CONNECT_NS) /* it might take longer, and nothing can stop it */
 		return fail_time(link);
-	link->connection = connect_to(uri, write);
+	link->connection = connect_to(uri, write, left_ns < HURRY_NS);
 	if (link->connection == NULL) {
 		snprintf(link->error, sizeof(link->error), "PostgreSQL: no memory for a connection");
 		return -ENOMEM;

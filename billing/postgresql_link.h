@@ -27,9 +27,9 @@ int postgresql_uri_check(const char *uri, char error[static LINK_ERROR_BYTES]);
 /* The URI with *** in place of passwords: for whoever is shown the configuration.  Cut to `size` with its NUL. */
 void postgresql_uri_mask(const char *uri, char *out, size_t size);
 
-/* Connects, at most one connection; the link's give_up_ns and wait_ns are set by the caller before.  `write`: of
- * several hosts, one that can be written to.  0, or a negative errno (-EACCES: refused, -ENOTCONN: nobody there) and
- * link->error. */
+/* Connects, unless it is to be given up within 2 s; the link's give_up_ns and wait_ns are set by the caller before.
+ * `write`: of several hosts, one that can be written to.  0, or a negative errno (-EACCES: refused, -ENOTCONN: nobody
+ * there) and link->error. */
 int link_open(struct postgresql_link *link, const char *uri, bool write);
 void link_close(struct postgresql_link *link);
 /* The server has closed, or said something unasked that ends it.  Reads what has come, waits for nothing. */
