@@ -110,10 +110,12 @@ int postgresql_uri_check(const char *uri, char error[static LINK_ERROR_BYTES])
 		snprintf(error, LINK_ERROR_BYTES, "it must begin with postgresql://");
 		return -EINVAL;
 	}
-	/* libpq would take what follows the first @ for the host, and name that in its sentences. */
-	const char *at = memchr(uri + start, '@', strcspn(uri + start, "/?"));
-	if (at != NULL && strchr(at + 1, '@') != NULL) {
-		snprintf(error, LINK_ERROR_BYTES, "a '@' in a name or password is written %%40");
+	/* libpq would take what follows the first @, or stands before a / without one, for the host and its port, and
+	 * name that in its sentences. */
+	const size_t authority = strcspn(uri + start, "/?"), path = strcspn(uri + start, "?");
+	const char *at = memchr(uri + start, '@', authority), *rest = at != NULL ? at + 1 : uri + start;
+	if (memchr(rest, '@', (size_t)(uri + start + path - rest)) != NULL) {
+		snprintf(error, LINK_ERROR_BYTES, "a '@' in a name or password is written %%40, a '/' %%2F");
 		return -EINVAL;
 	}
 	char *message = NULL;

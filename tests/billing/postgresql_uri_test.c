@@ -15,7 +15,12 @@ Test(postgresql_uri, what_would_make_a_password_appear_is_refused)
 		"postgresql://rw@db/cdr?password=p@ss",
 		"postgres://rw:x@[2001:db8::1]:5432/cdr"
 	};
-	static const char *const bad[] = { "", "host=db password=s3cret", "postgresql://rw:s3cret@x@db/cdr",
+	static const char *const bad[] = { "",
+					   "host=db password=s3cret",
+					   "postgresql://rw:s3cret@x@db/cdr",
+					   "postgresql://rw:s3cret/x@db/cdr",
+					   "postgresql://rw:x/s3cret@db/cdr",
+					   "postgresql://rw:s3cret?x@db/cdr",
 					   "postgresql://rw:s3cret%zz@db/cdr",
 					   "postgresql://rw@db/cdr?pasword=s3cret" };
 	char error[LINK_ERROR_BYTES];
