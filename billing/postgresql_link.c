@@ -110,12 +110,14 @@ int postgresql_uri_check(const char *uri, char error[static LINK_ERROR_BYTES])
 		snprintf(error, LINK_ERROR_BYTES, "it must begin with postgresql://");
 		return -EINVAL;
 	}
-	/* libpq would take what follows the first @, or stands before a / without one, for the host and its port, and
-	 * name that in its sentences. */
-	const size_t authority = strcspn(uri + start, "/?"), path = strcspn(uri + start, "?");
-	const char *at = memchr(uri + start, '@', authority), *rest = at != NULL ? at + 1 : uri + start;
-	if (memchr(rest, '@', (size_t)(uri + start + path - rest)) != NULL) {
-		snprintf(error, LINK_ERROR_BYTES, "a '@' in a name or password is written %%40, a '/' %%2F");
+	/* What libpq takes for the user ends at the first @, if that comes before a /; all behind it is host, port and
+	 * path, which its sentences name. */
+	const char *at = memchr(uri + start, '@', strcspn(uri + start, "/"));
+	const char *rest = at != NULL ? at + 1 : uri + start;
+	if (memchr(rest, '@', strcspn(rest, "?")) != NULL ||
+	    (at != NULL && memchr(uri + start, '?', (size_t)(at - uri) - start) != NULL)) {
+		snprintf(error, LINK_ERROR_BYTES,
+			 "in a name or password a '@' is written %%40, a '/' %%2F and a '?' %%3F");
 		return -EINVAL;
 	}
 	char *message = NULL;
@@ -151,7 +153,7 @@ void postgresql_uri_mask(const char *uri, char *out, size_t size)
 
 	assert(size > 0);
 	if (is_uri(uri, &start)) {
-		const size_t authority = strcspn(uri + start, "/?");
+		const size_t authority = strcspn(uri + start, "/");
 		const char *at = memrchr(uri + start, '@', authority);
 		const char *colon = at != NULL ? memchr(uri + start, ':', (size_t)(at - (uri + start))) : NULL;
 		if (colon != NULL) {

@@ -21,6 +21,7 @@ Test(postgresql_uri, what_would_make_a_password_appear_is_refused)
 					   "postgresql://rw:s3cret/x@db/cdr",
 					   "postgresql://rw:x/s3cret@db/cdr",
 					   "postgresql://rw:s3cret?x@db/cdr",
+					   "postgresql://db?password=x@s3cret",
 					   "postgresql://rw:s3cret%zz@db/cdr",
 					   "postgresql://rw@db/cdr?pasword=s3cret" };
 	char error[LINK_ERROR_BYTES];
@@ -43,6 +44,7 @@ Test(postgresql_uri, passwords_are_not_shown)
 		{ "postgresql://rw:p%40ss@db:5433/cdr?sslmode=require",
 		  "postgresql://rw:***@db:5433/cdr?sslmode=require" },
 		{ "postgresql://rw:a@b@db/cdr", "postgresql://rw:***@db/cdr" },
+		{ "postgresql://rw:a?b@db/cdr", "postgresql://rw:***@db/cdr" },
 		{ "postgresql://db:5433/cdr", "postgresql://db:5433/cdr" },
 		{ "postgresql://rw@db/c?password=x&sslpassword=y&z=1",
 		  "postgresql://rw@db/c?password=***&sslpassword=***&z=1" },

@@ -55,7 +55,7 @@ static const struct config_error {
 	{ L "cdr_store = \"postgresql://rw@db/cdr?no_such_option=1\"\n", 2,
 	  "cdr_store: it cannot be read; its form is" },
 	{ L "cdr_store = \"postgresql://rw:p@ss@db/cdr\"\n", 2,
-	  "cdr_store: a '@' in a name or password is written %40" },
+	  "cdr_store: in a name or password a '@' is written %40, " },
 	{ L "max_calls = 100000001\n", 2, "1..100000000" },
 	{ L "max_calls = 99999999999999999999999\n", 2, "1..100000000" },
 	{ L "steering = \"magic\"\n", 2, "auto, bpf, mailbox" },
