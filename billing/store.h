@@ -45,24 +45,4 @@ int cdr_store_set_position(struct cdr_store *store, const struct sink_position *
 int cdr_sink_create(const char *path, struct sink *ret_sink);
 void cdr_sink_free(struct sink *sink);
 
-/* Reading, with its own read-only connection (`path` as above).  Each row is handed to `row` as column names and texts,
- * newest first.  since_us 0: no lower bound; account/gateway NULL or "": any (gateway matches either kind).
- * 0 or a negative errno, -ENOENT when there is no database yet. */
-struct cdr_filter {
-	uint32_t limit;   /* rows; 0: 100, never more than 100000 */
-	int64_t since_us; /* start_us at or after this */
-	const char *account;
-	const char *gateway;
-};
-enum cdr_column_type { CDR_COLUMN_INTEGER, CDR_COLUMN_TEXT, CDR_COLUMN_JSON };
-struct cdr_value {
-	const char *name;
-	enum cdr_column_type type;
-	int64_t integer;
-	const char *text; /* terminated; valid inside the callback */
-};
-typedef void cdr_row_fn(void *context, const struct cdr_value *values, unsigned count);
-int cdr_store_list(const char *path, const struct cdr_filter *filter, cdr_row_fn *row, void *context,
-		   char error[static 256]);
-
 #endif

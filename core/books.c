@@ -14,6 +14,7 @@
 #include "billing/files.h"
 #include "billing/ledger.h"
 #include "billing/left.h"
+#include "billing/postgresql.h"
 #include "billing/store.h"
 #include "billing/writer.h"
 #include "core/log.h"
@@ -28,6 +29,8 @@
 struct outlet {
 	struct sink sink;
 	void (*free)(struct sink *sink);
+	void (*hurry)(const struct sink *sink, unsigned wait_ms); /* before a stop; NULL: it waits for nobody */
+	bool must_open;                                           /* or the node does not start */
 	struct feeder *feeder;
 };
 
@@ -208,16 +211,32 @@ static struct outlet *add_outlet(struct books *b, void (*free_sink)(struct sink 
 
 	assert(b->outlet_count <= BOOKS_SINKS_MAX);
 	outlet->free = free_sink;
+	outlet->must_open = true;
 	return outlet;
+}
+
+/* A server that is away is no reason not to take calls: the journal keeps their CDRs. */
+static int make_server_outlet(struct books *b, const struct config *config, char error[static 512])
+{
+	struct outlet *outlet = add_outlet(b, postgresql_sink_free);
+	char reason[SINK_ERROR_BYTES];
+
+	outlet->hurry = postgresql_sink_hurry;
+	outlet->must_open = false;
+	const int result = postgresql_sink_create(config->cdr_store, config->node, &outlet->sink, reason);
+	if (result < 0)
+		snprintf(error, 512, "cdr_store: %s", reason);
+	return result;
 }
 
 static int make_outlets(struct books *b, const struct config *config, char error[static 512])
 {
-	int result = 0;
+	int result;
 
-	if (config->cdr_store[0] != '\0')
-		return fail("cdr_store: this program was built without PostgreSQL", -EOPNOTSUPP, error);
-	result = cdr_sink_create(b->store_path, &add_outlet(b, cdr_sink_free)->sink);
+	if (config->cdr_store[0] == '\0')
+		result = cdr_sink_create(b->store_path, &add_outlet(b, cdr_sink_free)->sink);
+	else if ((result = make_server_outlet(b, config, error)) < 0)
+		return result;
 	if (result == 0)
 		result = ledger_sink_create(b->ledger_path, &add_outlet(b, ledger_sink_free)->sink);
 	if (result == 0 && config->cdr_files)
@@ -242,7 +261,8 @@ static int start_feeders(struct books *b, char error[static 512])
 	int result = 0;
 
 	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++)
-		result = feeder_start(b->journal, &b->outlets[i].sink, true, log_line, &b->outlets[i].feeder, error);
+		result = feeder_start(b->journal, &b->outlets[i].sink, b->outlets[i].must_open, log_line,
+				      &b->outlets[i].feeder, error);
 	return result;
 }
 
@@ -368,10 +388,12 @@ static bool close_outlets(struct books *b, uint64_t by_ns)
 	for (unsigned i = 0; i < b->outlet_count; i++) {
 		struct outlet *outlet = &b->outlets[i];
 		const uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+		const unsigned wait_ms = by_ns > now_ns ? (unsigned)((by_ns - now_ns) / 1000000) : 0;
 
+		if (outlet->feeder && outlet->hurry)
+			outlet->hurry(&outlet->sink, wait_ms);
 		if (outlet->feeder)
-			all &= feeder_stop(outlet->feeder,
-					   by_ns > now_ns ? (unsigned)((by_ns - now_ns) / 1000000) : 0) == 0;
+			all &= feeder_stop(outlet->feeder, wait_ms) == 0;
 		if (outlet->sink.context)
 			outlet->free(&outlet->sink);
 	}

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/rwctl_client.h"
+#include "tools/rwctl_moment.h"
 #include "tools/rwctl_show.h"
 #include "tools/rwctl_table.h"
 #include "tools/rwctl_top.h"
@@ -20,7 +20,8 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-#define ROWS_DEFAULT 100 /* of a list for which no limit was given: the switch's own default */
+#define PAGE_ROWS    10000 /* that cdr.list gives at once */
+#define ROWS_DEFAULT 100   /* of a list for which no limit was given: the switch's own default */
 
 /* Options that belong to some commands only: bits. */
 enum {
@@ -33,7 +34,17 @@ enum {
 	CSV = 64,
 	KEEP_CALLS = 128,
 	TIMEOUT = 256,
+	/* Those of cdr. */
+	UNTIL = 1 << 16,
+	REASON = 1 << 17,
+	ANSWERED = 1 << 18,
+	UNANSWERED = 1 << 19,
+	MIN_HOLD = 1 << 20,
+	CDR_ID = 1 << 21,
+	SUMS = 1 << 22,
 };
+
+#define CDR_FILTERS (SINCE | UNTIL | ACCOUNT | GATEWAY | NUMBER | REASON | ANSWERED | UNANSWERED | MIN_HOLD | CDR_ID)
 
 struct verb {
 	const char *name;
@@ -73,11 +84,12 @@ static const struct verb verbs[] = {
 	{ "cdr",
 	  "cdr.list",
 	  show_cdrs,
-	  LIMIT | SINCE | ACCOUNT | GATEWAY | CSV,
+	  CDR_FILTERS | LIMIT | SUMS | CSV,
 	  { 0 },
 	  0,
-	  "cdr [--limit N] [--since TIME] [--account NAME] [--gateway NAME] [--csv]",
-	  "call records, newest first" },
+	  "cdr [FILTER]... [--limit N | --sums BY] [--csv]",
+	  "call records, newest first, or their sums by account, gateway (where\n"
+	  "                         they came in), vendor (where they went), prefix, reason, day, hour, or all" },
 	{ "drain",
 	  "node.drain",
 	  show_drain,
@@ -104,6 +116,13 @@ static const struct option options[] = {
 	{ "since", required_argument, NULL, OPTION_BITS + SINCE },
 	{ "account", required_argument, NULL, OPTION_BITS + ACCOUNT },
 	{ "csv", no_argument, NULL, OPTION_BITS + CSV },
+	{ "until", required_argument, NULL, OPTION_BITS + UNTIL },
+	{ "reason", required_argument, NULL, OPTION_BITS + REASON },
+	{ "answered", no_argument, NULL, OPTION_BITS + ANSWERED },
+	{ "unanswered", no_argument, NULL, OPTION_BITS + UNANSWERED },
+	{ "min-hold", required_argument, NULL, OPTION_BITS + MIN_HOLD },
+	{ "id", required_argument, NULL, OPTION_BITS + CDR_ID },
+	{ "sums", required_argument, NULL, OPTION_BITS + SUMS },
 	{ "keep-calls", no_argument, NULL, OPTION_BITS + KEEP_CALLS },
 	{ "timeout", required_argument, NULL, OPTION_BITS + TIMEOUT },
 	{ NULL, 0, NULL, 0 },
@@ -121,8 +140,14 @@ static void help(FILE *out)
 	fputs("\n  -s, --socket SOCKET    control socket (" SOCKET_DEFAULT ")\n"
 	      "      --json             print the result as JSON\n"
 	      "  -h, --help             this text\n\n"
-	      "TIME is a number of seconds, or of another unit: 90, 90s, 15m, 2h, 7d.  --since takes such a time ago,\n"
-	      "a local time like \"2030-01-31 18:00\" or \"2030-01-31\", or microseconds since 1970 (16 digits).\n",
+	      "FILTER of cdr: --since TIME, --until TIME, --account NAME, --gateway NAME, --number PREFIX (of the "
+	      "caller\n"
+	      "or the callee), --reason NAME, --answered, --unanswered, --min-hold TIME, --id CDR_ID\n\n"
+	      "TIME is a number of seconds, or of another unit: 90, 90s, 15m, 2h, 7d.  --since and --until take such "
+	      "a\n"
+	      "time ago, a local time like \"2030-01-31 18:00\" or \"2030-01-31\", today, yesterday (their "
+	      "beginnings),\n"
+	      "now, or microseconds since 1970 (16 digits): --since yesterday --until today is all of yesterday.\n",
 	      out);
 }
 
@@ -132,56 +157,6 @@ static int usage_error(const char *what, const char *which)
 	print_safely(which, stderr);
 	fputs("; rwctl --help shows what there is\n", stderr);
 	return EXIT_USAGE;
-}
-
-static bool read_integer(const char *text, json_int_t *ret_value, const char **ret_end)
-{
-	char *end;
-	errno = 0;
-	long long value = strtoll(text, &end, 10);
-	*ret_value = value;
-	*ret_end = end;
-	return text[0] >= '0' && text[0] <= '9' && errno == 0;
-}
-
-static bool read_span_s(const char *text, json_int_t *ret_s)
-{
-	static const struct {
-		char unit;
-		json_int_t s;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
-	json_int_t value;
-	const char *end;
-	if (!read_integer(text, &value, &end) || value > INT32_MAX)
-		return false;
-	json_int_t factor = end[0] == '\0' ? 1 : 0;
-	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-		if (end[0] == units[i].unit && end[1] == '\0')
-			factor = units[i].s;
-	*ret_s = value * factor;
-	return factor != 0;
-}
-
-bool read_moment_us(const char *text, json_int_t *ret_us)
-{
-	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
-					     "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		struct tm local = { .tm_isdst = -1 };
-		const char *end = strptime(text, forms[i], &local);
-		if (end == NULL || *end != '\0')
-			continue;
-		*ret_us = (json_int_t)mktime(&local) * 1000000;
-		return true;
-	}
-	const char *end;
-	if (strlen(text) >= 14)
-		return read_integer(text, ret_us, &end) && *end == '\0';
-	json_int_t ago_s;
-	if (!read_span_s(text, &ago_s))
-		return false;
-	*ret_us = ((json_int_t)time(NULL) - ago_s) * 1000000;
-	return *ret_us >= 0;
 }
 
 /* One option as the parameter it becomes.  NULL: the value cannot be read, or is no UTF-8. */
@@ -208,6 +183,25 @@ static json_t *option_value(unsigned option, const char *text, const char **ret_
 	case TIMEOUT:
 		*ret_name = "timeout_s";
 		return read_span_s(text, &value) ? json_integer(value) : NULL;
+	case UNTIL:
+		*ret_name = "until";
+		return read_moment_us(text, &value) ? json_integer(value) : NULL;
+	case REASON:
+		*ret_name = "end_reason";
+		return json_string(text);
+	case ANSWERED:
+	case UNANSWERED:
+		*ret_name = "answered";
+		return json_boolean(option == ANSWERED);
+	case MIN_HOLD:
+		*ret_name = "min_hold_ms";
+		return read_span_s(text, &value) ? json_integer(value * 1000) : NULL;
+	case CDR_ID:
+		*ret_name = "cdr_id";
+		return json_string(text);
+	case SUMS:
+		*ret_name = "by";
+		return json_string(text);
 	case SINCE:
 		*ret_name = "since";
 		return read_moment_us(text, &value) ? json_integer(value) : NULL;
@@ -262,13 +256,19 @@ static int read_options(struct order *o, int argc, char **argv)
 	return -1;
 }
 
+static const struct verb *verb_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
 static int read_command(struct order *o, int argc, char **argv)
 {
 	if (argc == 0)
 		return usage_error("no command was given", "");
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(verbs[i].name, argv[0]) == 0)
-			o->verb = &verbs[i];
+	o->verb = verb_named(argv[0]);
 	if (o->verb == NULL)
 		return usage_error("there is no command ", argv[0]);
 	for (const struct option *known = options; known->name != NULL; known++)
@@ -287,6 +287,15 @@ static int read_command(struct order *o, int argc, char **argv)
 		return usage_error("this command needs more: rwctl ", o->verb->usage);
 	o->method = o->verb->method;
 	o->show = o->options & CSV ? show_cdrs_csv : o->verb->show;
+	if (o->options & SUMS) {
+		if (o->options & LIMIT)
+			return usage_error("--sums are of all that the filters leave: no --limit", "");
+		o->method = "cdr.sums";
+		o->show = o->options & CSV ? show_sums_csv : show_sums;
+		json_object_set_new(
+			o->params, "utc_offset_s",
+			json_integer(utc_offset_s(json_integer_value(json_object_get(o->params, "since")))));
+	}
 	if (o->method != NULL && strcmp(o->method, "parameters.get") == 0 && operands == 2) {
 		o->method = "parameters.set";
 		o->show = show_parameter_set;
@@ -297,7 +306,7 @@ static int read_command(struct order *o, int argc, char **argv)
 /* One row more than by default is asked for, so that it shows whether there are any. */
 static bool ask_for_one_more(const struct order *o)
 {
-	if (o->verb->method == NULL || !(o->verb->options & LIMIT) || (o->options & LIMIT))
+	if (o->verb->method == NULL || !(o->verb->options & LIMIT) || (o->options & (LIMIT | SUMS)))
 		return false;
 	json_object_set_new(o->params, "limit", json_integer(ROWS_DEFAULT + 1));
 	return true;
@@ -310,6 +319,39 @@ static void cut_at_default(json_t *rows)
 	json_array_remove(rows, ROWS_DEFAULT);
 	fflush(stdout);
 	fprintf(stderr, "rwctl: first %d shown; --limit for more\n", ROWS_DEFAULT);
+}
+
+/* More records than the switch gives at once are asked for page by page. */
+static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t limit,
+			     char error[static CLIENT_ERROR_SIZE])
+{
+	json_t *all = json_array(), *params = json_deep_copy(o->params);
+	for (json_int_t left = limit; left > 0;) {
+		json_int_t size = left < PAGE_ROWS ? left : PAGE_ROWS;
+		json_object_set_new(params, "limit", json_integer(size));
+		json_t *page = client_call(c, o->method, json_copy(params), error);
+		if (page == NULL) {
+			json_decref(all);
+			all = NULL;
+			break;
+		}
+		json_array_extend(all, page);
+		left = (json_int_t)json_array_size(page) == size ? left - size : 0;
+		json_t *last = json_array_get(page, json_array_size(page) - 1);
+		if (last != NULL)
+			json_object_set(params, "before", json_object_get(last, "cdr_id"));
+		json_decref(page);
+	}
+	json_decref(params);
+	return all;
+}
+
+static json_t *ask(struct client *c, const struct order *o, char error[static CLIENT_ERROR_SIZE])
+{
+	json_int_t limit = json_integer_value(json_object_get(o->params, "limit"));
+	if (strcmp(o->method, "cdr.list") == 0 && limit > PAGE_ROWS)
+		return ask_for_pages(c, o, limit, error);
+	return client_call(c, o->method, json_incref(o->params), error);
 }
 
 static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE])
@@ -326,7 +368,7 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 		good = top_run(c, o->json, error);
 	} else {
 		bool one_more = ask_for_one_more(o);
-		json_t *result = client_call(c, o->method, json_incref(o->params), error);
+		json_t *result = ask(c, o, error);
 		good = result != NULL;
 		if (good && one_more)
 			cut_at_default(result);

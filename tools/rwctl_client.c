@@ -13,6 +13,7 @@
 
 #define ANSWER_WAIT_S 30
 #define RELOAD_WAIT_S 1800 /* a busy machine reads a large configuration in what its calls leave over */
+#define REPORT_WAIT_S 180  /* the switch gives a report up before */
 #define ANSWER_MAX    ((size_t)1 << 30)
 #define READ_SIZE     65536
 
@@ -156,7 +157,9 @@ static bool waits_for_loading(const char *method)
 json_t *client_call(struct client *c, const char *method, json_t *params, char error[static CLIENT_ERROR_SIZE])
 {
 	char unheard[CLIENT_ERROR_SIZE];
-	c->wait_s = waits_for_loading(method) ? RELOAD_WAIT_S : ANSWER_WAIT_S;
+	c->wait_s = waits_for_loading(method)         ? RELOAD_WAIT_S
+		    : strncmp(method, "cdr.", 4) == 0 ? REPORT_WAIT_S
+						      : ANSWER_WAIT_S;
 	bool sent = send_request(c, method, params, error);
 	if (!sent && errno != EPIPE && errno != ECONNRESET)
 		return NULL;

@@ -2,16 +2,19 @@
 #include "tools/rwctl_table.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #define COLUMNS_MAX 24
 
 struct table {
 	unsigned columns;
-	bool right[COLUMNS_MAX];
+	bool right[COLUMNS_MAX], hidden[COLUMNS_MAX];
 	size_t width[COLUMNS_MAX];
 	char **cells; /* the headings are the first row */
 	size_t count, capacity;
@@ -121,21 +124,53 @@ void table_duration(struct table *t, json_int_t duration_ms)
 	table_text(t, text);
 }
 
+void table_hide(struct table *t, unsigned column)
+{
+	assert(column < t->columns);
+	t->hidden[column] = true;
+}
+
+static void print_cell(const struct table *t, size_t cell, FILE *out)
+{
+	unsigned column = (unsigned)(cell % t->columns);
+	bool last = true;
+	for (unsigned i = column + 1; i < t->columns; i++)
+		last = last && t->hidden[i];
+	int padding = (int)(t->width[column] - characters(t->cells[cell]));
+	if (t->right[column])
+		fprintf(out, "%*s%s", padding, "", t->cells[cell]);
+	else
+		fprintf(out, "%s%*s", t->cells[cell], last ? 0 : padding, "");
+	fputs(last ? "\n" : "  ", out);
+}
+
 void table_print(struct table *t, FILE *out)
 {
 	for (size_t i = 0; i < t->count; i++) {
-		unsigned column = (unsigned)(i % t->columns);
-		bool last = column + 1 == t->columns;
-		int padding = (int)(t->width[column] - characters(t->cells[i]));
-		if (t->right[column])
-			fprintf(out, "%*s%s", padding, "", t->cells[i]);
-		else
-			fprintf(out, "%s%*s", t->cells[i], last ? 0 : padding, "");
-		fputs(last ? "\n" : "  ", out);
+		if (!t->hidden[i % t->columns])
+			print_cell(t, i, out);
 		free(t->cells[i]);
 	}
 	free(t->cells);
 	free(t);
+}
+
+static size_t width_of(const struct table *t)
+{
+	size_t width = 0;
+	for (unsigned i = 0; i < t->columns; i++)
+		if (!t->hidden[i])
+			width += t->width[i] + (width > 0 ? 2 : 0);
+	return width;
+}
+
+void table_print_fitting(struct table *t, FILE *out, const unsigned *drop)
+{
+	struct winsize size = { 0 };
+	bool narrow = isatty(fileno(out)) && ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+	for (; narrow && *drop != UINT_MAX && width_of(t) > size.ws_col; drop++)
+		table_hide(t, *drop);
+	table_print(t, out);
 }
 
 void format_time(json_int_t time_us, char text[static FORMAT_MAX])

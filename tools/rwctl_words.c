@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/rwctl_client.h"
+#include "tools/rwctl_moment.h"
 #include "tools/rwctl_table.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };

@@ -44,7 +44,4 @@ bool words_are_meant(int argc, char **argv);
 int words_run(int argc, char **argv, const char *socket_default);
 void words_help(FILE *out);
 
-/* A moment as --since takes it, in microseconds since 1970: rwctl.c. */
-bool read_moment_us(const char *text, json_int_t *ret_us);
-
 #endif

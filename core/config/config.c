@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "billing/postgresql_link.h"
 #include "core/config/endpoint.h"
 #include "core/config/load.h"
 #include "core/config/routes.h"
@@ -79,11 +80,16 @@ static int load_cdr_store(struct loading *l, const struct section *node)
 	struct reader *r = &l->reader;
 	struct config *c = l->config;
 	const int result = reader_text(r, node, "cdr_store", c->cdr_store, sizeof c->cdr_store);
+	char reason[LINK_ERROR_BYTES];
 
-	if (result < 0 || c->cdr_store[0] == '\0' || strncmp(c->cdr_store, "postgresql://", 13) == 0)
+	if (result < 0 || c->cdr_store[0] == '\0')
 		return result;
-	return reader_refuse(r, reader_line(node, "cdr_store"),
-			     "cdr_store: is empty, for data_dir/cdr.db, or begins with postgresql://");
+	if (strncmp(c->cdr_store, "postgresql://", 13) != 0)
+		return reader_refuse(r, reader_line(node, "cdr_store"),
+				     "cdr_store: is empty, for data_dir/cdr.db, or begins with postgresql://");
+	if (postgresql_uri_check(c->cdr_store, reason) == 0)
+		return 0;
+	return reader_refuse(r, reader_line(node, "cdr_store"), "cdr_store: %s", reason);
 }
 
 /* How calls are kept and billed. */

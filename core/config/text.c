@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "billing/money.h"
+#include "billing/postgresql_link.h"
 #include "billing/tariff.h"
 #include "core/config/codes.h"
 #include "core/config/config.h"
@@ -232,11 +233,14 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 
 static void write_books(FILE *out, const struct config *c)
 {
+	char store[sizeof c->cdr_store + 16];
+
 	fprintf(out, "journal_sync_ms = %u\njournal_segment_mb = %u\nanswer_after_sync = %s\ncdr_files = %s\n",
 		c->journal_sync_ms, c->journal_segment_mb, c->answer_after_sync ? "on" : "off",
 		c->cdr_files ? "on" : "off");
 	write_string(out, "", "on_restart", key_word(SECTION_NODE, "on_restart", c->on_restart));
-	write_string(out, "", "cdr_store", c->cdr_store);
+	postgresql_uri_mask(c->cdr_store, store, sizeof store);
+	write_string(out, "", "cdr_store", store);
 	write_string(out, "", "unknown_account", key_word(SECTION_NODE, "unknown_account", c->refuse_unknown_account));
 }
 

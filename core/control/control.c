@@ -101,11 +101,12 @@ static int open_all(struct control *c, char error[static 256])
 		return result;
 	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->report_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->pause_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (c->epoll_fd < 0 || c->wake_fd < 0 || c->pause_fd < 0)
+	if (c->epoll_fd < 0 || c->wake_fd < 0 || c->report_fd < 0 || c->pause_fd < 0)
 		return fail(error, -errno, "epoll", path);
 	if ((result = watch(c, c->listen_fd, &c->listen_fd)) < 0 || (result = watch(c, c->wake_fd, &c->wake_fd)) < 0 ||
-	    (result = watch(c, c->pause_fd, &c->pause_fd)) < 0)
+	    (result = watch(c, c->report_fd, &c->report_fd)) < 0 || (result = watch(c, c->pause_fd, &c->pause_fd)) < 0)
 		return fail(error, result, "epoll", path);
 	return 0;
 }
@@ -116,7 +117,7 @@ int control_open(struct node *node, struct control **ret_control, char error[sta
 	if (c == NULL)
 		return fail(error, -ENOMEM, "open", node_config(node)->control);
 	c->node = node;
-	c->listen_fd = c->epoll_fd = c->wake_fd = c->pause_fd = -1;
+	c->listen_fd = c->epoll_fd = c->wake_fd = c->report_fd = c->pause_fd = -1;
 	int result = open_all(c, error);
 	if (result < 0)
 		control_close(c);
@@ -137,13 +138,16 @@ void control_close(struct control *c)
 		connection_destroy(c->connections);
 	calls_jobs_free(c);
 	change_jobs_free(c);
-	assert(c->connection_count == 0 && c->job_count == 0 && c->change_count == 0 && c->output_bytes == 0);
+	reports_free(c);
+	assert(c->connection_count == 0 && c->job_count == 0 && c->change_count == 0 && c->report_count == 0 &&
+	       c->output_bytes == 0);
 	struct stat status; /* a later process may have put its own there */
 	if (c->inode != 0 && stat(c->path, &status) == 0 && status.st_dev == c->device && status.st_ino == c->inode)
 		unlink(c->path);
 	close_fd(c->listen_fd);
 	close_fd(c->epoll_fd);
 	close_fd(c->wake_fd);
+	close_fd(c->report_fd);
 	close_fd(c->pause_fd);
 	free(c);
 }
@@ -275,13 +279,16 @@ void control_handle(struct control *c)
 {
 	struct epoll_event events[EVENTS_A_TURN];
 	int count = epoll_wait(c->epoll_fd, events, EVENTS_A_TURN, 0);
-	bool knocked = false;
+	bool knocked = false, reported = false;
 	for (int i = 0; i < count; i++) {
 		void *tag = events[i].data.ptr;
 		if (tag == &c->listen_fd) {
 			knocked = true;
 		} else if (tag == &c->wake_fd) {
 			drain(c->wake_fd);
+		} else if (tag == &c->report_fd) {
+			drain(c->report_fd);
+			reported = true;
 		} else if (tag == &c->pause_fd) {
 			drain(c->pause_fd);
 			listen_watch(c, EPOLLIN);
@@ -289,6 +296,8 @@ void control_handle(struct control *c)
 			connection_event(tag, events[i].events);
 		}
 	}
+	if (reported)
+		reports_done(c);
 	if (knocked)
 		accept_some(c); /* may free a connection, so only after their events */
 	run_ready(c);

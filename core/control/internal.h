@@ -13,16 +13,19 @@
 #define CONTROL_CONNECTIONS_MAX 1000
 #define CONTROL_JOBS_MAX        64 /* questions to the shards under way at the same moment */
 #define CONTROL_CHANGES_MAX     64 /* changes of the configuration, likewise */
+#define CONTROL_REPORTS_MAX     8  /* lists and sums of CDRs: a thread each */
 
 struct calls_job;
 struct change_job;
+struct report_job;
 
 struct control {
 	struct node *node;
 	int epoll_fd;
 	int listen_fd;
-	int wake_fd;  /* eventfd: connections are ready to run */
-	int pause_fd; /* timerfd: accepting goes on */
+	int wake_fd;   /* eventfd: connections are ready to run */
+	int pause_fd;  /* timerfd: accepting goes on */
+	int report_fd; /* eventfd: a report is done */
 	char path[108];
 	dev_t device; /* of the socket in the file system: what control_close() may remove */
 	ino_t inode;
@@ -34,6 +37,8 @@ struct control {
 	unsigned job_count;
 	struct change_job *changes; /* under way at the loading thread */
 	unsigned change_count;
+	struct report_job *reports; /* under way in threads of their own */
+	unsigned report_count;
 	size_t output_bytes; /* replies not yet read, all connections */
 };
 

@@ -7,11 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "billing/store.h"
 #include "core/control/internal.h"
 #include "core/control/text.h"
-
-#define ROWS_DEFAULT 100
 
 static json_t *listening(const struct config *config)
 {
@@ -136,51 +133,6 @@ static void method_parameters_get(struct request *r)
 	request_result(r, rows);
 }
 
-static json_t *column(const struct cdr_value *v)
-{
-	switch (v->type) {
-	case CDR_COLUMN_INTEGER:
-		return json_integer(v->integer);
-	case CDR_COLUMN_JSON: {
-		json_t *value = json_loads(v->text, JSON_DECODE_ANY, NULL);
-		if (value != NULL)
-			return value;
-		break; /* shown as it stands */
-	}
-	case CDR_COLUMN_TEXT:
-		break;
-	}
-	return json_text_terminated(v->text);
-}
-
-static void add_cdr(void *context, const struct cdr_value *values, unsigned count)
-{
-	json_t *row = json_object();
-	for (unsigned i = 0; i < count; i++)
-		json_object_set_new(row, values[i].name, column(&values[i]));
-	json_array_append_new(context, row);
-}
-
-static void method_cdr_list(struct request *r)
-{
-	struct cdr_filter filter = {
-		.limit = (uint32_t)request_integer(r, "limit", ROWS_DEFAULT),
-		.since_us = request_integer(r, "since", 0),
-		.account = request_text(r, "account"),
-		.gateway = request_text(r, "gateway"),
-	};
-	char error[256] = "";
-	json_t *rows = json_array();
-	int result = cdr_store_list(node_database_path(r->control->node), &filter, add_cdr, rows, error);
-	if (result == 0 || result == -ENOENT) { /* no database: nothing was written yet */
-		request_result(r, rows);
-		return;
-	}
-	json_decref(rows);
-	request_error(r, RPC_STORE, "The CDR database cannot be read: %s.",
-		      error[0] != '\0' ? error : strerror(-result));
-}
-
 static const struct field calls_list_fields[] = {
 	{ .name = "limit", .kind = FIELD_INTEGER, .min = 1, .max = 10000 },
 	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
@@ -194,11 +146,30 @@ static const struct field call_fields[] = {
 	{ .name = NULL },
 };
 
+#define CDR_FILTER_FIELDS                                                                                              \
+	{ .name = "since", .kind = FIELD_INTEGER, .min = 0, .max = INT64_MAX },                                        \
+		{ .name = "until", .kind = FIELD_INTEGER, .min = 0, .max = INT64_MAX },                                \
+		{ .name = "account", .kind = FIELD_TEXT, .min = 0, .max = 63 },                                        \
+		{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },                                        \
+		{ .name = "number", .kind = FIELD_TEXT, .min = 0, .max = 63 },                                         \
+		{ .name = "end_reason", .kind = FIELD_TEXT, .min = 0, .max = 63 },                                     \
+		{ .name = "answered", .kind = FIELD_BOOL },                                                            \
+		{ .name = "cdr_id", .kind = FIELD_TEXT, .min = 0, .max = 63 },                                         \
+	{                                                                                                              \
+		.name = "min_hold_ms", .kind = FIELD_INTEGER, .min = 0, .max = INT64_MAX                               \
+	}
+
 static const struct field cdr_list_fields[] = {
 	{ .name = "limit", .kind = FIELD_INTEGER, .min = 1, .max = 10000 },
-	{ .name = "since", .kind = FIELD_INTEGER, .min = 0, .max = INT64_MAX },
-	{ .name = "account", .kind = FIELD_TEXT, .min = 0, .max = 63 },
-	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	{ .name = "before", .kind = FIELD_TEXT, .min = 0, .max = 63 },
+	CDR_FILTER_FIELDS,
+	{ .name = NULL },
+};
+
+static const struct field cdr_sums_fields[] = {
+	{ .name = "by", .kind = FIELD_TEXT, .required = true, .min = 1, .max = 63 },
+	{ .name = "utc_offset_s", .kind = FIELD_INTEGER, .min = -86400, .max = 86400 },
+	CDR_FILTER_FIELDS,
 	{ .name = NULL },
 };
 
@@ -243,6 +214,7 @@ static const struct method methods[] = {
 	{ "parameters.set", method_parameters_set, parameters_set_fields },
 	{ "gateways.list", method_gateways_list, NULL },
 	{ "cdr.list", method_cdr_list, cdr_list_fields },
+	{ "cdr.sums", method_cdr_sums, cdr_sums_fields },
 	{ "log.level", method_log_level, log_level_fields },
 	{ "accounts.list", method_accounts_list, accounts_list_fields },
 	{ "accounts.add", method_accounts_add, account_add_fields },

@@ -1,6 +1,6 @@
 /* The methods of the control socket, by file: methods.c (the table, and all that the control thread answers by itself),
- * statistics.c, gateways.c, calls.c (what the shards are asked), live.c (what changes the running node), accounts.c and
- * rates.c. */
+ * statistics.c, gateways.c, calls.c (what the shards are asked), live.c (what changes the running node), reports.c
+ * (what is read from the store of CDRs), accounts.c and rates.c. */
 #ifndef RW_CORE_CONTROL_METHODS_H
 #define RW_CORE_CONTROL_METHODS_H
 
@@ -9,6 +9,7 @@
 struct calls_job;
 struct change_job;
 struct command;
+struct report_job;
 
 /* NULL: unknown. */
 const struct method *method_find(const char *name);
@@ -49,6 +50,15 @@ void method_rates_delete(struct request *r);
 
 /* A parameter's value as JSON has it: number, true/false, or the list as text. */
 json_t *parameter_json(int index, const char *text);
+
+void method_cdr_list(struct request *r);
+void method_cdr_sums(struct request *r);
+
+/* The request has gone: the report is given up. */
+void report_job_forget(struct report_job *job);
+/* Ends what is done; reports_free() all, which then have no request any more. */
+void reports_done(struct control *c);
+void reports_free(struct control *c);
 
 /* As the three below, for what the loading thread does (control_change_done() is its second). */
 void change_job_forget(struct change_job *job);

@@ -218,7 +218,7 @@ bool request_flag(const struct request *r, const char *name)
 static void end(struct request *r)
 {
 	struct connection *n = r->connection;
-	assert(n->request == r && r->job == NULL && r->change == NULL);
+	assert(n->request == r && r->job == NULL && r->change == NULL && r->report == NULL);
 	n->request = NULL;
 	json_decref(r->id);
 	json_decref(r->params);
@@ -259,5 +259,7 @@ void request_drop(struct request *r)
 		calls_job_forget(r->job);
 	if (r->change != NULL)
 		change_job_forget(r->change);
+	if (r->report != NULL)
+		report_job_forget(r->report);
 	end(r);
 }

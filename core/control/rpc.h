@@ -52,6 +52,7 @@ struct request {
 	const struct method *method;
 	struct calls_job *job;     /* what the shards were asked for it; NULL: nothing */
 	struct change_job *change; /* what the loading thread was asked for it; NULL: nothing */
+	struct report_job *report; /* what is read from the store for it; NULL: nothing */
 };
 
 /* Reads a line.  NULL: it is no JSON, and the error has been sent. */

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +52,51 @@ Test(list, spec_3_listing_is_newest_first_and_filtered)
 	EXPECT(WHERE(.gateway = "low", .account = "even", .limit = 1), 4);
 	cr_assert_eq(list(path, (struct cdr_filter){ .gateway = "even" }).count, 0);
 	cr_assert_eq(list(path, (struct cdr_filter){ .account = "' OR 1 --" }).count, 0);
+	cdr_store_close(store);
+}
+
+Test(list, each_filter_leaves_what_it_names)
+{
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	static const char *const callers[] = { "+49301", "49302", "anonymous", "+50" };
+	static const char *const callees[] = { "+1", "+44%_", "4930", "" };
+	struct cdr cdrs[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		cdrs[i] = sample_cdr_at(i, 1000 + i);
+		cdrs[i].caller_in = sample_text(callers[i]);
+		cdrs[i].callee_in = sample_text(callees[i]);
+		cdrs[i].hold_ms = 1000 * (int64_t)i;
+		cdrs[i].connect_us = i == 0 ? 0 : 2000;
+		cdrs[i].end_reason = i == 0 ? CDR_END_no_answer : CDR_END_normal;
+	}
+	add_all(store, cdrs, 4);
+	char ids[4][CDR_ID_SIZE + 1];
+	for (unsigned i = 0; i < 4; i++)
+		snprintf(ids[i], sizeof(ids[i]), "%.32s", cdrs[i].cdr_id);
+
+	EXPECT(WHERE(.until_us = 1002), 1, 0);
+	EXPECT(WHERE(.since_us = 1001, .until_us = 1003), 2, 1);
+	EXPECT(WHERE(.until_us = INT64_MAX), 3, 2, 1, 0);
+	EXPECT(WHERE(.number = "4930"), 2, 1, 0);
+	EXPECT(WHERE(.number = "+4930"), 2, 1, 0);
+	EXPECT(WHERE(.number = "+"), 3, 2, 1, 0);
+	EXPECT(WHERE(.number = "44%_"), 1);
+	EXPECT(WHERE(.number = "anon"), 2);
+	EXPECT(WHERE(.end_reason = "no_answer"), 0);
+	EXPECT(WHERE(.answered = CDR_ANSWERED_ONLY), 3, 2, 1);
+	EXPECT(WHERE(.answered = CDR_ANSWERED_NOT), 0);
+	EXPECT(WHERE(.min_hold_ms = 2000), 3, 2);
+	EXPECT(WHERE(.cdr_id = ids[2]), 2);
+	EXPECT(WHERE(.before = ids[2]), 1, 0);
+	EXPECT(WHERE(.before = ids[2], .limit = 1, .answered = CDR_ANSWERED_ONLY), 1);
+	EXPECT(WHERE(.since_us = 1001, .until_us = 1004, .account = "customer-a", .gateway = "vendor-b", .number = "50",
+		     .end_reason = "normal", .answered = CDR_ANSWERED_ONLY, .min_hold_ms = 3000, .cdr_id = ids[3]),
+	       3);
+	cr_assert_eq(list(path, (struct cdr_filter){ .number = "44_" }).count, 0, "no pattern");
+	cr_assert_eq(list(path, (struct cdr_filter){ .cdr_id = "x" }).count, 0);
+	cr_assert_eq(list(path, (struct cdr_filter){ .until_us = 1000 }).count, 0);
 	cdr_store_close(store);
 }
 

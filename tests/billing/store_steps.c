@@ -136,7 +136,7 @@ struct listing list(const char *path, struct cdr_filter filter)
 	struct listing l = { 0 };
 	char error[256] = "";
 
-	cr_assert_eq(cdr_store_list(path, &filter, keep_row, &l, error), 0, "%s", error);
+	cr_assert_eq(cdr_store_list(path, &filter, NULL, keep_row, &l, error), 0, "%s", error);
 	cr_assert_not(l.wrong);
 	return l;
 }
@@ -145,7 +145,7 @@ int list_refusal(const char *path, char error[static 256])
 {
 	const struct cdr_filter any = { 0 };
 	struct listing l = { 0 };
-	const int result = cdr_store_list(path, &any, keep_row, &l, error);
+	const int result = cdr_store_list(path, &any, NULL, keep_row, &l, error);
 
 	cr_assert_eq(l.count, 0);
 	return result;

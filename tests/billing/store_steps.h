@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "billing/list.h"
 #include "billing/store.h"
 
 /* The columns of spec 9, in its order. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "billing/list.h"
 #include "billing/store.h"
 #include "billing/writer.h"
 #include "tests/billing/memory_disk.h"
@@ -144,7 +145,7 @@ static bool all_stored(const char *path)
 	unsigned rows = 0;
 
 	/* cdr_id is the table's key: as many rows as records means each of them once. */
-	if (cdr_store_list(path, &filter, count_row, &rows, error) != 0 || rows != WORKERS * RECORDS) {
+	if (cdr_store_list(path, &filter, NULL, count_row, &rows, error) != 0 || rows != WORKERS * RECORDS) {
 		fprintf(stderr, "%u rows of %u %s\n", rows, WORKERS * RECORDS, error);
 		return false;
 	}

@@ -388,6 +388,19 @@ Test(spec_2_config, comments_stand_anywhere_and_strings_keep_their_hashes)
 	config_free(c);
 }
 
+/* Whoever may ask for the configuration need not know the password of the database. */
+Test(spec_2_config, text_has_no_password)
+{
+	struct config *c = load_text("listen \"main\" { address = 127.0.0.1 }\n"
+				     "cdr_store = \"postgresql://rw:s3cret@db/cdr\"\n");
+	char *text = config_text(c);
+	cr_assert_not_null(text);
+	cr_assert_not_null(strstr(text, "cdr_store = \"postgresql://rw:***@db/cdr\""));
+	cr_assert_null(strstr(text, "s3cret"));
+	free(text);
+	config_free(c);
+}
+
 /* config.show prints a file that gives the same configuration again. */
 Test(spec_2_config, text_round_trip)
 {
@@ -396,7 +409,7 @@ Test(spec_2_config, text_round_trip)
 		"node = n workers = 3 max_calls = 5000 prefault = on steering = bpf data_dir = \"/d \\\"x\\\" \\\\ "
 		"\\${HOME}\"\n"
 		"journal_sync_ms = 7 journal_segment_mb = 9 answer_after_sync = on on_restart = close cdr_files = on\n"
-		"cdr_store = \"postgresql://a:%20@b/c?d=e\" unknown_account = refuse\n"
+		"cdr_store = \"postgresql://a%20@b/c?sslmode=require\" unknown_account = refuse\n"
 		"listen \"four\" { address = 192.0.2.1 advertise = \"sip.example.net\" }\n"
 		"listen \"six\" { address = \"2001:db8::1\" port = 5070 }\n"
 		"parameters { RW_SIP_T1 = 200 SS_QOS_SIGNAL = 0 SS_SIP_RESEND_INTERVAL = \"0.25,60\"\n"
@@ -426,7 +439,7 @@ Test(spec_2_config, text_round_trip)
 	cr_assert_eq(again->journal_segment_mb, 9);
 	cr_assert(again->answer_after_sync && again->cdr_files && again->refuse_unknown_account);
 	cr_assert_eq(again->on_restart, RESTART_CLOSE);
-	cr_assert_str_eq(again->cdr_store, "postgresql://a:%20@b/c?d=e");
+	cr_assert_str_eq(again->cdr_store, "postgresql://a%20@b/c?sslmode=require");
 	cr_assert_arr_eq(again->listens, c->listens, c->listen_count * sizeof *c->listens);
 	cr_assert_arr_eq(&again->parameters, &c->parameters, sizeof c->parameters);
 	cr_assert_eq(again->mappings[0].source_count, 7);

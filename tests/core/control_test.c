@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "billing/store.h"
+#include "core/control/internal.h"
 #include "tests/core/fake_node.h"
 
 static struct node *node;
@@ -638,6 +640,105 @@ Test(control, cdr_list_is_newest_first_and_filtered)
 	rows = result_of("cdr.list", "{\"since\":1700000000000140,\"gateway\":\"vendor\"}");
 	cr_assert_eq(json_array_size(rows), 5);
 	json_decref(rows);
+}
+
+Test(control, cdr_list_has_filters_and_pages)
+{
+	static const struct {
+		const char *params;
+		unsigned count;
+	} cases[] = {
+		{ "{\"until\":1700000000000010}", 10 },
+		{ "{\"since\":1700000000000010,\"until\":1700000000000013}", 3 },
+		{ "{\"answered\":true}", 0 },
+		{ "{\"answered\":false,\"limit\":7}", 7 },
+		{ "{\"end_reason\":\"normal\",\"min_hold_ms\":65000}", 100 },
+		{ "{\"end_reason\":\"no_route\"}", 0 },
+		{ "{\"cdr_id\":\"060a24181e4000000000000000000000\"}", 1 },
+		{ "{\"before\":\"060a24181e4005000000000000000005\"}", 5 },
+		{ "{\"number\":\"?,\\\"\",\"limit\":1000}", 150 },
+	};
+	store_records(150);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *rows = result_of("cdr.list", cases[i].params);
+		cr_assert_eq(json_array_size(rows), cases[i].count, "%s: %zu", cases[i].params, json_array_size(rows));
+		json_decref(rows);
+	}
+	expect_error("cdr.list", "{\"end_reason\":\"bad mood\"}", -32602,
+		     "no end_reason 'bad mood'; there are: normal, ");
+	expect_error("cdr.list", "{\"answered\":1}", -32602, "true or false");
+}
+
+Test(control, cdr_sums_are_groups_and_a_total)
+{
+	store_records(150);
+	json_t *sums = result_of("cdr.sums", "{\"by\":\"vendor\"}");
+	const json_t *rows = json_object_get(sums, "rows"), *total = json_object_get(sums, "total");
+	cr_assert_str_eq(text(sums, "by"), "vendor");
+	cr_assert_eq(json_array_size(rows), 2);
+	cr_assert_str_eq(text(json_array_get(rows, 0), "vendor"), "other");
+	cr_assert_eq(number(json_array_get(rows, 1), "attempts"), 150);
+	cr_assert_eq(number(total, "attempts"), 150);
+	cr_assert_eq(number(total, "hold_ms"), 150 * 65000);
+	cr_assert_str_eq(text(total, "profit"), "0.00");
+	cr_assert(json_real_value(json_object_get(total, "minutes")) == 162.5);
+	cr_assert(json_is_null(json_object_get(total, "acd_s")), "of no call");
+	json_decref(sums);
+	sums = result_of("cdr.sums", "{\"by\":\"hour\",\"utc_offset_s\":7200,\"until\":1700000000000010}");
+	rows = json_object_get(sums, "rows");
+	cr_assert_str_eq(text(json_array_get(rows, 0), "hour"), "2023-11-15 00:00");
+	cr_assert_eq(number(json_array_get(rows, 0), "attempts"), 10);
+	json_decref(sums);
+	expect_error("cdr.sums", "{\"by\":\"colour\"}", -32602,
+		     "all, account, gateway, vendor, prefix, reason, day, hour");
+	expect_error("cdr.sums", "{}", -32602, "'by' is missing");
+}
+
+Test(control, cdr_sums_without_a_database_are_nothing)
+{
+	json_t *sums = result_of("cdr.sums", "{\"by\":\"account\"}");
+	cr_assert_eq(json_array_size(json_object_get(sums, "rows")), 0);
+	cr_assert_eq(number(json_object_get(sums, "total"), "attempts"), 0);
+	json_decref(sums);
+}
+
+/* Whoever asks and goes takes his question with him; the others get their answers. */
+Test(control, reports_are_bounded_and_end_with_their_connection)
+{
+	store_records(10);
+	int fds[CONTROL_REPORTS_MAX + 1];
+	for (unsigned i = 0; i <= CONTROL_REPORTS_MAX; i++)
+		fds[i] = fake_connect(node);
+	static const char ask[] =
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"cdr.sums\",\"params\":{\"by\":\"day\"}}\n";
+	for (unsigned i = 0; i <= CONTROL_REPORTS_MAX; i++)
+		cr_assert_eq(send(fds[i], ask, sizeof ask - 1, 0), sizeof ask - 1);
+	control_handle(
+		node->control); /* takes all of them before any is done or not: an answer, or busy, but each one */
+	close(fds[0]);
+	unsigned answers = 0;
+	for (unsigned i = 1; i <= CONTROL_REPORTS_MAX; i++) {
+		char *line = fake_line(node, fds[i]);
+		cr_assert_not_null(line);
+		answers += strstr(line, "\"total\"") != NULL || strstr(line, "Too many lists and sums") != NULL;
+		free(line);
+		close(fds[i]);
+	}
+	cr_assert_eq(answers, CONTROL_REPORTS_MAX);
+	fake_pump(node);
+	cr_assert_eq(node->control->report_count, 0);
+}
+
+/* A PostgreSQL that is not there: the reason, without the password. */
+Test(control, cdr_list_from_a_server_that_is_away_says_so)
+{
+	strcpy(node->config.cdr_store, "postgresql://switch:s3cret@127.0.0.1:1/cdr");
+	json_t *reply = fake_ask(node, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"cdr.list\"}");
+	const char *message = json_string_value(json_object_get(json_object_get(reply, "error"), "message"));
+	cr_assert_not_null(message);
+	cr_assert_not_null(strstr(message, "Connection refused"), "%s", message);
+	cr_assert_null(strstr(message, "s3cret"));
+	json_decref(reply);
 }
 
 Test(control, cdr_list_without_a_database_is_empty)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "billing/ledger.h"
+#include "core/control/internal.h"
 
 static struct source sources[] = {
 	{ { .family = 4, .ip = { 127, 0, 0, 0 } }, 8 },
@@ -367,7 +368,8 @@ void fake_pump(struct node *n)
 	for (int quiet = 0; quiet < 2;) {
 		struct pollfd waiting[] = { { .fd = control_fd(n->control), .events = POLLIN },
 					    { .fd = n->completion_fd, .events = POLLIN } };
-		if (poll(waiting, 2, 0) <= 0) {
+		/* What is read from the store comes from another thread. */
+		if (poll(waiting, 2, n->control->report_count > 0 ? 5000 : 0) <= 0) {
 			quiet++;
 			continue;
 		}

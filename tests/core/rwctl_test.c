@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
 #include "billing/store.h"
 #include "tests/core/fake_node.h"
 
@@ -33,6 +36,7 @@ static void teardown(void)
 TestSuite(rwctl, .init = setup, .fini = teardown, .timeout = 30);
 
 static bool on_terminal; /* the next one's output */
+static unsigned short terminal_columns;
 
 static void open_terminal(int ends[2])
 {
@@ -40,6 +44,8 @@ static void open_terminal(int ends[2])
 	cr_assert(ends[0] >= 0 && grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
 	ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	cr_assert_geq(ends[1], 0);
+	const struct winsize size = { .ws_row = 24, .ws_col = terminal_columns };
+	cr_assert_eq(ioctl(ends[1], TIOCSWINSZ, &size), 0);
 }
 
 static pid_t start(char *const *arguments, int ret_fds[2])
@@ -230,6 +236,181 @@ Test(rwctl, cdrs_as_table_and_rfc4180)
 	expect("cccc");
 	cr_assert_eq(RWCTL("cdr", "--since", "1h"), 0);
 	cr_assert_null(strstr(output, "cccc"));
+}
+
+/* A day of two accounts: 30 calls of each, every second answered, 61 s for 0.0305. */
+static void store_day(int64_t start_us)
+{
+	struct cdr_store *store;
+	const char *error = "";
+	cr_assert_eq(cdr_store_open(node->database, &store, &error), 0, "%s", error);
+	cr_assert_eq(cdr_store_begin(store), 0);
+	for (unsigned i = 0; i < 60; i++) {
+		struct cdr cdr = { .account = { i % 2 ? "acme" : "b", i % 2 ? 4 : 1 },
+				   .mapping_gateway = { "customer", 8 },
+				   .caller_in = { "+4930", 5 },
+				   .callee_in = { "880", 3 },
+				   .start_us = start_us + i * INT64_C(60000000),
+				   .pdd_ms = 1500,
+				   .fee = { "0", 1 },
+				   .cost = { "0.02", 4 },
+				   .end_reason = CDR_END_no_answer };
+		if (i % 4 < 2) {
+			cdr.connect_us = cdr.start_us + 2000000;
+			cdr.hold_ms = 61000;
+			cdr.billed_s = 120;
+			cdr.fee = (struct cdr_text){ "0.0305", 6 };
+			cdr.end_reason = CDR_END_normal;
+		}
+		char id[CDR_ID_SIZE + 1];
+		snprintf(id, sizeof id, "%014llx%018u", (unsigned long long)cdr.start_us, i);
+		memcpy(cdr.cdr_id, id, CDR_ID_SIZE);
+		cr_assert_eq(cdr_store_add(store, &cdr), 0);
+	}
+	cr_assert_eq(cdr_store_commit(store), 0);
+	cdr_store_close(store);
+}
+
+static unsigned lines(void)
+{
+	unsigned count = 0;
+	for (const char *at = output; *at != '\0'; at++)
+		count += *at == '\n';
+	return count;
+}
+
+Test(rwctl, cdr_filters)
+{
+	static const struct {
+		const char *option, *value;
+		unsigned rows;
+	} cases[] = {
+		{ "--account", "acme", 30 },
+		{ "--number", "+49", 60 },
+		{ "--number", "49301", 0 },
+		{ "--reason", "no_answer", 30 },
+		{ "--min-hold", "61", 30 },
+		{ "--min-hold", "2m", 0 },
+		{ "--limit", "7", 7 },
+		{ "--until", "2023-11-14 22:23:20", 10 },
+		{ "--since", "2023-11-14T22:23:20", 50 },
+		{ "--since", "today", 0 },
+		{ "--until", "yesterday", 60 },
+		{ "--since", "-1h", 0 },
+		{ "--until", "now", 60 },
+		{ "--id", "060a24181e4000000000000000000000", 1 },
+	};
+	store_day(1700000000000000);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cr_assert_eq(RWCTL("cdr", (char *)cases[i].option, (char *)cases[i].value), 0, "%s", errors);
+		cr_assert_eq(lines(), cases[i].rows + 1, "%s %s: %s", cases[i].option, cases[i].value, output);
+	}
+	cr_assert_eq(RWCTL("cdr", "--answered", "--account", "b"), 0);
+	cr_assert_eq(lines(), 16);
+	cr_assert_eq(RWCTL("cdr", "--unanswered"), 0);
+	cr_assert_eq(lines(), 31);
+	cr_assert_eq(RWCTL("cdr", "--limit", "20001"), 0, "by pages");
+	cr_assert_eq(lines(), 61);
+	cr_assert_eq(RWCTL("cdr", "--since", "tomorrow"), 2);
+	cr_assert_eq(RWCTL("cdr", "--reason", "none"), 1);
+	cr_assert_not_null(strstr(errors, "There is no end_reason 'none'"));
+	cr_assert_eq(RWCTL("calls", "--sums", "day"), 2, "an option of another command");
+}
+
+Test(rwctl, cdr_yesterday_is_all_of_it)
+{
+	time_t now = time(NULL);
+	store_day((int64_t)(now / 86400 * 86400 - 3600) * 1000000); /* from 23:00 on: all but the last minute's */
+	cr_assert_eq(RWCTL("cdr", "--since", "yesterday", "--until", "today", "--csv"), 0);
+	cr_assert_eq(lines(), 61);
+	cr_assert_eq(RWCTL("cdr", "--since", "today", "--csv"), 0);
+	cr_assert_eq(lines(), 0);
+}
+
+Test(rwctl, cdr_sums_are_a_table_with_a_total)
+{
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr", "--sums", "account"), 0);
+	cr_assert_str_eq(output,
+			 "ACCOUNT  ATTEMPTS  ANSWERED  ASR %  ACD S  PDD MS  MINUTES  BILLED     FEE  COST   PROFIT\n"
+			 "acme           30        15   50.0   61.0    1500    15.25   30.00  0.4575  0.60  -0.1425\n"
+			 "b              30        15   50.0   61.0    1500    15.25   30.00  0.4575  0.60  -0.1425\n"
+			 "TOTAL          60        30   50.0   61.0    1500    30.50   60.00  0.9150  1.20  -0.2850\n");
+	cr_assert_eq(RWCTL("cdr", "--sums", "all", "--account", "b"), 0);
+	cr_assert_eq(lines(), 2);
+	expect("\nTOTAL        30        15   50.0   61.0    1500    15.25   30.00  0.4575  0.60  -0.1425\n");
+	cr_assert_eq(RWCTL("cdr", "--sums", "hour", "--csv"), 0);
+	cr_assert_str_eq(output,
+			 "hour,attempts,answered,asr,acd_s,pdd_ms,hold_ms,minutes,billed_s,billed_minutes,fee,cost,"
+			 "profit\r\n"
+			 "2023-11-14 22:00,47,24,51.06,61.0,1500.0,1464000,24.4,2880,48.0,0.732,0.94,-0.208\r\n"
+			 "2023-11-14 23:00,13,6,46.15,61.0,1500.0,366000,6.1,720,12.0,0.183,0.26,-0.077\r\n");
+	cr_assert_eq(RWCTL("--json", "cdr", "--sums", "day"), 0);
+	json_t *sums = json_loads(output, 0, NULL);
+	cr_assert_eq(json_array_size(json_object_get(sums, "rows")), 1);
+	json_decref(sums);
+	setenv("TZ", "XXX-02", 1); /* two hours ahead of UTC: that evening is the next day */
+	cr_assert_eq(RWCTL("cdr", "--sums", "day"), 0);
+	expect("\n2023-11-15        60  ");
+	cr_assert_eq(RWCTL("cdr", "--sums", "colour"), 1);
+	cr_assert_eq(RWCTL("cdr", "--sums", "day", "--limit", "5"), 2);
+}
+
+Test(rwctl, cdr_shows_money_to_the_right)
+{
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr", "--limit", "3"), 0);
+	expect("  ACCOUNT     FEE  COST  TIMER  CDR ID\n");
+	expect("  acme     0.0000  0.02  none   ");
+	expect("  acme     0.0305  0.02  none   ");
+}
+
+/* The fee in force, and beside it what it was; sums have the former. */
+Test(rwctl, cdr_shows_a_corrected_fee_and_what_it_was)
+{
+	char path[300], error[DATABASE_ERROR_BYTES] = "";
+	sqlite3 *db;
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr", "--limit", "1"), 0);
+	cr_assert_null(strstr(output, "WAS"), "nothing was corrected");
+	snprintf(path, sizeof path, "%s/" LEDGER_FILE, node->directory);
+	cr_assert_eq(ledger_prepare(path, error), 0, "%s", error);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db,
+				  "INSERT INTO corrections VALUES ('060a24181e4000000000000000000000', 1, 3050000,"
+				  "1000000, 0, '', '')",
+				  NULL, NULL, NULL),
+		     SQLITE_OK, "%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+	cr_assert_eq(RWCTL("cdr", "--until", "2023-11-14 22:15:00"), 0);
+	expect("     FEE     WAS  COST  TIMER");
+	expect("  acme     0.0305       -  0.02  none ");
+	expect("  b        0.0100  0.0305  0.02  none ");
+	cr_assert_eq(RWCTL("cdr", "--sums", "account", "--account", "b"), 0);
+	expect("  0.437  0.60  -0.163\n");
+	cr_assert_eq(RWCTL("cdr", "--csv", "--account", "b", "--answered"), 0);
+	expect(",recovered,fee_original\r\n");
+	expect(",0.0100,0.02,0,0.0305\r\n");
+	expect(",0.0305,0.02,0,\r\n");
+}
+
+/* What matters least goes first; nothing is cut, and nothing wraps. */
+Test(rwctl, cdr_fits_the_terminal)
+{
+	store_day(1700000000000000);
+	on_terminal = true;
+	for (unsigned short columns = 80; columns <= 160; columns += 40) {
+		terminal_columns = columns;
+		cr_assert_eq(RWCTL("cdr", "--limit", "3"), 0);
+		for (const char *at = output; *at != '\0'; at = strchr(at, '\n') + 1)
+			cr_assert_leq(strcspn(at, "\r\n"), columns, "%s", output);
+		expect("CALLER");
+		expect("CDR ID");
+		cr_assert_eq(strstr(output, "REASON") != NULL, columns > 80, "%s", output);
+		cr_assert_eq(RWCTL("cdr", "--sums", "account"), 0);
+		expect("PROFIT");
+		cr_assert_eq(strstr(output, "PDD MS") != NULL, columns > 80, "%s", output);
+	}
 }
 
 Test(rwctl, reload_says_what_is_in_force_or_why_not)
