@@ -3,7 +3,10 @@
  * (core/call/bank.h).
  *
  * A rate table is prefixes with rates; of a number's rates the longest prefix that has one in effect counts, and of
- * several of the same prefix the one with the newest effective date.  */
+ * several of the same prefix the one with the newest effective date.
+ *
+ * A look-up waits for memory about twice, whatever the number of rates (billing/prefix_lines.h).  A prefix takes 32
+ * bytes, and 48 more for each rate unless another prefix of any table has the same ones.  */
 #ifndef RW_BILLING_TARIFF_H
 #define RW_BILLING_TARIFF_H
 
@@ -15,6 +18,7 @@
 
 #define ACCOUNT_NAME_MAX    63
 #define CURRENCY_MAX        7
+#define ACCOUNT_ID_MAX      ((UINT32_C(1) << 20) - 1) /* ids are small numbers from 1 */
 #define RATE_PREFIX_MAX     31
 #define OVERDRAFT_UNLIMITED INT64_MAX
 #define TARIFF_NO_TABLE     UINT32_MAX
@@ -34,7 +38,7 @@ struct account {
 
 /* One row of a rate table. */
 struct rate {
-	const char *prefix; /* digits, not terminated */
+	const char *prefix; /* digits, not terminated; of a look-up: the beginning of the number itself */
 	uint32_t prefix_size;
 	struct rate_terms terms;
 	int64_t from_us, to_us; /* in effect from <= t < to; INT64_MIN and INT64_MAX: no bound */
@@ -57,14 +61,17 @@ const struct account *tariff_account_at(const struct tariff *t, uint32_t index);
 struct tariff_builder;
 
 int tariff_begin(struct tariff_builder **ret_builder);
-/* Tables are numbered in the order of tariff_add_table(), from 0; rows may come in any order.  -EINVAL: a prefix with
- * something else than digits or too long; -EEXIST: the same prefix and from_us twice; -ENOMEM. */
+/* Tables are numbered in the order of tariff_add_table(), from 0; rows may come in any order.  -EINVAL: no such table,
+ * a prefix with something else than digits or too long ("" is one, of any number), an amount below 0, an id above
+ * ACCOUNT_ID_MAX or 0; -EEXIST: a table of that name; -ENOMEM.  Everything given is copied.  After an error the builder
+ * is as before. */
 int tariff_add_table(struct tariff_builder *b, const char *name, uint32_t *ret_table);
 int tariff_add_rate(struct tariff_builder *b, uint32_t table, const struct rate *rate);
 int tariff_add_account(struct tariff_builder *b, const struct account *account);
-/* Takes the builder, also on failure. */
+/* Takes the builder, also on failure.  -EEXIST: the same prefix and from_us twice in a table, or two accounts of one id
+ * or name; -EINVAL: an account of a table that there is not; -ENOMEM. */
 int tariff_finish(struct tariff_builder *b, struct tariff **ret_tariff);
-void tariff_abandon(struct tariff_builder *b);
-void tariff_free(struct tariff *t); /* NULL: nothing */
+void tariff_abandon(struct tariff_builder *b); /* NULL: nothing */
+void tariff_free(struct tariff *t);            /* NULL: nothing */
 
 #endif

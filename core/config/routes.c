@@ -7,20 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/config/route_lines.h"
-#include "core/config/route_rest.h"
+#include "billing/prefix_lines.h"
+#include "billing/prefix_rest.h"
 
 struct route_table {
 	const struct routing_gateway **lists;
-	struct route_lines lines;
-	struct route_rest rest;
-	struct route_list any; /* of the empty prefix */
-	uint32_t lengths;      /* bit n: a word of n characters stands in the lines */
-	bool rest_has_words;   /* any number may find something in the rest */
+	struct prefix_lines lines;
+	struct prefix_rest rest;
+	struct prefix_list any; /* of the empty prefix */
+	uint32_t lengths;       /* bit n: a word of n characters stands in the lines */
+	bool rest_has_words;    /* any number may find something in the rest */
 	uint32_t prefix_count;
 };
 
-static_assert(ROUTE_WORD_MAX < 32, "lengths of words are bits of 32");
+static_assert(PREFIX_WORD_MAX < 32, "lengths of words are bits of 32");
 
 /* ---- building ---- */
 
@@ -47,7 +47,7 @@ static uint64_t word_of(const char *prefix)
 	uint64_t word = 0;
 
 	for (unsigned i = 0; prefix[i]; i++)
-		if (i == ROUTE_WORD_MAX || (word = route_word_next(word, prefix[i])) == 0)
+		if (i == PREFIX_WORD_MAX || (word = prefix_word_next(word, prefix[i])) == 0)
 			return 0;
 	return word;
 }
@@ -135,10 +135,10 @@ static uint32_t count_prefixes(const struct building *b)
 
 /* The text of a prefix lies anywhere: it is not asked for where the word tells as much. */
 static int enter_prefix(struct route_table *t, const struct building *b, const struct pair *pair,
-			struct route_list list)
+			struct prefix_list list)
 {
-	if (pair->word && route_lines_put(&t->lines, pair->word, list)) {
-		t->lengths |= UINT32_C(1) << route_word_length(pair->word);
+	if (pair->word && prefix_lines_put(&t->lines, pair->word, list)) {
+		t->lengths |= UINT32_C(1) << prefix_word_length(pair->word);
 		return 0;
 	}
 	const char *prefix = prefix_of(b, pair);
@@ -147,7 +147,7 @@ static int enter_prefix(struct route_table *t, const struct building *b, const s
 		return 0;
 	}
 	t->rest_has_words |= pair->word != 0;
-	return route_rest_put(&t->rest, prefix, list);
+	return prefix_rest_put(&t->rest, prefix, list);
 }
 
 /* The sorted pairs, prefix by prefix. */
@@ -158,7 +158,7 @@ static int enter_all(struct route_table *t, const struct building *b)
 
 	for (uint32_t i = 0; r == 0 && i < b->pair_count;) {
 		const struct pair *pair = &b->pairs[i], *first = pair;
-		struct route_list list = { end, 0 };
+		struct prefix_list list = { end, 0 };
 
 		for (; i < b->pair_count && same_prefix(b, first, pair); i++, pair++)
 			if (pair == first || pair->rank != pair[-1].rank) /* else it names the prefix twice */
@@ -166,7 +166,7 @@ static int enter_all(struct route_table *t, const struct building *b)
 		end += list.count;
 		r = enter_prefix(t, b, first, list);
 	}
-	route_rest_finish(&t->rest);
+	prefix_rest_finish(&t->rest);
 	return r;
 }
 
@@ -175,7 +175,7 @@ static int fill(struct route_table *t, struct building *b)
 	make_pairs(b);
 	sort_pairs(b);
 	t->prefix_count = count_prefixes(b);
-	int r = route_lines_create(&t->lines, t->prefix_count);
+	int r = prefix_lines_create(&t->lines, t->prefix_count);
 	return r < 0 ? r : enter_all(t, b);
 }
 
@@ -192,7 +192,7 @@ static int building_start(struct building *b, const struct routing_gateway *gate
 
 	for (uint32_t g = 0; g < gateway_count; g++)
 		count += gateways[g].prefix_count;
-	if (count > ROUTE_LIST_MAX)
+	if (count > PREFIX_LIST_MAX)
 		return -ENOMEM;
 	*b = (struct building){ .gateway_count = gateway_count, .pair_count = (uint32_t)count };
 	b->ordered = malloc(((size_t)gateway_count + 1) * sizeof *b->ordered);
@@ -230,8 +230,8 @@ void routes_free(struct route_table *t)
 {
 	if (!t)
 		return;
-	route_lines_destroy(&t->lines);
-	route_rest_destroy(&t->rest);
+	prefix_lines_destroy(&t->lines);
+	prefix_rest_destroy(&t->rest);
 	free(t->lists);
 	free(t);
 }
@@ -245,8 +245,8 @@ uint32_t routes_prefix_count(const struct route_table *t)
 
 /* The words of one number. */
 struct words {
-	uint64_t word[ROUTE_WORD_MAX + 1]; /* by length */
-	const struct route_line *line[ROUTE_WORD_MAX + 1];
+	uint64_t word[PREFIX_WORD_MAX + 1]; /* by length */
+	const struct prefix_line *line[PREFIX_WORD_MAX + 1];
 	uint32_t lengths; /* bit n: there may be one of n characters */
 	bool all;         /* nothing of the number is left that fits no word */
 };
@@ -263,11 +263,11 @@ static void read_words(const struct route_table *t, struct bytes number, uint32_
 	uint64_t word = 0;
 
 	w->lengths = 0;
-	while (length < smaller(size, ROUTE_WORD_MAX) && (word = route_word_next(word, number.at[length])) != 0) {
+	while (length < smaller(size, PREFIX_WORD_MAX) && (word = prefix_word_next(word, number.at[length])) != 0) {
 		length++;
 		if (t->lengths >> length & 1) {
 			w->word[length] = word;
-			w->line[length] = route_lines_at(&t->lines, word);
+			w->line[length] = prefix_lines_at(&t->lines, word);
 			__builtin_prefetch(w->line[length]);
 			w->lengths |= UINT32_C(1) << length;
 		}
@@ -275,7 +275,7 @@ static void read_words(const struct route_table *t, struct bytes number, uint32_
 	w->all = length == size;
 }
 
-static uint32_t give(const struct route_table *t, struct route_list list, uint32_t length,
+static uint32_t give(const struct route_table *t, struct prefix_list list, uint32_t length,
 		     const struct routing_gateway *const **ret_list, uint32_t *ret_length)
 {
 	*ret_list = list.count ? t->lists + list.first : NULL;
@@ -286,24 +286,24 @@ static uint32_t give(const struct route_table *t, struct route_list list, uint32
 uint32_t routes_find(const struct route_table *t, struct bytes number, uint32_t below,
 		     const struct routing_gateway *const **ret_list, uint32_t *ret_length)
 {
-	const struct route_rest_entry *other = NULL;
+	const struct prefix_rest_entry *other = NULL;
 	struct words w;
 
 	read_words(t, number, below, &w);
 	if (t->rest.count && (t->rest_has_words || !w.all))
-		other = route_rest_find(&t->rest, number, below);
+		other = prefix_rest_find(&t->rest, number.at, number.size, below);
 	while (w.lengths) {
 		uint32_t length = 31u - (uint32_t)__builtin_clz(w.lengths);
-		const struct route_slot *slot;
+		const struct prefix_slot *slot;
 
 		if (other && other->length > length)
 			break;
-		if ((slot = route_lines_find(w.line[length], w.word[length])))
-			return give(t, (struct route_list){ slot->list_first, slot->list_count }, length, ret_list,
+		if ((slot = prefix_lines_find(w.line[length], w.word[length])))
+			return give(t, (struct prefix_list){ slot->list_first, slot->list_count }, length, ret_list,
 				    ret_length);
 		w.lengths &= ~(UINT32_C(1) << length);
 	}
 	if (other)
 		return give(t, other->list, other->length, ret_list, ret_length);
-	return give(t, below ? t->any : (struct route_list){ 0 }, 0, ret_list, ret_length);
+	return give(t, below ? t->any : (struct prefix_list){ 0 }, 0, ret_list, ret_length);
 }

@@ -9,8 +9,8 @@
  * that may find something there.  The gateways of a prefix are a ready-made list.
  *
  * No input makes it slow beyond bounds: building sorts, so n prefixes of all gateways together take n log n, and a
- * look-up visits at most ROUTE_LINES_FAR lines for each of 16 lengths and makes log n comparisons.  A prefix takes some
- * 40 bytes, and each further gateway of it 8.  */
+ * look-up visits at most PREFIX_LINES_FAR lines for each of 16 lengths and makes log n comparisons.  A prefix takes
+ * some 40 bytes, and each further gateway of it 8.  */
 #ifndef RW_CORE_CONFIG_ROUTES_H
 #define RW_CORE_CONFIG_ROUTES_H
 

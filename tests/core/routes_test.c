@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "config_files.h"
-#include "core/config/route_lines.h"
+#include "billing/prefix_lines.h"
 
 #define LISTEN "listen \"main\" { address = \"127.0.0.1\" }\n"
 
@@ -514,22 +514,22 @@ Test(spec_7_prefix_mode, prefixes_made_up_to_meet)
 	enum { CROWD = 500, COUNT = 1000 };
 	static struct random_table t;
 	struct naive naive = { .entries = t.entries };
-	struct route_lines lines;
+	struct prefix_lines lines;
 	struct route_table *table;
 	uint32_t random = 3, levels = 0;
 
-	cr_assert_eq(route_lines_create(&lines, COUNT), 0); /* as large as the table's will be */
+	cr_assert_eq(prefix_lines_create(&lines, COUNT), 0); /* as large as the table's will be */
 	for (unsigned i = 0; i < COUNT;) {
 		uint64_t word = 0;
 
 		random_text(&random, "0123456789", t.texts[i], 8 + next_random(&random) % 9);
 		for (const char *c = t.texts[i]; *c; c++)
-			word = route_word_next(word, *c);
-		i += i >= CROWD || route_lines_at(&lines, word) == &lines.lines[7];
+			word = prefix_word_next(word, *c);
+		i += i >= CROWD || prefix_lines_at(&lines, word) == &lines.lines[7];
 	}
 	for (unsigned i = 0; i < CROWD; i += 2) /* some of the others begin with one of them */
 		snprintf(t.texts[CROWD + i], sizeof t.texts[i], "%s%.20s", t.texts[i], t.texts[CROWD + i + 1]);
-	route_lines_destroy(&lines);
+	prefix_lines_destroy(&lines);
 	share_out(&t, 4, COUNT / 4);
 	naive_make(&naive, t.gateways, 4);
 	cr_assert_eq(routes_build(t.gateways, 4, &table), 0);
