@@ -221,3 +221,18 @@ void bank_configured(struct shard *s)
 		serve(s, account->id, b);
 	}
 }
+
+/* ---- the checker ---- */
+
+void bank_check(const struct shard *s)
+{
+	for (uint32_t id = s->shard; id < gateway_id_end() && id < LINES_MAX; id += s->shard_count) {
+		const struct bank *b = bank_of(s, id);
+		assert(!b->serving && !(b->recalled & ~b->lenders));
+		if (!b->open)
+			continue;
+		assert(next_shard(s, b, WISH_SERVED) == s->shard_count);
+		assert(!somebody_waits(s, b) || b->recalled == b->lenders);
+		assert(b->lenders || next_shard(s, b, WISH_REFUSED) == s->shard_count);
+	}
+}

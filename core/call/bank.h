@@ -71,4 +71,7 @@ void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8);
 /* s->config is the first one, or has come in place of another. */
 void bank_configured(struct shard *s);
 
+/* Asserts that nobody waits who could be answered. */
+void bank_check(const struct shard *s);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "core/call/bank.h"
 #include "core/call/ending.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -177,6 +178,11 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 			s->stop_cursor = 0;
 			s->stop_next_ns = s->now.now_ns;
 		}
+		return true;
+	}
+	if (command->kind == COMMAND_CREDIT) {
+		bank_credit(s, command->account_id, command->amount_e8);
+		shard_settle(s);
 		return true;
 	}
 	uint32_t row_max = command->kind == COMMAND_CALLS_HANGUP ? 1 : command->row_max;

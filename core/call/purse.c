@@ -14,11 +14,6 @@ struct purse *purse_of(const struct shard *s, uint32_t account_id)
 
 /* ---- the queue of charges that wait ---- */
 
-static struct charge *charge_at(const struct shard *s, uint32_t link)
-{
-	return link ? pool_at(&s->charges, link - 1) : NULL;
-}
-
 static void enqueue(struct shard *s, struct purse *p, struct charge *charge)
 {
 	uint32_t link = pool_index(&s->charges, charge) + 1;
@@ -89,8 +84,8 @@ static void ask_for(struct purse *p, const struct charge *charge)
 {
 	if (charge->least_e8 < p->asked_least_e8)
 		p->asked_least_e8 = charge->least_e8;
-	p->asked_want_e8 = p->asked_want_e8 < MONEY_MAX - charge->most_e8 ? p->asked_want_e8 + charge->most_e8
-									  : MONEY_MAX;
+	p->asked_want_e8 =
+		p->asked_want_e8 < MONEY_MAX - charge->most_e8 ? p->asked_want_e8 + charge->most_e8 : MONEY_MAX;
 	p->asked_refusable |= charge_is_new(charge);
 }
 
@@ -240,5 +235,31 @@ void purse_note(struct shard *s, const struct note *note)
 	case NOTE_CREDIT_RETURN:
 		bank_returned(s, note->from, &back);
 		break;
+	}
+}
+
+/* ---- the checker ---- */
+
+static void check_queue(const struct shard *s, uint32_t account_id, const struct purse *p)
+{
+	uint32_t previous = 0;
+	for (uint32_t link = p->first; link;) {
+		const struct charge *charge = charge_at(s, link);
+		assert(charge->slot.used && charge->waits && charge->account_id == account_id);
+		assert(charge->previous == previous);
+		previous = link;
+		link = charge->next;
+	}
+	assert(p->last == previous);
+}
+
+void purse_check(const struct shard *s)
+{
+	for (uint32_t id = 1; id < gateway_id_end() && id < LINES_MAX; id++) {
+		const struct purse *p = purse_of(s, id);
+		check_queue(s, id, p);
+		assert(p->asked == (p->first != 0));
+		assert(p->idle_e8 >= 0 && (!p->idle_e8 || (p->lends && !p->asked && !bank_is_here(s, id))));
+		assert(!bank_is_here(s, id) || (p->asked == (bank_of(s, id)->asks[s->shard].want_e8 > 0) && !p->lends));
 	}
 }

@@ -42,4 +42,7 @@ void purse_answered(struct shard *s, const struct credit_answer *answer);
 /* All notes of credit_note.h. */
 void purse_note(struct shard *s, const struct note *note);
 
+/* Asserts: nobody waits for whom nothing is asked, nothing is kept that the bank could not have back. */
+void purse_check(const struct shard *s);
+
 #endif
