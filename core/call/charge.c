@@ -194,6 +194,11 @@ static void ask_more(struct shard *s, struct charge *charge)
 	purse_wait(s, charge);
 }
 
+bool charge_is_over(const struct charge *charge, uint64_t at_ns)
+{
+	return !charge_is_new(charge) && charge->ends_ns != NEVER && is_before(charge->ends_ns, at_ns);
+}
+
 /* Takes what the time until now, and a second more, costs; it is talked already. */
 static void debit_elapsed(struct shard *s, struct charge *charge)
 {
@@ -206,7 +211,7 @@ static void debit_elapsed(struct shard *s, struct charge *charge)
 		charge->reserved_e8 = need;
 	}
 	lengthen(s, charge);
-	if (is_before(charge->ends_ns, s->now.now_ns)) { /* it costs more than anybody has */
+	if (charge_is_over(charge, s->now.now_ns)) { /* it costs more than anybody has */
 		charge->ends_ns = s->now.now_ns;
 		arm(s, charge, charge->ends_ns);
 	}
@@ -219,11 +224,6 @@ static void set_unlimited(struct shard *s, struct charge *charge)
 	charge->unlimited = true;
 	charge->ends_ns = NEVER;
 	arm(s, charge, s->now.now_ns + CHARGE_RECHECK_NS);
-}
-
-bool charge_is_over(const struct charge *charge, uint64_t at_ns)
-{
-	return !charge_is_new(charge) && charge->ends_ns != NEVER && is_before(charge->ends_ns, at_ns);
 }
 
 static void exhausted(struct shard *s, struct charge *charge)
@@ -308,11 +308,10 @@ enum charge_answer charge_admit(struct shard *s, struct call *call)
 	return is_unlimited(account) ? CHARGE_GRANTED : reserve(s, call, charge);
 }
 
-void charge_forget(struct shard *s, struct call *call)
+void charge_forget(struct shard *s, struct call *call, struct charge *charge)
 {
 	struct setup *setup = setup_of(s, call);
-	struct charge *charge = charge_of(s, call);
-	if (charge && charge->waits)
+	if (charge->waits)
 		purse_forget(s, charge);
 	if (!setup || setup->asked != LINE_CREDIT)
 		return;
@@ -439,7 +438,10 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 {
 	struct charge *charge = charge_at(s, facts->charge);
 	unsigned decimals = charge ? charge->rules.fee_decimals : s->config->parameters.SERVER_BILLING_FEE_PRECISION;
-	*ret_bill = (struct charge_bill){ 0 };
+	ret_bill->billed_s = 0;
+	ret_bill->rate_prefix = ret_bill->rate = ret_bill->fee = ret_bill->cost = BYTES_NONE;
+	if (!(facts->account_id | facts->vendor_account_id))
+		return;
 	if (charge && charge->bill_until == BILL_UNTIL_LAST_CONFIRMED && hold_ms && is_unproven(reason))
 		hold_ms = confirmed_ms(s, call, hold_ms);
 	if (charge)

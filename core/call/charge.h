@@ -59,7 +59,7 @@ enum charge_answer {
 /* May the account afford it?  Once, before routing. */
 enum charge_answer charge_admit(struct shard *s, struct call *call);
 /* The call waits no longer for that, or for more. */
-void charge_forget(struct shard *s, struct call *call);
+void charge_forget(struct shard *s, struct call *call, struct charge *charge);
 
 /* It is answered: call.connect_ns, setup.connect_us and setup.vendor_account_id stand. */
 void charge_connect(struct shard *s, struct call *call);

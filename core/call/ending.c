@@ -315,9 +315,10 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 		setup->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
 	attempt_abandon(s, call, 0);
 	admission_forget(s, call);
-	charge_forget(s, call);
 	facts_read(s, call, &facts);
 	struct charge *charge = charge_at(s, facts.charge);
+	if (charge)
+		charge_forget(s, call, charge);
 	if (charge && !ending->not_connected && charge_is_over(charge, end_ns)) {
 		exhausted = credit_ending(charge);
 		ending = &exhausted;

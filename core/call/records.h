@@ -84,7 +84,8 @@ enum call_number {
 	CALL_NUMBERS
 };
 
-/* What admission is asked for while a call is CALL_ASKING: a line, or the credit of the customer's account (charge.h). */
+/* What admission is asked for while a call is CALL_ASKING: a line, or the credit of the customer's account (charge.h).
+ */
 enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING, LINE_CREDIT };
 
 /* The waiting states of an attempt: the newest state's timer runs its full time; a repeated provisional does not
@@ -217,9 +218,9 @@ struct charge {
 	uint64_t due_ns;          /* when to look for more credit, or to end the call; UINT64_MAX: never */
 	uint64_t ends_ns;         /* what is reserved lasts so long, of an answered call; UINT64_MAX: for ever */
 	uint32_t call;
-	uint32_t account_id;     /* the customer's; 0: no customer's account, the vendor's alone */
-	uint32_t next, previous; /* charges that wait for credit of the same account, as index + 1; 0: none */
-	int64_t reserved_e8;     /* of the account's credit, for this call */
+	uint32_t account_id;       /* the customer's; 0: no customer's account, the vendor's alone */
+	uint32_t next, previous;   /* charges that wait for credit of the same account, as index + 1; 0: none */
+	int64_t reserved_e8;       /* of the account's credit, for this call */
 	int64_t least_e8, most_e8; /* while it waits: more of it that is of use, and that it would take */
 	int64_t fee_e8;            /* once the call has ended */
 	uint64_t paid_s;           /* billed seconds that are reserved for; UINT64_MAX: any */

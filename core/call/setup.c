@@ -121,7 +121,7 @@ static void ask_silent(struct shard *s, struct call *call)
 	shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(setup_of(s, call)->asked_id));
 	stat_add(&s->stats->limit_silences, 1);
 	if (asked == LINE_CREDIT) {
-		charge_forget(s, call);
+		charge_forget(s, call, charge_of(s, call));
 		fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 42, BYTES(CONGESTION_LINE));
 		return;
 	}
@@ -284,7 +284,7 @@ static void account_answered(struct shard *s, struct call *call, enum charge_ans
 
 void setup_credit_answered(struct shard *s, struct call *call, bool granted)
 {
-	charge_forget(s, call);
+	charge_forget(s, call, charge_of(s, call));
 	account_answered(s, call, granted ? CHARGE_GRANTED : CHARGE_NO_CREDIT);
 }
 

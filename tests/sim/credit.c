@@ -12,6 +12,7 @@
 
 struct credit {
 	int64_t on_way[ACCOUNTS_MAX]; /* negative: taken by a shard, and the bank has yet to hear of it */
+	unsigned notes[ACCOUNTS_MAX]; /* on their way */
 };
 
 struct credit *credit_create(struct sim *sim)
@@ -25,6 +26,7 @@ void credit_note(struct sim *sim, const struct note *note, bool sent)
 		return;
 	uint32_t id = (uint32_t)note->a;
 	assert(id < ACCOUNTS_MAX);
+	sim->credit->notes[id] += sent ? 1u : -1u;
 	sim->credit->on_way[id] += sent ? credit_note_amount(note) : -credit_note_amount(note);
 }
 
@@ -84,4 +86,9 @@ int64_t credit_left_e8(const struct sim *sim, uint32_t account_id)
 	for (unsigned i = 0; i < sim->shard_count; i++)
 		left += purse_of(sim->shards[i].shard, account_id)->idle_e8;
 	return left;
+}
+
+bool credit_is_moving(const struct sim *sim, uint32_t account_id)
+{
+	return sim->credit->notes[account_id] > 0;
 }

@@ -17,5 +17,7 @@ void credit_check_empty(struct sim *sim);
 int64_t credit_balance_e8(const struct sim *sim, uint32_t account_id);
 /* What nobody has: free at the bank, or idle somewhere; not what is on its way. */
 int64_t credit_left_e8(const struct sim *sim, uint32_t account_id);
+/* Whether any note about it is on its way. */
+bool credit_is_moving(const struct sim *sim, uint32_t account_id);
 
 #endif
