@@ -167,6 +167,8 @@ static void serve(struct shard *s, uint32_t account_id, struct bank *b)
 	b->serving = true;
 	while (serve_one(s, account_id, b))
 		;
+	if (free_e8(b) < 0) /* lowered, or a forced debit: what is idle is not there any more */
+		recall(s, account_id, b);
 	b->serving = false;
 }
 

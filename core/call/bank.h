@@ -6,7 +6,8 @@
  *   out                                   what shards hold: reserved for calls, idle, or on its way in notes
  *
  * A shard asks for as much as its calls need (purse.h).  While there is plenty it is lent some more, so that most calls
- * ask nobody; what is lent and that no call has is recalled before anybody is told that there is nothing.  A call that
+ * ask nobody; what is lent and that no call has is recalled before anybody is told that there is nothing, and when free
+ * has come to be below zero.  A call that
  * is up and wants another increment is never told so: its ask stays until there is some - somebody else's call has
  * ended, the balance was topped up - or until its time is over.
  *
