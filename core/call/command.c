@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/call/bank.h"
+#include "core/call/charge.h"
 #include "core/call/ending.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -44,6 +45,9 @@ static int64_t next_deadline_s(const struct shard *s, const struct call *call)
 	uint64_t at = wheel_armed(&call->timer) ? wheel_deadline_ns(&call->timer) : UINT64_MAX;
 	if (attempt && wheel_armed(&attempt->timer) && wheel_deadline_ns(&attempt->timer) < at)
 		at = wheel_deadline_ns(&attempt->timer);
+	const struct charge *charge = charge_of(s, call);
+	if (charge && !charge_is_new(charge) && charge->ends_ns < at)
+		at = charge->ends_ns;
 	const uint32_t legs[] = { call->caller_leg, call->callee_leg };
 	for (unsigned i = 0; i < 2; i++) {
 		const struct leg *leg = leg_at(s, legs[i]);

@@ -115,6 +115,8 @@ struct ua;
 	X(reloads) \
 	X(refused_full) \
 	X(refused_rate) \
+	X(refused_credit) \
+	X(credit_ended) \
 	X(cdrs) \
 	X(tandem_calls) \
 	X(tandem_partings) \

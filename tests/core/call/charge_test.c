@@ -167,8 +167,8 @@ Test(billing, without_an_account_there_is_no_amount)
 Test(billing, the_vendor_is_paid_for_a_customer_without_account)
 {
 	usual(0);
-	struct sim *sim = sim_rated(.gateways = "mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n" RG(
-					    1, "account = \"vendor\""));
+	struct sim *sim = sim_rated_by(
+		"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n" RG(1, "account = \"vendor\""), .shards = 1);
 	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(61) });
 	sim_run(sim, 100 * SIM_S);
 	assert_bill(call, 0, "", "0.60");
