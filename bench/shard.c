@@ -56,6 +56,7 @@ static void help(FILE *out)
 	      "                   left of ended ones (40000)\n"
 	      "  --timer on|off   both ends know RFC 4028 (on)\n"
 	      "  --sdp on|off     a session description of its own for each leg (on)\n"
+	      "  --account on|off customer and vendor have accounts, prepaid: every call is rated (off)\n"
 	      "  --perf-loop      for a profiler: one row, one round, nothing before it but bringing the calls up\n"
 	      "  --show           print the messages of the first call as well\n"
 	      "  --seed N         of all random numbers (1)\n"
@@ -123,6 +124,8 @@ static bool take_option(int option, struct settings *s)
 		return switch_option("timer", optarg, &s->run.peer.timer);
 	case 'd':
 		return switch_option("sdp", optarg, &s->run.peer.sdp);
+	case 'a':
+		return switch_option("account", optarg, &s->run.account);
 	case 's':
 		return bench_number("seed", optarg, 0, INT64_MAX, &s->run.peer.seed);
 	case 'p':
@@ -146,21 +149,14 @@ static bool take_option(int option, struct settings *s)
 static int read_options(int argc, char **argv, struct settings *s)
 {
 	static const struct option options[] = {
-		{ "live", required_argument, NULL, 'l' },
-		{ "calls", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "warm", required_argument, NULL, 'w' },
-		{ "batch", required_argument, NULL, 'b' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "timer", required_argument, NULL, 't' },
-		{ "sdp", required_argument, NULL, 'd' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "perf-loop", no_argument, NULL, 'p' },
-		{ "show", no_argument, NULL, 'v' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "live", required_argument, NULL, 'l' },    { "calls", required_argument, NULL, 'c' },
+		{ "rounds", required_argument, NULL, 'n' },  { "warm", required_argument, NULL, 'w' },
+		{ "batch", required_argument, NULL, 'b' },   { "rate", required_argument, NULL, 'r' },
+		{ "timer", required_argument, NULL, 't' },   { "sdp", required_argument, NULL, 'd' },
+		{ "account", required_argument, NULL, 'a' }, { "seed", required_argument, NULL, 's' },
+		{ "perf-loop", no_argument, NULL, 'p' },     { "show", no_argument, NULL, 'v' },
+		{ "json", no_argument, NULL, 'j' },          { "smoke", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
 	};
 	bool good = true;
 	int option;
@@ -189,8 +185,9 @@ static void print(const struct settings *s, const struct machine *machine, const
 {
 	const struct shard_run_settings *r = &s->run;
 
-	printf("rwbench shard: seed %llu; timers %s, SDP %s; batches of %u; %u calls a second of virtual time\n",
-	       (unsigned long long)r->peer.seed, on(r->peer.timer), on(r->peer.sdp), r->batch, r->rate);
+	printf("rwbench shard: seed %llu; timers %s, SDP %s, accounts %s; batches of %u; %u calls a second of virtual "
+	       "time\n",
+	       (unsigned long long)r->peer.seed, on(r->peer.timer), on(r->peer.sdp), on(r->account), r->batch, r->rate);
 	machine_print(machine, stdout);
 	printf("\nCPU time of the shard, ns a call, median of %u rounds of %llu calls\n\n%9s", r->rounds,
 	       (unsigned long long)r->calls, "live");
@@ -238,10 +235,10 @@ static void print_json(const struct settings *s, const struct machine *machine, 
 
 	for (unsigned i = 0; i < s->rows; i++)
 		json_array_append_new(rows, result_json(s->live[i], &results[i]));
-	json_t *all = json_pack("{s:s, s:I, s:o, s:b, s:b, s:i, s:i, s:i, s:I, s:o}", "bench", "shard", "seed",
+	json_t *all = json_pack("{s:s, s:I, s:o, s:b, s:b, s:b, s:i, s:i, s:i, s:I, s:o}", "bench", "shard", "seed",
 				(json_int_t)r->peer.seed, "machine", machine_json(machine), "timer", r->peer.timer,
-				"sdp", r->peer.sdp, "batch", (int)r->batch, "rate", (int)r->rate, "rounds",
-				(int)r->rounds, "calls", (json_int_t)r->calls, "rows", rows);
+				"sdp", r->peer.sdp, "account", r->account, "batch", (int)r->batch, "rate", (int)r->rate,
+				"rounds", (int)r->rounds, "calls", (json_int_t)r->calls, "rows", rows);
 
 	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');

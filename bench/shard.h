@@ -72,6 +72,7 @@ struct shard_run_settings {
 	unsigned rounds; /* the result is the median of them */
 	uint32_t batch;
 	uint32_t rate; /* calls a second of virtual time */
+	bool account;  /* customer and vendor have accounts: every call is rated, and reserves credit */
 	bool show;     /* print the messages of the first call */
 };
 

@@ -8,7 +8,9 @@
 #include "bench/bench.h"
 #include "bench/machine.h"
 #include "bench/shard.h"
+#include "billing/money.h"
 #include "billing/queue.h"
+#include "billing/tariff.h"
 #include "core/shard.h"
 
 #define OUT_BYTES     (8u << 20)
@@ -73,10 +75,11 @@ const char *const shard_step_names[STEPS] = {
 	[STEP_DEADLINES] = "timers",
 };
 
-static const char configuration[] = "node = \"bench\"\n"
-				    "listen \"main\" { address = \"10.0.0.1\" port = 5060 }\n"
-				    "mapping_gateway \"customer\" { address = {\"10.1.0.0/16\"} }\n"
-				    "routing_gateway \"vendor\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} }\n";
+static const char configuration[] =
+	"node = \"bench\"\n"
+	"listen \"main\" { address = \"10.0.0.1\" port = 5060 }\n"
+	"mapping_gateway \"customer\" { address = {\"10.1.0.0/16\"} %s }\n"
+	"routing_gateway \"vendor\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} %s }\n";
 
 /* ---- the edge: keeps what is sent until it is drained, and counts ---- */
 
@@ -416,12 +419,44 @@ static void fill(struct bench *b)
 
 /* ---- beginning and end ---- */
 
-static int load_config(struct config **ret_config)
+/* A price list of one rate, and credit that lasts. */
+static int load_tariff(struct tariff **ret_tariff)
+{
+	static const char *const names[] = { "customer", "vendor" };
+	struct rate rate = { .prefix = "880",
+			     .prefix_size = 3,
+			     .terms = { .rate_e8 = MONEY_ONE / 100, .first_s = 1, .next_s = 1 },
+			     .from_us = INT64_MIN,
+			     .to_us = INT64_MAX };
+	struct tariff_builder *b = NULL;
+	uint32_t table;
+	int r = tariff_begin(&b);
+
+	if (r == 0)
+		r = tariff_add_table(b, "prices", &table);
+	if (r == 0)
+		r = tariff_add_rate(b, table, &rate);
+	for (unsigned i = 0; r == 0 && i < 2; i++) {
+		struct account account = { .currency = "EUR",
+					   .id = gateway_id(GATEWAY_ACCOUNT, names[i]),
+					   .table = table,
+					   .balance_e8 = MONEY_MAX / 4 };
+		snprintf(account.name, sizeof account.name, "%s", names[i]);
+		r = tariff_add_account(b, &account);
+	}
+	if (r == 0)
+		return tariff_finish(b, ret_tariff);
+	tariff_abandon(b);
+	return r;
+}
+
+static int load_config(const struct shard_run_settings *settings, struct config **ret_config)
 {
 	char path[] = "/tmp/rwbench-XXXXXX", error[512];
 	int fd = mkstemp(path), r = fd < 0 ? -errno : 0;
 
-	if (r == 0 && write(fd, configuration, sizeof configuration - 1) != sizeof configuration - 1)
+	if (r == 0 && dprintf(fd, configuration, settings->account ? "account = \"customer\"" : "",
+			      settings->account ? "account = \"vendor\"" : "") < 0)
 		r = -EIO;
 	if (r == 0 && (r = config_load(path, ret_config, error)) < 0)
 		fprintf(stderr, "rwbench: %s\n", error);
@@ -429,6 +464,8 @@ static int load_config(struct config **ret_config)
 		close(fd);
 		unlink(path);
 	}
+	if (r == 0 && settings->account)
+		r = load_tariff(&(*ret_config)->tariff);
 	return r;
 }
 
@@ -488,7 +525,7 @@ static size_t live_bytes(const struct shard_run_settings *s)
 
 static int begin(struct bench *b)
 {
-	int r = load_config(&b->config);
+	int r = load_config(b->settings, &b->config);
 
 	if (r < 0)
 		return r;
@@ -514,8 +551,11 @@ static void end(struct bench *b)
 	shard_destroy(b->shard);
 	tally_release(b->tally);
 	quality_release(b->quality);
-	if (b->config)
+	if (b->config) {
+		tariff_free(b->config->tariff);
+		b->config->tariff = NULL;
 		config_free(b->config);
+	}
 	bench_memory_free(b->out, OUT_BYTES);
 	bench_memory_free(b->sent, OUT_MAX * sizeof *b->sent);
 	bench_memory_free(b->in, (size_t)SHARD_BATCH_MAX * PEER_MESSAGE_MAX);

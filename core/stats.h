@@ -15,10 +15,13 @@
 	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
 	X(refused_capacity, counter, "Calls refused: no line of their mapping gateway was free")                       \
 	X(refused_rate, counter, "Calls refused: over the rate limit of their mapping gateway")                        \
+	X(refused_account, counter, "Calls refused: account locked, no rate, or not enough credit")                    \
 	X(skipped_capacity, counter, "Routing gateways skipped by a call: no line was free")                           \
 	X(skipped_rate, counter, "Routing gateways skipped by a call: over their rate limit")                          \
 	X(limit_asks, counter, "Questions to another shard about a gateway's limits")                                  \
 	X(limit_recalls, counter, "Lines and starts called back from another shard that had lent them")                \
+	X(credit_asks, counter, "Questions to another shard for credit of an account")                                 \
+	X(credit_recalls, counter, "Credit called back from another shard that had been lent it")                      \
 	X(room_asks, counter, "Questions to other shards for a part of their share of max_calls")                      \
 	X(limit_silences, counter, "Calls that another shard did not answer in time")                                  \
 	X(invites_unauthorized, counter, "INVITEs from no known gateway")                                              \
@@ -49,6 +52,7 @@
 	X(hangup_session_timeout, counter, "Calls ended by a session timer")                                           \
 	X(hangup_no_timer_cap, counter, "Calls ended by the no-timer cap")                                             \
 	X(hangup_max_duration, counter, "Calls ended by a maximum duration")                                           \
+	X(hangup_balance_exhausted, counter, "Calls ended because the credit of their account was used up")            \
 	X(timers_armed, gauge, "Timers armed on the wheel")                                                            \
 	X(timers_fired, counter, "Timers that came due")                                                               \
 	X(cdr_queued, counter, "CDRs given to the billing thread")                                                     \
@@ -62,6 +66,8 @@
 	X(pool_attempt_size, gauge, "Attempt slots")                                                                   \
 	X(pool_transaction_used, gauge, "Transactions in use")                                                         \
 	X(pool_transaction_size, gauge, "Transaction slots")                                                           \
+	X(pool_charge_used, gauge, "Calls with an account")                                                            \
+	X(pool_charge_size, gauge, "Room for calls with an account")                                                   \
 	X(pool_body_used, gauge, "Bodies (SDP) kept")                                                                  \
 	X(pool_body_size, gauge, "Body slots")                                                                         \
 	X(pool_tombstone_used, gauge, "Tombstones of ended transactions")                                              \

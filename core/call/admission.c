@@ -220,7 +220,7 @@ enum line_answer admission_ask(struct shard *s, struct call *call, enum line_kin
 void admission_forget(struct shard *s, struct call *call)
 {
 	const struct setup *setup = setup_of(s, call);
-	if (!setup || setup->asked == LINE_NONE)
+	if (!setup || setup->asked == LINE_NONE || setup->asked == LINE_CREDIT)
 		return;
 	stop_waiting(s, admission_lease(s, setup->asked_id), call);
 	if (home_is_here(s, setup->asked_id))

@@ -5,6 +5,7 @@
 #include "core/call/body.h"
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
+#include "core/call/charge.h"
 #include "core/call/exchange.h"
 #include "core/call/home.h"
 #include "core/call/leg.h"
@@ -352,6 +353,9 @@ static void fill_call(struct shard *s, const struct call_image *c, struct call *
 static void drop_call(struct shard *s, struct call *call)
 {
 	struct leg *legs[2] = { leg_at(s, call->caller_leg), leg_at(s, call->callee_leg) };
+	struct charge *charge = call->setup != POOL_NONE ? charge_of(s, call) : NULL;
+	if (charge)
+		charge_settle(s, charge);
 	for (unsigned i = 0; i < 2; i++)
 		if (legs[i])
 			drop_leg(s, legs[i]);
@@ -466,7 +470,7 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 		return false;
 	take_timers(s, c, call, &passed);
 	bool waits = !c->acked && !(passed.any && passed.reason == CDR_END_ack_missing);
-	if (waits && !wait_for_ack(s, c, call)) {
+	if (!charge_restore(s, call, c->charge) || (waits && !wait_for_ack(s, c, call))) {
 		drop_call(s, call);
 		return false;
 	}

@@ -5,6 +5,7 @@
 #include "core/call/body.h"
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
+#include "core/call/charge.h"
 #include "core/call/ending.h"
 #include "core/call/leg.h"
 #include "core/siphash.h"
@@ -295,6 +296,16 @@ static uint8_t *put_invite(uint8_t *at, const struct shard *s, const struct tran
 	return at;
 }
 
+static uint8_t *put_charge(uint8_t *at, const struct shard *s, const struct call *call)
+{
+	uint8_t *content = begin_section(at, CARRY_CHARGE);
+	uint8_t *end = content + charge_write(s, call, (char *)content);
+	if (end == content)
+		return at;
+	end_section(end, content);
+	return end;
+}
+
 /* ---- records ---- */
 
 static uint8_t *put_head(uint8_t *at, const char *cdr_id, unsigned bucket, enum carry_part part)
@@ -331,6 +342,8 @@ bool carry_write_live(struct shard *s, const struct call *call)
 	facts_read(s, call, &facts);
 	size_t size = sizeof(struct record_call_head) + CLOCK_BYTES + CALL_BYTES + facts_bytes(&facts) + 2 * LEG_BYTES +
 		      text_size(&s->texts, legs[0]->texts) + text_size(&s->texts, legs[1]->texts);
+	if (facts.charge)
+		size += SECTION_BYTES + CHARGE_BYTES_MAX;
 	if (invite)
 		size += INVITE_BYTES + text_size(&s->texts, invite->head);
 	if (size > RECORD_BYTES_MAX)
@@ -347,6 +360,8 @@ bool carry_write_live(struct shard *s, const struct call *call)
 	at = put_bodies(at, s, &bodies);
 	at = put_leg(at, s, legs[0], &bodies);
 	at = put_leg(at, s, legs[1], &bodies);
+	if (facts.charge)
+		at = put_charge(at, s, call);
 	if (invite)
 		at = put_invite(at, s, invite);
 	assert((size_t)(at - begin) <= size + bodies.bytes);

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
+#include "core/call/bank.h"
 #include "core/call/carry.h"
+#include "core/call/charge.h"
 #include "core/call/ending.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -44,6 +46,9 @@ static int64_t next_deadline_s(const struct shard *s, const struct call *call)
 	uint64_t at = wheel_armed(&call->timer) ? wheel_deadline_ns(&call->timer) : UINT64_MAX;
 	if (attempt && wheel_armed(&attempt->timer) && wheel_deadline_ns(&attempt->timer) < at)
 		at = wheel_deadline_ns(&attempt->timer);
+	const struct charge *charge = charge_of(s, call);
+	if (charge && !charge_is_new(charge) && charge->ends_ns < at)
+		at = charge->ends_ns;
 	const uint32_t legs[] = { call->caller_leg, call->callee_leg };
 	for (unsigned i = 0; i < 2; i++) {
 		const struct leg *leg = leg_at(s, legs[i]);
@@ -179,6 +184,11 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 			s->stop_cursor = 0;
 			s->stop_next_ns = s->now.now_ns;
 		}
+		return true;
+	}
+	if (command->kind == COMMAND_CREDIT) {
+		bank_credit(s, command->account_id, command->amount_e8);
+		shard_settle(s);
 		return true;
 	}
 	uint32_t row_max = command->kind == COMMAND_CALLS_HANGUP ? 1 : command->row_max;

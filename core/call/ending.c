@@ -5,6 +5,7 @@
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/carry.h"
+#include "core/call/charge.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -132,9 +133,10 @@ static void list_attempts(const struct facts *facts, struct cdr_attempt *attempt
 	}
 }
 
-static void write_record(struct shard *s, struct call *call, const struct ending *ending, uint64_t end_ns)
+static void write_record(struct shard *s, struct call *call, const struct facts *facts, const struct ending *ending,
+			 uint64_t end_ns)
 {
-	struct facts facts;
+	struct charge_bill bill;
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 	char token_a[IDENT_SIZE], token_b[IDENT_SIZE], source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	const char *routing = gateway_name(call->routing_id), *mapping = gateway_name(call->mapping_id);
@@ -142,25 +144,25 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 	bool told = leg_at(s, call->caller_leg)->state != LEG_EARLY; /* its 200 went out, if ever so shortly */
 	uint64_t hold_ns = answered && is_before(call->connect_ns, end_ns) ? end_ns - call->connect_ns : 0;
 
-	facts_read(s, call, &facts);
-	list_attempts(&facts, attempts);
+	charge_bill(s, call, facts, ending->reason, hold_ns / 1000000, &bill);
+	list_attempts(facts, attempts);
 	struct cdr cdr = {
 		.node = text_of(bytes_of(s->config->node)),
 		.shard = s->shard,
 		.mapping_gateway = text_of(bytes_of(mapping ? mapping : "")),
 		.routing_gateway = text_of(bytes_of(routing ? routing : "")),
-		.account = text_of(bytes_of(gateway_name(facts.account_id))),
-		.vendor_account = text_of(bytes_of(gateway_name(facts.vendor_account_id))),
-		.caller_in = text_of(facts.numbers[CALL_CALLER_IN]),
-		.callee_in = text_of(facts.numbers[CALL_CALLEE_IN]),
-		.source_address = { source, address_write(&facts.source, source) },
+		.account = text_of(bytes_of(gateway_name(facts->account_id))),
+		.vendor_account = text_of(bytes_of(gateway_name(facts->vendor_account_id))),
+		.caller_in = text_of(facts->numbers[CALL_CALLER_IN]),
+		.callee_in = text_of(facts->numbers[CALL_CALLEE_IN]),
+		.source_address = { source, address_write(&facts->source, source) },
 		.call_id_a = text_of(leg_call_id(s, leg_at(s, call->caller_leg), token_a)),
 		.start_us = call->start_us,
-		.ringing_us = facts.ringing_us,
-		.connect_us = answered ? facts.connect_us : 0,
-		.pdd_ms = facts.pdd_ms,
+		.ringing_us = facts->ringing_us,
+		.connect_us = answered ? facts->connect_us : 0,
+		.pdd_ms = facts->pdd_ms,
 		.hold_ms = (int64_t)(hold_ns / 1000000),
-		.end_us = answered ? facts.connect_us + (int64_t)(hold_ns / 1000) : facts_wall_us(call, end_ns),
+		.end_us = answered ? facts->connect_us + (int64_t)(hold_ns / 1000) : facts_wall_us(call, end_ns),
 		.end_side = (uint8_t)ending->side,
 		.end_reason = (uint8_t)ending->reason,
 		.sip_code = told ? 200 : ending->sip_code,
@@ -171,15 +173,20 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.last_confirmed_us = answered ? call->last_confirmed_us : 0,
 		.recovered = call->recovered,
 		.attempts = attempts,
-		.attempts_count = facts.note_count,
+		.attempts_count = facts->note_count,
+		.billed_s = bill.billed_s,
+		.rate_prefix = text_of(bill.rate_prefix),
+		.rate = text_of(bill.rate),
+		.fee = text_of(bill.fee),
+		.cost = text_of(bill.cost),
 	};
-	if (facts.tried) { /* what was sent, and where to */
-		ident_write(&s->key, &facts.callee, token_b);
+	if (facts->tried) { /* what was sent, and where to */
+		ident_write(&s->key, &facts->callee, token_b);
 		cdr.call_id_b = (struct cdr_text){ token_b, IDENT_SIZE };
-		cdr.caller_out = text_of(facts.numbers[CALL_CALLER_OUT]);
-		cdr.callee_out = text_of(facts.numbers[CALL_CALLEE_OUT]);
+		cdr.caller_out = text_of(facts->numbers[CALL_CALLER_OUT]);
+		cdr.callee_out = text_of(facts->numbers[CALL_CALLEE_OUT]);
 		cdr.destination_address =
-			(struct cdr_text){ destination, address_write(&facts.destination, destination) };
+			(struct cdr_text){ destination, address_write(&facts->destination, destination) };
 	}
 	call_cdr_id(s, call, cdr.cdr_id);
 	/* One that was answered for a moment, and is in the journal as a live call, has to end there. */
@@ -288,6 +295,8 @@ static void count(struct shard *s, const struct call *call, const struct ending 
 		stat_add(&s->stats->hangup_no_timer_cap, 1);
 	else if (ending->reason == CDR_END_max_duration)
 		stat_add(&s->stats->hangup_max_duration, 1);
+	else if (ending->reason == CDR_END_balance_exhausted)
+		stat_add(&s->stats->hangup_balance_exhausted, 1);
 	else if (ending->reason == CDR_END_session_timeout)
 		stat_add(&s->stats->hangup_session_timeout, 1);
 }
@@ -303,6 +312,16 @@ static void end_held(struct shard *s, struct call *call, const struct ending *en
 	call_end(s, call, &untold);
 }
 
+/* What is paid was over before whatever ends the call: the wheel's tick, or a timer that is late, has let that come
+ * first. */
+static struct ending credit_ending(const struct charge *charge)
+{
+	return (struct ending){ .reason = CDR_END_balance_exhausted,
+				.side = CDR_SIDE_SWITCH,
+				.at_ns = charge->ends_ns,
+				.reason_header = BYTES(CHARGE_EXHAUSTED_LINE) };
+}
+
 void call_end(struct shard *s, struct call *call, const struct ending *ending)
 {
 	if (call->held) {
@@ -310,6 +329,8 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 		return;
 	}
 	uint64_t end_ns = ending->at_ns ? ending->at_ns : s->now.now_ns;
+	struct ending exhausted;
+	struct facts facts;
 	if (call->over)
 		return;
 	call->over = true;
@@ -318,17 +339,28 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 		setup->first_reply_ns = end_ns; /* the final response is the first that the caller hears */
 	attempt_abandon(s, call, 0);
 	admission_forget(s, call);
-	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
+	facts_read(s, call, &facts);
+	struct charge *charge = charge_at(s, facts.charge);
+	if (charge)
+		charge_forget(s, call, charge);
+	if (charge && !ending->not_connected && charge_is_over(charge, end_ns)) {
+		exhausted = credit_ending(charge);
+		ending = &exhausted;
+		end_ns = exhausted.at_ns;
+	}
+	write_record(s, call, &facts, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);
 	if (call->connect_ns && !ending->not_connected && is_before(call->connect_ns, end_ns))
 		quality_end(s->quality, s->now.now_ns, call->routing_id, end_ns - call->connect_ns);
 	finish_caller(s, call, ending);
 	finish_callee(s, call, ending);
+	wheel_cancel(&s->wheel, &call->timer);
+	call->slot.next_free = s->over_calls;
+	s->over_calls = call_index(s, call);
+	if (charge)
+		charge_settle(s, charge);
 	if (call->mapping_line)
 		admission_free(s, call->mapping_id);
 	if (call->routing_line)
 		admission_free(s, call->routing_id);
-	wheel_cancel(&s->wheel, &call->timer);
-	call->slot.next_free = s->over_calls;
-	s->over_calls = call_index(s, call);
 }

@@ -41,6 +41,7 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 	f->pdd_ms = pdd_ms(call, setup->first_reply_ns);
 	f->account_id = setup->account_id;
 	f->vendor_account_id = setup->vendor_account_id;
+	f->charge = setup->charge;
 	pack_read(text_get(&s->texts, setup->numbers), f->numbers, CALL_NUMBERS);
 	f->source = setup->source;
 	f->destination = setup->destination;
@@ -58,7 +59,7 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 
 /* ---- packed: numbers in groups of seven bits, least first, the top bit says that more follow ---- */
 
-#define FACTS_BYTES_MAX (8 * 10 + 2 * 19 + CDR_ATTEMPTS_MAX * 15 + CALL_NUMBERS * 256)
+#define FACTS_BYTES_MAX (9 * 10 + 2 * 19 + CDR_ATTEMPTS_MAX * 15 + CALL_NUMBERS * 256)
 #define SAME            255 /* in place of a size: the number that goes out is the one that came in */
 
 static_assert(FACTS_BYTES_MAX <= DATAGRAM_MAX, "fit the shard's work room");
@@ -111,7 +112,7 @@ static char *put_facts(char *at, const struct call *call, const struct facts *f)
 	at = put_number(at, f->pdd_ms);
 	at = put_address(at, &f->source);
 	at = put_address(at, &f->destination);
-	at = put_number(at, f->attempts_count);
+	at = put_number(at, (uint32_t)f->attempts_count << 1 | (f->charge != 0));
 	at = put_number(at, f->note_count);
 	for (uint32_t i = 0; i < f->note_count; i++) {
 		at = put_number(at, f->notes[i].routing_id);
@@ -120,6 +121,8 @@ static char *put_facts(char *at, const struct call *call, const struct facts *f)
 	}
 	at = put_number(at, f->account_id);
 	at = put_number(at, f->vendor_account_id);
+	if (f->charge)
+		at = put_number(at, f->charge);
 	at = put_text(at, f->numbers[CALL_CALLER_IN]);
 	at = put_text(at, f->numbers[CALL_CALLEE_IN]);
 	at = put_changed(at, f->numbers[CALL_CALLER_OUT], f->numbers[CALL_CALLER_IN]);
@@ -175,7 +178,8 @@ static void unpack(const struct shard *s, const struct call *call, struct facts 
 	f->pdd_ms = (uint32_t)take_number(&at);
 	f->source = take_address(&at);
 	f->destination = take_address(&at);
-	f->attempts_count = (uint8_t)take_number(&at);
+	uint64_t attempts = take_number(&at); /* twice, and whether there is a charge */
+	f->attempts_count = (uint8_t)(attempts >> 1);
 	f->note_count = (uint32_t)take_number(&at);
 	for (uint32_t i = 0; i < f->note_count; i++) {
 		f->notes[i].routing_id = (uint32_t)take_number(&at);
@@ -184,6 +188,7 @@ static void unpack(const struct shard *s, const struct call *call, struct facts 
 	}
 	f->account_id = (uint32_t)take_number(&at);
 	f->vendor_account_id = (uint32_t)take_number(&at);
+	f->charge = attempts & 1 ? (uint32_t)take_number(&at) : 0;
 	f->numbers[CALL_CALLER_IN] = take_text(&at, BYTES_NONE);
 	f->numbers[CALL_CALLEE_IN] = take_text(&at, BYTES_NONE);
 	f->numbers[CALL_CALLER_OUT] = take_text(&at, f->numbers[CALL_CALLER_IN]);
@@ -223,6 +228,25 @@ void facts_pack(struct shard *s, struct call *call)
 	call->facts = text_put(&s->texts, (struct bytes){ s->work, size });
 	if (call->facts != TEXT_NONE)
 		give_setup(s, call);
+}
+
+bool facts_set_charge(struct shard *s, struct call *call, uint32_t charge)
+{
+	struct setup *setup = setup_of(s, call);
+	struct facts facts;
+	if (setup) {
+		setup->charge = charge;
+		return true;
+	}
+	unpack(s, call, &facts);
+	facts.charge = charge;
+	uint32_t size = (uint32_t)(put_facts(s->work, call, &facts) - s->work);
+	uint32_t text = text_put(&s->texts, (struct bytes){ s->work, size });
+	if (text == TEXT_NONE)
+		return false;
+	text_give(&s->texts, call->facts);
+	call->facts = text;
+	return true;
 }
 
 void facts_give(struct shard *s, struct call *call)

@@ -11,6 +11,7 @@ struct facts {
 	int64_t connect_us;                     /* 200 in, realtime; 0: not answered */
 	uint32_t pdd_ms;                        /* INVITE in to the first 18x or final response; 0: none yet */
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
+	uint32_t charge;                        /* as index + 1; 0: none */
 	struct bytes numbers[CALL_NUMBERS];
 	struct address source;
 	struct address destination; /* of the last attempt */
@@ -26,6 +27,10 @@ void facts_read(const struct shard *s, const struct call *call, struct facts *re
 
 /* A monotonic moment of a call as wall time: the start's stamp and the distance from it.  0 stays 0. */
 int64_t facts_wall_us(const struct call *call, uint64_t at_ns);
+
+/* The call has a charge now (as index + 1); the set-up record, or else the packed facts, will say so.  Without room for
+ * the text it stays as it was: false. */
+bool facts_set_charge(struct shard *s, struct call *call, uint32_t charge);
 
 /* Adds an attempt that has ended to those of the set-up; a list that is full keeps its last place for the latest. */
 void facts_note_attempt(struct shard *s, struct setup *setup, const struct attempt_note *note);

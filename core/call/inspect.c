@@ -4,6 +4,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/carry.h"
+#include "core/call/charge.h"
 #include "core/call/check.h"
 #include "core/call/home.h"
 #include "core/call/leg.h"
@@ -23,6 +24,8 @@ void shard_publish_stats(struct shard *s)
 	stat_set(&st->pool_attempt_size, s->attempts.size);
 	stat_set(&st->pool_transaction_used, s->transactions.used);
 	stat_set(&st->pool_transaction_size, s->transactions.size);
+	stat_set(&st->pool_charge_used, s->charges.used);
+	stat_set(&st->pool_charge_size, s->charges.size);
 	stat_set(&st->pool_body_used, s->bodies_used);
 	stat_set(&st->pool_body_size, s->bodies_max);
 	stat_set(&st->pool_tombstone_used, table_buried(&s->table));
@@ -75,7 +78,7 @@ static void check_timers(const struct shard *s)
 		const struct transaction *tx = transaction_at(s, i);
 		armed += check_timer(&tx->timer, earliest((uint64_t[]){ tx->resend_at_ns, tx->ends_at_ns }, 2));
 	}
-	armed += check_inspect(s);
+	armed += check_inspect(s) + charge_check(s);
 	assert(armed == s->wheel.armed);
 }
 
@@ -150,7 +153,7 @@ static void count_uses(const struct shard *s, struct uses *uses)
 		uses[call->routing_id].calls += call->routing_line;
 		if (attempt)
 			uses[attempt->routing_id].calls++;
-		if (setup && setup->asked != LINE_NONE)
+		if (setup && setup->asked != LINE_NONE && setup->asked != LINE_CREDIT)
 			uses[setup->asked_id].waiting++;
 	}
 }

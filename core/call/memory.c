@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/call/admission.h"
+#include "core/call/bank.h"
 #include "core/call/carry.h"
 #include "core/call/check.h"
 #include "core/call/choice.h"
@@ -14,6 +15,7 @@
 #include "core/call/facts.h"
 #include "core/call/home.h"
 #include "core/call/leg.h"
+#include "core/call/purse.h"
 #include "core/call/rest.h"
 #include "core/call/room.h"
 #include "core/config/rewrite.h"
@@ -39,6 +41,8 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->leases = memory_reserve_sparse(LINES_MAX * sizeof *s->leases);
 	s->limits = memory_reserve_sparse(LINES_MAX * sizeof *s->limits);
 	s->homes = memory_reserve_sparse(home_bytes_all(s->shard_count));
+	s->purses = memory_reserve_sparse(LINES_MAX * sizeof *s->purses);
+	s->banks = memory_reserve_sparse(bank_bytes_all(s->shard_count));
 	s->rests = memory_reserve_sparse(LINES_MAX * sizeof *s->rests);
 	s->backlog = memory_reserve(s->backlog_size);
 	s->memo = calloc(1, sizeof *s->memo);
@@ -48,8 +52,8 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->rewrites = rewrite_room_create();
 	s->ranking = choice_reserve();
 	s->carry = carry_create(s->machine);
-	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->rests || !s->backlog || !s->memo ||
-	    !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry)
+	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->purses || !s->banks || !s->rests ||
+	    !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -69,6 +73,7 @@ static int create_pools(struct shard *s, uint32_t calls)
 		{ &s->legs, 2 * calls + LEG_SPARE, sizeof(struct leg) },
 		{ &s->attempts, calls, sizeof(struct attempt) },
 		{ &s->transactions, 2 * calls + TRANSACTION_SPARE, sizeof(struct transaction) },
+		{ &s->charges, calls, sizeof(struct charge) },
 		{ &s->checks, CHECKS_MAX, sizeof(struct check) },
 	};
 	for (unsigned i = 0; i < sizeof pools / sizeof *pools; i++) {
@@ -115,6 +120,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	}
 	shard_take_config(s);
 	admission_begin(s);
+	bank_configured(s);
 	shard_publish_stats(s);
 	*ret_shard = s;
 	return 0;
@@ -130,6 +136,7 @@ void shard_destroy(struct shard *s)
 	pool_destroy(&s->legs);
 	pool_destroy(&s->attempts);
 	pool_destroy(&s->transactions);
+	pool_destroy(&s->charges);
 	pool_destroy(&s->checks);
 	table_destroy(&s->table);
 	text_store_destroy(&s->texts);
@@ -137,6 +144,8 @@ void shard_destroy(struct shard *s)
 	memory_release(s->leases, LINES_MAX * sizeof *s->leases);
 	memory_release(s->limits, LINES_MAX * sizeof *s->limits);
 	memory_release(s->homes, home_bytes_all(s->shard_count));
+	memory_release(s->purses, LINES_MAX * sizeof *s->purses);
+	memory_release(s->banks, bank_bytes_all(s->shard_count));
 	choice_release(s->ranking);
 	memory_release(s->rests, LINES_MAX * sizeof *s->rests);
 	memory_release(s->backlog, s->backlog_size);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "billing/cdr.h"
+#include "billing/rating.h"
 #include "core/call/switching.h"
 #include "core/config/config.h"
 #include "core/flow.h"
@@ -22,7 +23,7 @@
 #include "timers/wheel.h"
 
 /* What an entry on the wheel is embedded in. */
-enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT, WHEEL_LEG, WHEEL_CHECK };
+enum wheel_kind { WHEEL_CALL, WHEEL_TRANSACTION, WHEEL_ATTEMPT, WHEEL_LEG, WHEEL_CHECK, WHEEL_CHARGE };
 
 /* ---- call: both legs, from the INVITE to its CDR ---- */
 
@@ -85,8 +86,9 @@ enum call_number {
 	CALL_NUMBERS
 };
 
-/* What admission is asked for while a call is CALL_ASKING. */
-enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING };
+/* What admission is asked for while a call is CALL_ASKING: a line, or the credit of the customer's account (charge.h).
+ */
+enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING, LINE_CREDIT };
 
 /* The waiting states of an attempt: the newest state's timer runs its full time; a repeated provisional does not
  * restart it. */
@@ -98,7 +100,8 @@ struct setup {
 	uint32_t invite;  /* server transaction of the caller's INVITE; POOL_NONE once it is over */
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
 	uint32_t struck;                        /* text: ids of RGs that are not tried (again), ascending */
-	uint32_t asked_id;                      /* gateway whose leave CALL_ASKING waits for */
+	uint32_t charge;                        /* as index + 1; 0: none; then in the facts */
+	uint32_t asked_id;                      /* gateway or account whose leave CALL_ASKING waits for */
 	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none; call.held: for
 						 * the disk */
 	uint32_t ask_turn;                      /* its place among all that ever waited for it; call.held: the low
@@ -216,6 +219,32 @@ struct attempt {
 	uint8_t address;                    /* which of the RG's */
 	bool rang : 1;                      /* 18x but 183 came */
 	bool replied : 1;                   /* an 18x or a final response came */
+};
+
+/* ---- charge: what a call with an account costs (core/call/charge.h) ---- */
+
+struct charge {
+	struct slot slot;
+	struct wheel_entry timer; /* due_ns */
+	uint64_t due_ns;          /* when to look for more credit, or to end the call; UINT64_MAX: never */
+	uint64_t ends_ns;         /* what is reserved lasts so long, of an answered call; UINT64_MAX: for ever */
+	uint32_t call;
+	uint32_t account_id;       /* the customer's; 0: no customer's account, the vendor's alone */
+	uint32_t next, previous;   /* charges that wait for credit of the same account, as index + 1; 0: none */
+	int64_t reserved_e8;       /* of the account's credit, for this call */
+	int64_t least_e8, most_e8; /* while it waits: more of it that is of use, and that it would take */
+	int64_t fee_e8;            /* once the call has ended */
+	uint64_t paid_s;           /* billed seconds that are reserved for; UINT64_MAX: any */
+	struct rate_terms customer, vendor;
+	struct rating_rules rules;
+	uint16_t ask_turn;  /* the first ask (credit_note.h) that is for it, too */
+	uint8_t prefix[16]; /* that the customer's rate is of: two digits a byte, the first in the upper half */
+	uint8_t prefix_size;
+	uint8_t bill_until;    /* enum bill_until */
+	bool has_customer : 1; /* its terms are in force */
+	bool has_vendor : 1;
+	bool waits : 1;     /* in the purse's queue */
+	bool unlimited : 1; /* the account's overdraft is: credit was not looked at */
 };
 
 /* ---- check: is a routing gateway online (core/call/check.h) ---- */

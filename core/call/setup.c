@@ -7,6 +7,7 @@
 #include "core/call/attempt.h"
 #include "core/call/body.h"
 #include "core/call/carry.h"
+#include "core/call/charge.h"
 #include "core/call/choice.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -125,6 +126,11 @@ static void ask_silent(struct shard *s, struct call *call)
 	enum line_kind asked = setup_of(s, call)->asked;
 	shard_log(s, 4, "event=admission_silent gateway=%s", gateway_name(setup_of(s, call)->asked_id));
 	stat_add(&s->stats->limit_silences, 1);
+	if (asked == LINE_CREDIT) {
+		charge_forget(s, call, charge_of(s, call));
+		fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 42, BYTES(CONGESTION_LINE));
+		return;
+	}
 	admission_forget(s, call);
 	setup_line_answered(s, call, asked, LINE_FULL);
 }
@@ -259,11 +265,40 @@ static void refuse_rate(struct shard *s, struct call *call)
 	call_end(s, call, &ending);
 }
 
+/* The account does not pay for the call (spec 10). */
+static void refuse_account(struct shard *s, struct call *call, enum charge_answer answer)
+{
+	static const struct {
+		uint16_t code;
+		enum cdr_end_reason reason;
+	} refusals[] = {
+		[CHARGE_LOCKED] = { 403, CDR_END_account_locked },
+		[CHARGE_NO_RATE] = { 403, CDR_END_no_rate },
+		[CHARGE_NO_CREDIT] = { 402, CDR_END_no_balance },
+	};
+	stat_add(&s->stats->refused_account, 1);
+	fail(s, call, refusals[answer].reason, CDR_SIDE_SWITCH, refusals[answer].code, 0, BYTES_NONE);
+}
+
+static void account_answered(struct shard *s, struct call *call, enum charge_answer answer)
+{
+	if (answer == CHARGE_GRANTED)
+		route(s, call);
+	else if (answer != CHARGE_PENDING)
+		refuse_account(s, call, answer);
+}
+
+void setup_credit_answered(struct shard *s, struct call *call, bool granted)
+{
+	charge_forget(s, call, charge_of(s, call));
+	account_answered(s, call, granted ? CHARGE_GRANTED : CHARGE_NO_CREDIT);
+}
+
 static void mapping_line_answered(struct shard *s, struct call *call, enum line_answer answer)
 {
 	call->mapping_line = answer == LINE_GRANTED;
 	if (answer == LINE_GRANTED) {
-		route(s, call);
+		account_answered(s, call, charge_admit(s, call));
 	} else if (answer == LINE_TOO_FAST) {
 		refuse_rate(s, call);
 	} else {
@@ -578,6 +613,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	refresh_begin_probes(s, callee);
 	refresh_begin_probes(s, caller);
 	setup_arm_caps(s, call);
+	charge_connect(s, call);
 
 	callee->ack_wanted = !setup->offer_in_invite;
 	if (setup->offer_in_invite)

@@ -12,6 +12,9 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 /* The answer to an admission_ask() that was LINE_PENDING; asked: for which line, setup.asked_id: of whom. */
 void setup_line_answered(struct shard *s, struct call *call, enum line_kind asked, enum line_answer answer);
 
+/* The answer to a charge_admit() that was CHARGE_PENDING. */
+void setup_credit_answered(struct shard *s, struct call *call, bool granted);
+
 /* The smallest cap of an answered call: again when the caller's timer comes or goes. */
 void setup_arm_caps(struct shard *s, struct call *call);
 /* The same, and neither armed nor, where it is past already, put off to this moment. */

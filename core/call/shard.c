@@ -3,7 +3,9 @@
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
+#include "core/call/bank.h"
 #include "core/call/carry.h"
+#include "core/call/charge.h"
 #include "core/call/check.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -11,6 +13,7 @@
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
+#include "core/call/purse.h"
 #include "core/call/refresh.h"
 #include "core/call/relay.h"
 #include "core/call/reply.h"
@@ -431,6 +434,9 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 	case WHEEL_LEG:
 		refresh_due(s, (struct leg *)(void *)((char *)entry - offsetof(struct leg, timer)));
 		break;
+	case WHEEL_CHARGE:
+		charge_due(s, (struct charge *)(void *)((char *)entry - offsetof(struct charge, timer)));
+		break;
 	case WHEEL_CHECK:
 		check_due(s, (struct check *)(void *)((char *)entry - offsetof(struct check, timer)));
 		break;
@@ -503,6 +509,8 @@ void shard_configure(struct shard *s, const struct config *config)
 	s->config = config;
 	shard_take_config(s);
 	admission_configured(s);
+	bank_configured(s);
+	shard_settle(s);
 }
 
 uint64_t shard_next_ns(const struct shard *s)
@@ -528,6 +536,8 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 		s->now.now_ns = now_ns;
 	if (note->kind == NOTE_REST)
 		rest_note(s, note);
+	else if (credit_note_is(note))
+		purse_note(s, note);
 	else
 		admission_note(s, note);
 	shard_settle(s);

@@ -13,6 +13,9 @@
  *   admission.c  leave of gateways with limits; what a shard holds of them
  *   room.c       the node's max_calls, shared out among the shards
  *   home.c       the account of a gateway's limits, at its home shard
+ *   charge.c     what a call costs, and for how long its credit lasts
+ *   purse.c      what a shard holds of an account's credit
+ *   bank.c       the credit of an account, at its home shard
  *   check.c      which routing gateways are online
  *   relay.c      requests inside a dialog
  *   offer.c      one offer at a time on a leg; what waits for that
@@ -61,6 +64,7 @@ struct memo {
 
 struct carry;
 struct lease;
+struct purse;
 struct ranking;
 struct rest;
 
@@ -87,7 +91,7 @@ struct shard {
 	uint64_t clock_ns;            /* when it was now.real_us */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
-	struct pool calls, setups, legs, attempts, transactions, checks;
+	struct pool calls, setups, legs, attempts, transactions, charges, checks;
 	struct text_store texts;
 	struct table table;
 	struct wheel wheel;
@@ -96,10 +100,12 @@ struct shard {
 	uint32_t bodies_used, bodies_max;
 	struct lease *leases; /* by gateway id: what it holds of lines and starts (core/call/admission.h) */
 	struct gateway_limits
-		*limits;     /* by gateway id, as the configuration in force has them: what the next one changes */
-	char *homes;         /* accounts of the gateways whose home is this shard (core/call/home.h) */
-	uint32_t refusals;   /* gateway id: first of a chain, 0: none (core/call/home.h) */
-	uint32_t home_turns; /* calls of home_refuse_due() */
+		*limits;      /* by gateway id, as the configuration in force has them: what the next one changes */
+	char *homes;          /* accounts of the gateways whose home is this shard (core/call/home.h) */
+	struct purse *purses; /* by account id: what it holds of its credit (core/call/purse.h) */
+	char *banks;          /* credit of the accounts whose home is this shard (core/call/bank.h) */
+	uint32_t refusals;    /* gateway id: first of a chain, 0: none (core/call/home.h) */
+	uint32_t home_turns;  /* calls of home_refuse_due() */
 	uint32_t generations[CONFIG_WORKERS_MAX]; /* of the configuration, by shard, as they have said */
 	uint32_t generation_of_all;               /* the least of them */
 	struct ranking *ranking;                  /* of the call under way (core/call/choice.h) */

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "billing/tariff.h"
 #include "core/call/state.h"
+#include "tests/sim/credit.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
@@ -71,6 +73,7 @@ static void deliver(struct sim *sim, void *context)
 	struct shard *shard = sim->shards[mail->to].shard;
 	if (mail->is_note) {
 		limits_note(sim, &mail->note, false);
+		credit_note(sim, &mail->note, false);
 		shard_note(shard, sim->now_ns, &mail->note);
 	} else
 		shard_datagram_handed_over(shard, &mail->arrival, &mail->from, mail->datagram);
@@ -107,6 +110,7 @@ static void post(void *context, unsigned to, const struct note *note)
 	struct mail *mail = sim_alloc(shard->sim, sizeof *mail);
 	*mail = (struct mail){ .is_note = true, .note = *note };
 	limits_note(shard->sim, note, true);
+	credit_note(shard->sim, note, true);
 	post_mail(shard, to, mail);
 	shard->sim->counts.notes++;
 }
@@ -130,6 +134,8 @@ static bool cdr(void *context, const struct cdr *record)
 	sim->cdr_count++;
 	sim->counts.cdrs++;
 	watch_cdr(sim, kept);
+	if (sim->settings.cdr_seen)
+		sim->settings.cdr_seen(sim, kept);
 	return true;
 }
 
@@ -151,7 +157,7 @@ static void say(void *context, int level, const char *line)
 /* ---- beginning and end ---- */
 
 /* With these parameters and gateways, in force nowhere yet. */
-static struct config *load_config(const struct sim *sim, const char *parameters, const char *gateways)
+static struct config *load_config(struct sim *sim, const char *parameters, const char *gateways)
 {
 	char error[512], path[] = "/tmp/ringwheel-sim-XXXXXX";
 	struct config *config;
@@ -167,7 +173,18 @@ static struct config *load_config(const struct sim *sim, const char *parameters,
 		fprintf(stderr, "%s\n", error);
 		abort();
 	}
+	if (sim->settings.tariff)
+		config->tariff = sim->settings.tariff(sim);
 	return config;
+}
+
+static void free_config(const struct sim *sim, struct config *config)
+{
+	if (sim->settings.tariff) {
+		tariff_free(config->tariff);
+		config->tariff = NULL;
+	}
+	config_free(config);
 }
 
 /* A configuration on its way to a shard. */
@@ -210,7 +227,7 @@ void node_configure(struct sim *sim, const char *parameters, const char *gateway
 	for (unsigned i = 0; i < sim->shard_count; i++)
 		shard_configure(sim->shards[i].shard, sim->config);
 	limits_configured(sim);
-	config_free(former);
+	free_config(sim, former);
 	sim->counts.reloads++;
 }
 
@@ -264,7 +281,7 @@ void node_destroy(struct sim *sim)
 		quality_release(sim->qualities[i]);
 	}
 	for (unsigned i = 0; i < sim->config_count; i++)
-		config_free(sim->configs[i]);
+		free_config(sim, sim->configs[i]);
 }
 
 /* ---- driving it ---- */
@@ -337,6 +354,7 @@ void node_check(struct sim *sim)
 	for (unsigned i = 0; i < sim->shard_count; i++)
 		shard_check(sim->shards[i].shard);
 	limits_check(sim);
+	credit_check(sim);
 }
 
 uint64_t node_stat_at(struct sim *sim, size_t offset)
@@ -365,7 +383,7 @@ void node_check_empty(struct sim *sim)
 		GAUGE(calls_active),        GAUGE(calls_setup),           GAUGE(timers_armed),
 		GAUGE(cdr_waiting),         GAUGE(pool_call_used),        GAUGE(pool_leg_used),
 		GAUGE(pool_attempt_used),   GAUGE(pool_transaction_used), GAUGE(pool_body_used),
-		GAUGE(pool_tombstone_used), GAUGE(pool_text_used),
+		GAUGE(pool_tombstone_used), GAUGE(pool_text_used),        GAUGE(pool_charge_used),
 #undef GAUGE
 	};
 	for (unsigned i = 0; i < sizeof gauges / sizeof *gauges; i++) {
@@ -374,6 +392,7 @@ void node_check_empty(struct sim *sim)
 			sim_fail(sim, NULL, "leak", "%s is %llu at the end", gauges[i].name, (unsigned long long)value);
 	}
 	limits_check_empty(sim);
+	credit_check_empty(sim);
 	if (node_stat(sim, calls_attempted) != sim->cdr_count)
 		sim_fail(sim, NULL, "one-cdr-a-call", "%llu calls, %u CDRs",
 			 (unsigned long long)node_stat(sim, calls_attempted), sim->cdr_count);

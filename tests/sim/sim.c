@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/credit.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/watch.h"
@@ -200,6 +201,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 		sim->settings.link.delay_ns = SIM_MS;
 	sim->watch = watch_create(sim);
 	sim->limits = limits_create(sim);
+	sim->credit = credit_create(sim);
 	peer_create_hosts(sim);
 	node_create(sim);
 	return sim;

@@ -10,6 +10,7 @@
  *   retry.c    when a refresh that failed is tried again
  *   switches.c attempts one after another
  *   limits.c   lines and starts of gateways: none is lost, none too many
+ *   credit.c   credit of accounts: none is lost
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
@@ -114,6 +115,8 @@ struct ua;
 	X(reloads) \
 	X(refused_full) \
 	X(refused_rate) \
+	X(refused_credit) \
+	X(credit_ended) \
 	X(cdrs) \
 	X(tandem_calls) \
 	X(tandem_partings) \
@@ -159,16 +162,21 @@ struct host {
 
 /* ---- the whole ---- */
 
+struct sim_cdr;
+
 struct sim_settings {
 	uint64_t seed;
-	uint64_t salt;           /* other random numbers with the same calls: of the second node of a tandem */
-	const char *address;     /* of the node, port 5060; NULL: "10.0.0.1" */
-	unsigned hops;           /* before the node: its callers' Max-Forwards has been counted down so far */
-	unsigned shards;         /* 0: 1 */
-	bool mailbox;            /* datagrams arrive at any shard, not at the one that BPF would choose */
-	uint32_t calls_max;      /* of each shard; 0: 512 */
-	const char *parameters;  /* lines of the configuration's parameters section */
-	const char *gateways;    /* gateways instead of the usual ones */
+	uint64_t salt;          /* other random numbers with the same calls: of the second node of a tandem */
+	const char *address;    /* of the node, port 5060; NULL: "10.0.0.1" */
+	unsigned hops;          /* before the node: its callers' Max-Forwards has been counted down so far */
+	unsigned shards;        /* 0: 1 */
+	bool mailbox;           /* datagrams arrive at any shard, not at the one that BPF would choose */
+	uint32_t calls_max;     /* of each shard; 0: 512 */
+	const char *parameters; /* lines of the configuration's parameters section */
+	const char *gateways;   /* gateways instead of the usual ones */
+	/* Makes the accounts and rates of each configuration, which takes them; NULL: there are none. */
+	struct tariff *(*tariff)(struct sim *sim);
+	void (*cdr_seen)(struct sim *sim, struct sim_cdr *record); /* NULL, or called when it is written */
 	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
 	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
@@ -213,6 +221,7 @@ struct sim {
 	struct config *configs[SIM_CONFIGS_MAX];
 	unsigned config_count;
 	struct limits *limits;
+	struct credit *credit;
 	struct sim_shard shards[SIM_SHARDS_MAX];
 	struct tally *tallies[SIM_SHARDS_MAX];
 	struct quality_book *qualities[SIM_SHARDS_MAX];

@@ -1,7 +1,12 @@
 #include "tests/sim/traffic.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "billing/money.h"
+#include "billing/tariff.h"
+#include "core/command.h"
 
 #define PERCENT 10000u /* in millionths */
 
@@ -57,9 +62,48 @@ static const char free_gateways[] =
 	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
 static const char *const limited[] = { small_gateways, lent_gateways, free_gateways };
 
+/* A customer that pays, and a vendor. */
+static const char paid_gateways[] =
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} account = \"traffic\" }\n"
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} priority = 1 account = "
+	"\"traffic-vendor\" }\n"
+	"routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 capacity = 30 }\n"
+	"routing_gateway \"rg3\" { address = \"10.2.0.3:5060\" prefix = {\"880\"} priority = 2 }\n";
+
+static void add_account(struct tariff_builder *b, const char *name, uint32_t table, int64_t overdraft_e8)
+{
+	struct account account = {
+		.currency = "EUR", .id = gateway_id(GATEWAY_ACCOUNT, name), .table = table, .overdraft_e8 = overdraft_e8
+	};
+	snprintf(account.name, sizeof account.name, "%s", name);
+	if (tariff_add_account(b, &account))
+		abort();
+}
+
+static struct tariff *paid_tariff(struct sim *sim)
+{
+	struct tariff_builder *b;
+	struct tariff *t;
+	uint32_t table;
+	struct rate rate = { .prefix = "880", .prefix_size = 3, .from_us = INT64_MIN, .to_us = INT64_MAX };
+	rate.terms = (struct rate_terms){ .rate_e8 = MONEY_ONE,
+					  .first_s = 1 + (uint32_t)(sim->settings.seed % 7),
+					  .next_s = 1 + (uint32_t)(sim->settings.seed % 5) };
+	if (tariff_begin(&b) || tariff_add_table(b, "prices", &table) || tariff_add_rate(b, table, &rate))
+		abort();
+	add_account(b, "traffic", table, (int64_t)(20 + sim->settings.seed * 7919 % 400) * MONEY_ONE);
+	add_account(b, "traffic-vendor", table, OVERDRAFT_UNLIMITED);
+	if (tariff_finish(b, &t))
+		abort();
+	return t;
+}
+
 static const char *draw_gateways(uint64_t dice)
 {
-	return dice & 1 ? limited[(dice >> 38) % 3] : dice >> 40 & 1 ? address_gateways : NULL;
+	return dice & 1         ? limited[(dice >> 38) % 3]
+	       : dice >> 40 & 1 ? address_gateways
+	       : dice >> 41 & 3 ? paid_gateways
+				: NULL;
 }
 
 /* Short enough that a run meets them. */
@@ -91,6 +135,8 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		.note_jitter_ns = (dice >> 15 & 1) ? 400 * SIM_MS : 0,
 		.parameters = draw_parameters(dice >> 13),
 	};
+	if (ret_settings->gateways == paid_gateways)
+		ret_settings->tariff = paid_tariff;
 	struct link *link = &ret_settings->link;
 	link->delay_ns = (1 + (dice >> 16) % 60) * SIM_MS;
 	switch (dice >> 24 & 3) {
@@ -302,6 +348,15 @@ static void reload_same(struct sim *sim, void *context)
 	node_configure(sim, NULL, NULL);
 }
 
+static void tops_up(struct sim *sim, void *context)
+{
+	struct command command = { .kind = COMMAND_CREDIT,
+				   .account_id = gateway_id(GATEWAY_ACCOUNT, "traffic"),
+				   .amount_e8 = (int64_t)below(sim, 60) * MONEY_ONE };
+	(void)context;
+	node_command(sim, &command);
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
@@ -318,6 +373,8 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), no_send_room, NULL);
+	for (uint64_t i = sim->settings.tariff ? below(sim, 8) : 0; i; i--)
+		sim_at(sim, begin_ns + below(sim, span_ns), tops_up, NULL);
 	for (uint64_t i = below(sim, is_limited(sim) ? 8 : 4); i; i--)
 		sim_at(sim, begin_ns + below(sim, span_ns), is_limited(sim) ? reload : reload_same, NULL);
 }

@@ -612,6 +612,8 @@ void watch_cdr(struct sim *sim, struct sim_cdr *record)
 	sim->counts.capped += cdr->end_reason == CDR_END_no_timer_cap || cdr->end_reason == CDR_END_max_duration;
 	sim->counts.timed_out += cdr->end_reason >= CDR_END_timeout_invite && cdr->end_reason <= CDR_END_setup_timeout;
 	sim->counts.full += cdr->end_reason == CDR_END_capacity;
+	sim->counts.refused_credit += cdr->end_reason == CDR_END_no_balance;
+	sim->counts.credit_ended += cdr->end_reason == CDR_END_balance_exhausted;
 	/* An INVITE that was damaged on its way may be another call of the same Call-ID. */
 	if (++record->call->cdr_count > 1 && !record->call->damaged)
 		sim_fail(sim, record->call, "one-cdr-a-call", "a second CDR, %s", cdr_end_reason_name(cdr->end_reason));
