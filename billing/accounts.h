@@ -94,11 +94,4 @@ int account_ledger(const char *path, const char *name, uint32_t limit,
 		   void (*row)(void *context, const struct ledger_row *row), void *context,
 		   char error[static DATABASE_ERROR_BYTES]);
 
-/* Corrected fees for whoever shows CDRs: a connection for many questions.  -ENOENT: no database, so no corrections. */
-struct corrections;
-int corrections_open(const char *path, struct corrections **ret_corrections, char error[static DATABASE_ERROR_BYTES]);
-void corrections_close(struct corrections *c); /* NULL: nothing */
-/* false: the fee is the CDR's own (also for NULL). */
-bool corrections_find(struct corrections *c, const char *cdr_id, int64_t *ret_fee_e8);
-
 #endif

@@ -55,16 +55,6 @@ static const char *const steps[] = {
 
 const struct database_schema ledger_schema = { steps, sizeof(steps) / sizeof(steps[0]) };
 
-int ledger_prepare(const char *path, char error[static DATABASE_ERROR_BYTES])
-{
-	sqlite3 *db;
-	int result = database_open(path, &ledger_schema, &db, error);
-
-	if (result == 0)
-		database_close(db);
-	return result;
-}
-
 /* ---- the sink ---- */
 
 struct book {
@@ -409,7 +399,7 @@ static const char *sink_error(void *context)
 	return ((const struct ledger_sink *)context)->error;
 }
 
-int ledger_sink_create(const char *path, struct ledger_sink **ret_ledger, struct sink *ret_sink)
+int ledger_sink_create(const char *path, struct sink *ret_sink)
 {
 	struct ledger_sink *l = calloc(1, sizeof(*l));
 
@@ -419,7 +409,6 @@ int ledger_sink_create(const char *path, struct ledger_sink **ret_ledger, struct
 		free(l);
 		return -ENOMEM;
 	}
-	*ret_ledger = l;
 	*ret_sink = (struct sink){
 		.name = "ledger",
 		.context = l,
@@ -436,10 +425,10 @@ int ledger_sink_create(const char *path, struct ledger_sink **ret_ledger, struct
 	return 0;
 }
 
-void ledger_sink_free(struct ledger_sink *l)
+void ledger_sink_free(struct sink *sink)
 {
-	if (l == NULL)
-		return;
+	struct ledger_sink *l = sink->context;
+
 	assert(l->db == NULL);
 	free(l->books);
 	free(l->path);

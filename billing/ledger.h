@@ -26,20 +26,15 @@
 
 extern const struct database_schema ledger_schema;
 
-/* Makes the file, or brings its schema up to date.  0 or a negative errno and a sentence. */
-int ledger_prepare(const char *path, char error[static DATABASE_ERROR_BYTES]);
-
 /* ---- charging ---- */
-
-struct ledger_sink;
 
 /* The sink "ledger".  Of each CDR with a fee it charges the account, of each with a cost it credits the vendor account:
  * one row each, once by cdr_id, account and kind, in one transaction with the balances and the position.  A call that
  * was not answered and costs nothing has no row, nor has one whose account is not there.  Commits return when they
- * would outlast a power failure.  0 or -ENOMEM; the sink borrows the ledger_sink, which ledger_sink_free() ends after
- * close(). */
-int ledger_sink_create(const char *path, struct ledger_sink **ret_ledger, struct sink *ret_sink);
-void ledger_sink_free(struct ledger_sink *l); /* NULL: nothing */
+ * would outlast a power failure.  0 or -ENOMEM.  A database that was there once is waited for, not made
+ * anew, when it is not there any more. */
+int ledger_sink_create(const char *path, struct sink *ret_sink);
+void ledger_sink_free(struct sink *sink); /* after close() */
 
 /* ---- the configuration's part ---- */
 
@@ -47,5 +42,12 @@ void ledger_sink_free(struct ledger_sink *l); /* NULL: nothing */
  * A database that is not there has no accounts.  0 or a negative errno and a sentence. */
 int ledger_load(const char *path, uint32_t (*account_id)(const char *name), struct tariff **ret_tariff,
 		char error[static DATABASE_ERROR_BYTES]);
+
+/* The same where only accounts have changed since a tariff was loaded whose tariff_rates_stamp() is given: a builder
+ * with the accounts, which wants that tariff's rates (tariff_share_rates()).  -ESTALE, without a sentence: the rates
+ * are other ones.  (They are known by their tables' names, sizes and times of import; what is written into them by hand
+ * is seen by ledger_load() alone.) */
+int ledger_load_accounts(const char *path, uint32_t (*account_id)(const char *name), uint64_t rates_stamp,
+			 struct tariff_builder **ret_builder, char error[static DATABASE_ERROR_BYTES]);
 
 #endif

@@ -15,6 +15,8 @@ struct loading {
 	int64_t *table_ids; /* of their rows, ascending; the index is the tariff's number */
 	uint32_t table_count;
 	uint32_t table_last; /* that a rate was added to */
+	uint64_t stamp;      /* of the rates */
+	bool for_accounts;   /* the rates are there already */
 	char *error;
 };
 
@@ -30,19 +32,25 @@ static int refuse(struct loading *l, int result, const char *what, const char *n
 	return result;
 }
 
-static int add_table(struct loading *l, sqlite3_stmt *row)
+static int note_table(struct loading *l, int64_t id)
 {
 	int64_t *ids = realloc(l->table_ids, (l->table_count + 1) * sizeof(*ids));
-	uint32_t number;
 
 	if (ids == NULL)
-		return refuse(l, -ENOMEM, "rate table", statement_text(row, 1));
+		return refuse(l, -ENOMEM, "rate table", "");
 	l->table_ids = ids;
+	ids[l->table_count++] = id;
+	return 0;
+}
+
+static int add_table(struct loading *l, sqlite3_stmt *row)
+{
+	uint32_t number;
 	int result = tariff_add_table(l->builder, statement_text(row, 1), &number);
+
 	if (result < 0)
 		return refuse(l, result, "rate table", statement_text(row, 1));
-	ids[l->table_count++] = sqlite3_column_int64(row, 0);
-	return 0;
+	return note_table(l, sqlite3_column_int64(row, 0));
 }
 
 static int compare_ids(const void *key, const void *id)
@@ -123,47 +131,92 @@ static int each(struct loading *l, const char *sql, int (*add)(struct loading *l
 	return result;
 }
 
-static int load_all(struct loading *l)
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 29;
+}
+
+/* Never 0. */
+static int mix_table(struct loading *l, sqlite3_stmt *row)
+{
+	const char *name = statement_text(row, 1);
+
+	l->stamp = mix(l->stamp, (uint64_t)sqlite3_column_int64(row, 0));
+	for (const char *at = name; *at != '\0'; at++)
+		l->stamp = mix(l->stamp, (uint8_t)*at);
+	l->stamp = mix(l->stamp, (uint64_t)sqlite3_column_int64(row, 2));
+	l->stamp = mix(l->stamp, (uint64_t)sqlite3_column_int64(row, 3)) | 1;
+	return l->for_accounts ? note_table(l, sqlite3_column_int64(row, 0)) : add_table(l, row);
+}
+
+#define TABLES_SQL "SELECT id, name, rows, imported_us FROM rate_tables ORDER BY id"
+#define ACCOUNTS_SQL                                                                                                   \
+	"SELECT name, currency, balance_e8, overdraft_e8, rate_table, locked, bill_until FROM accounts ORDER BY name"
+#define RATES_SQL                                                                                                      \
+	"SELECT rate_table, prefix, rate_per_minute_e8, connect_fee_e8, first_increment_s, next_increment_s, grace_s," \
+	" effective_from_us, effective_to_us FROM rates"
+
+/* All in one transaction.  rates_stamp: as ledger_load_accounts() has it; 0: the rates, too. */
+static int load_all(struct loading *l, uint64_t rates_stamp)
 {
 	int code = sqlite3_exec(l->db, "BEGIN", NULL, NULL, NULL);
 	int result = code == SQLITE_OK ? 0 : explain(l, code);
 
+	l->for_accounts = rates_stamp != 0;
 	if (result == 0)
-		result = each(l, "SELECT id, name FROM rate_tables ORDER BY id", add_table);
+		result = each(l, TABLES_SQL, mix_table);
+	if (result == 0 && l->for_accounts && l->stamp != rates_stamp)
+		return -ESTALE;
+	tariff_stamp_rates(l->builder, l->stamp);
+	if (result == 0 && !l->for_accounts)
+		result = each(l, RATES_SQL, add_rate);
 	if (result == 0)
-		result = each(l,
-			      "SELECT rate_table, prefix, rate_per_minute_e8, connect_fee_e8, first_increment_s,"
-			      " next_increment_s, grace_s, effective_from_us, effective_to_us FROM rates",
-			      add_rate);
-	if (result == 0)
-		result = each(l,
-			      "SELECT name, currency, balance_e8, overdraft_e8, rate_table, locked, bill_until"
-			      " FROM accounts ORDER BY name",
-			      add_account);
+		result = each(l, ACCOUNTS_SQL, add_account);
+	return result;
+}
+
+static int load(const char *path, uint32_t (*account_id)(const char *name), uint64_t rates_stamp,
+		struct tariff_builder **ret_builder, char error[static DATABASE_ERROR_BYTES])
+{
+	struct loading l = { .path = path, .account_id = account_id, .error = error, .stamp = 1 };
+	int result = database_open_read(path, &ledger_schema, &l.db, error);
+	const bool none = result == -ENOENT;
+
+	if (none && rates_stamp != 0)
+		return -ESTALE;
+	if (result < 0 && !none)
+		return result;
+	result = tariff_begin(&l.builder);
+	if (result < 0)
+		refuse(&l, result, "the rates", "");
+	else if (!none)
+		result = load_all(&l, rates_stamp);
+	sqlite3_close(l.db);
+	free(l.table_ids);
+	if (result < 0)
+		tariff_abandon(l.builder);
+	else
+		*ret_builder = l.builder;
 	return result;
 }
 
 int ledger_load(const char *path, uint32_t (*account_id)(const char *name), struct tariff **ret_tariff,
 		char error[static DATABASE_ERROR_BYTES])
 {
-	struct loading l = { .path = path, .account_id = account_id, .error = error };
-	int result = database_open_read(path, &ledger_schema, &l.db, error);
-	const bool none = result == -ENOENT;
+	struct tariff_builder *builder;
+	int result = load(path, account_id, 0, &builder, error);
 
-	if (result < 0 && !none)
+	if (result < 0)
 		return result;
-	result = tariff_begin(&l.builder);
-	if (result == 0 && !none)
-		result = load_all(&l);
-	else if (result < 0)
-		refuse(&l, result, "the rates", "");
-	sqlite3_close(l.db);
-	free(l.table_ids);
-	if (result < 0) {
-		if (l.builder != NULL)
-			tariff_abandon(l.builder);
-		return result;
-	}
-	result = tariff_finish(l.builder, ret_tariff);
-	return result < 0 ? refuse(&l, result, "the rates", "") : 0;
+	result = tariff_finish(builder, ret_tariff);
+	if (result < 0)
+		snprintf(error, DATABASE_ERROR_BYTES, "%.180s: its rates cannot be taken: %s", path, strerror(-result));
+	return result;
+}
+
+int ledger_load_accounts(const char *path, uint32_t (*account_id)(const char *name), uint64_t rates_stamp,
+			 struct tariff_builder **ret_builder, char error[static DATABASE_ERROR_BYTES])
+{
+	return rates_stamp != 0 ? load(path, account_id, rates_stamp, ret_builder, error) : -ESTALE;
 }

@@ -35,6 +35,8 @@ struct tariff {
 	struct account *accounts; /* by name */
 	uint32_t *places;         /* by id: place among the accounts, plus 1; 0: none */
 	uint32_t table_count, account_count, id_end;
+	uint32_t *shares; /* how many tariffs share the prices and tables; NULL: they are being made */
+	uint64_t stamp;   /* of those */
 };
 
 static_assert(PREFIX_WORD_MAX < 32 && RATE_PREFIX_MAX < 32, "lengths of words are bits of 32");
@@ -89,9 +91,12 @@ static void read_words(const struct table *table, const char *number, uint32_t s
  * halves, those that have ended one by one. */
 static const struct price *in_effect(const struct tariff *t, struct prefix_list list, int64_t at_us)
 {
-	const struct price *prices = t->prices + list.first;
+	const struct price *prices;
 	uint32_t from = 0, end = list.count;
 
+	if (list.count == 0)
+		return NULL;
+	prices = t->prices + list.first;
 	while (from < end) {
 		uint32_t middle = from + (end - from) / 2;
 
@@ -172,9 +177,9 @@ bool tariff_rate(const struct tariff *t, uint32_t table, const char *number, siz
 	return true;
 }
 
-void tariff_free(struct tariff *t)
+static void free_rates(struct tariff *t)
 {
-	if (!t)
+	if (t->shares && --*t->shares > 0)
 		return;
 	for (uint32_t i = 0; i < t->table_count; i++) {
 		prefix_lines_destroy(&t->tables[i].lines);
@@ -183,6 +188,14 @@ void tariff_free(struct tariff *t)
 	}
 	free(t->tables);
 	free(t->prices);
+	free(t->shares);
+}
+
+void tariff_free(struct tariff *t)
+{
+	if (!t)
+		return;
+	free_rates(t);
 	free(t->accounts);
 	free(t->places);
 	free(t);
@@ -209,6 +222,9 @@ struct tariff_builder {
 	struct rows *tables;
 	struct account *accounts;
 	uint32_t table_count, table_size, account_count, account_size;
+
+	const struct tariff *rates_of; /* whose tables it will have; NULL: its own */
+	uint64_t stamp;
 
 	/* While it is made. */
 	struct tariff *made;
@@ -337,6 +353,22 @@ int tariff_add_account(struct tariff_builder *b, const struct account *account)
 	if (r == 0)
 		b->accounts[b->account_count++] = *account;
 	return r;
+}
+
+void tariff_share_rates(struct tariff_builder *b, const struct tariff *of)
+{
+	assert(b->table_count == 0);
+	b->rates_of = of;
+}
+
+void tariff_stamp_rates(struct tariff_builder *b, uint64_t stamp)
+{
+	b->stamp = stamp;
+}
+
+uint64_t tariff_rates_stamp(const struct tariff *t)
+{
+	return t ? t->stamp : 0;
 }
 
 /* ---- making: lists of prices ---- */
@@ -584,7 +616,24 @@ static int make_tables(struct tariff_builder *b)
 		t->table_count = i + 1;
 		r = make_table(b, &t->tables[i], &b->tables[i]);
 	}
+	if (r == 0 && !(t->shares = malloc(sizeof *t->shares)))
+		r = -ENOMEM;
+	if (r == 0) {
+		*t->shares = 1;
+		t->stamp = b->stamp;
+	}
 	return r;
+}
+
+static int share_tables(struct tariff *t, const struct tariff *of)
+{
+	t->tables = of->tables;
+	t->prices = of->prices;
+	t->table_count = of->table_count;
+	t->stamp = of->stamp;
+	t->shares = of->shares;
+	++*t->shares;
+	return 0;
 }
 
 /* ---- making: accounts ---- */
@@ -614,7 +663,7 @@ static int make_accounts(struct tariff_builder *b)
 
 		if (t->places[account->id] || (i > 0 && strcmp(account->name, t->accounts[i - 1].name) == 0))
 			return -EEXIST;
-		if (account->table != TARIFF_NO_TABLE && account->table >= b->table_count)
+		if (account->table != TARIFF_NO_TABLE && account->table >= t->table_count)
 			return -EINVAL;
 		t->places[account->id] = i + 1;
 	}
@@ -635,7 +684,7 @@ int tariff_finish(struct tariff_builder *b, struct tariff **ret_tariff)
 	int r = -ENOMEM;
 
 	if ((b->made = calloc(1, sizeof *b->made)))
-		r = make_tables(b);
+		r = b->rates_of ? share_tables(b->made, b->rates_of) : make_tables(b);
 	if (r == 0)
 		r = make_accounts(b);
 	if (r == 0) {

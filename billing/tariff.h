@@ -68,6 +68,14 @@ int tariff_begin(struct tariff_builder **ret_builder);
 int tariff_add_table(struct tariff_builder *b, const char *name, uint32_t *ret_table);
 int tariff_add_rate(struct tariff_builder *b, uint32_t table, const struct rate *rate);
 int tariff_add_account(struct tariff_builder *b, const struct account *account);
+
+/* Accounts change more often than rates: the tariff will have all tables of another one, under their numbers, and none
+ * is added.  Either may be freed first, by the thread that makes them; `of` is borrowed until tariff_finish(). */
+void tariff_share_rates(struct tariff_builder *b, const struct tariff *of);
+/* A number by which whoever makes tariffs knows their rates again; shared rates bring theirs along. */
+void tariff_stamp_rates(struct tariff_builder *b, uint64_t stamp);
+uint64_t tariff_rates_stamp(const struct tariff *t); /* 0: none, also for NULL */
+
 /* Takes the builder, also on failure.  -EEXIST: the same prefix and from_us twice in a table, or two accounts of one id
  * or name; -EINVAL: an account of a table that there is not; -ENOMEM. */
 int tariff_finish(struct tariff_builder *b, struct tariff **ret_tariff);

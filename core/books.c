@@ -12,6 +12,7 @@
 
 #include "billing/feeder.h"
 #include "billing/files.h"
+#include "billing/ledger.h"
 #include "billing/left.h"
 #include "billing/postgresql.h"
 #include "billing/store.h"
@@ -38,7 +39,7 @@ struct books {
 	uint64_t machine;
 	uint32_t segment_bytes;
 	char journal_path[PATH_MAX_BYTES], store_path[PATH_MAX_BYTES], files_path[PATH_MAX_BYTES],
-		left_path[PATH_MAX_BYTES];
+		ledger_path[PATH_MAX_BYTES], left_path[PATH_MAX_BYTES];
 	struct journal_disk disk;
 	bool disk_is_open;
 	struct journal *journal;
@@ -236,9 +237,23 @@ static int make_outlets(struct books *b, const struct config *config, char error
 		result = cdr_sink_create(b->store_path, &add_outlet(b, cdr_sink_free)->sink);
 	else if ((result = make_server_outlet(b, config, error)) < 0)
 		return result;
+	if (result == 0)
+		result = ledger_sink_create(b->ledger_path, &add_outlet(b, ledger_sink_free)->sink);
 	if (result == 0 && config->cdr_files)
 		result = files_sink_create(b->files_path, &add_outlet(b, files_sink_free)->sink);
 	return result < 0 ? fail("stores", result, error) : 0;
+}
+
+/* Balances are known before the first call is taken or taken up: what a former process has not charged is charged now.
+ */
+static int catch_up(struct books *b, char error[static 512])
+{
+	int result = 0;
+
+	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++)
+		if (b->outlets[i].free == ledger_sink_free)
+			result = feeder_catch_up(b->journal, &b->outlets[i].sink, error);
+	return result;
 }
 
 static int start_feeders(struct books *b, char error[static 512])
@@ -304,6 +319,7 @@ static void name_paths(struct books *b, const char *data_dir)
 {
 	snprintf(b->journal_path, sizeof b->journal_path, "%s/journal", data_dir);
 	snprintf(b->store_path, sizeof b->store_path, "%s/cdr.db", data_dir);
+	snprintf(b->ledger_path, sizeof b->ledger_path, "%s/" LEDGER_FILE, data_dir);
 	snprintf(b->files_path, sizeof b->files_path, "%s/cdr", data_dir);
 	snprintf(b->left_path, sizeof b->left_path, "%s/cdr.left", data_dir);
 }
@@ -321,6 +337,8 @@ static int open_all(struct books *b, const struct books_settings *settings, char
 	}
 	if (result == 0)
 		result = make_outlets(b, settings->config, error);
+	if (result == 0)
+		result = catch_up(b, error);
 	if (result == 0)
 		result = start_feeders(b, error);
 	if (result == 0)

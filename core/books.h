@@ -4,6 +4,7 @@
  *
  *   data_dir/journal/    the journal (billing/journal.h)
  *   data_dir/queue.N     the queue of worker N (core/queue_files.h)
+ *   data_dir/ringwheel.db  accounts, which calls are charged to (billing/ledger.h)
  *   data_dir/cdr.db      CDRs in SQLite, unless cdr_store names a PostgreSQL
  *   data_dir/cdr/        CDRs as files by the hour, with cdr_files = on
  *   data_dir/cdr.left    CDRs that an earlier version left behind: the journal takes them */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "billing/ledger.h"
+#include "billing/tariff.h"
 #include "core/log.h"
 
 #define STOP_WAIT_S 1
@@ -35,6 +36,8 @@ struct loader {
 	pthread_cond_t changed;
 	struct changes waiting, done;
 	struct order order; /* a copy of the one being carried out: its owner may be gone by then */
+
+	uint64_t rates_stamp; /* of the tariff in force; the thread's own, once it runs */
 	enum phase phase;
 	bool ending;
 };
@@ -95,6 +98,7 @@ static struct config *adopt(struct loader *l, struct config *next)
 {
 	uint32_t tos = next->parameters.SS_QOS_SIGNAL;
 	struct config *former = snapshot_replace(l->snapshot, next);
+	l->rates_stamp = tariff_rates_stamp(next->tariff);
 
 	set_tos(l, former->parameters.SS_QOS_SIGNAL, tos);
 	return former;
@@ -322,12 +326,46 @@ static void tell_not_in_force(struct change *c, int result, const char *reason)
 	log_printf(LOG_ERROR, "event=tariff_not_in_force reason=\"%s\"", reason);
 }
 
+/* What an order has made: a tariff, or, where the rates are those in force, accounts only. */
+struct made {
+	struct tariff *tariff;
+	struct tariff_builder *accounts;
+};
+
+static int load_made(const struct loader *l, const char *ledger, struct made *ret_made,
+		     char error[static DATABASE_ERROR_BYTES])
+{
+	int r = ledger_load_accounts(ledger, account_id, l->rates_stamp, &ret_made->accounts, error);
+
+	return r == -ESTALE ? ledger_load(ledger, account_id, &ret_made->tariff, error) : r;
+}
+
+static void drop_made(struct made *made)
+{
+	tariff_free(made->tariff);
+	tariff_abandon(made->accounts);
+}
+
+/* Only now may the tariff in force be looked at. */
+static int finish_made(const struct loader *l, struct made *made)
+{
+	struct tariff_builder *accounts = made->accounts;
+
+	if (!accounts)
+		return 0;
+	made->accounts = NULL;
+	tariff_share_rates(accounts, current(l)->tariff);
+	return tariff_finish(accounts, &made->tariff);
+}
+
 /* The tariff that the order has made; in force when this returns.  Returns the former configuration, NULL: none. */
-static struct config *put_in_force(struct loader *l, struct change *c, struct tariff *tariff)
+static struct config *put_in_force(struct loader *l, struct change *c, struct made *made)
 {
 	struct config *next;
-	int r = config_with_tariff(current(l), tariff, &next);
+	int r = finish_made(l, made);
 
+	if (r == 0)
+		r = config_with_tariff(current(l), made->tariff, &next);
 	if (r < 0) {
 		tell_not_in_force(c, r, strerror(-r));
 		return NULL;
@@ -349,7 +387,7 @@ static uint32_t credited(const struct loader *l, const struct order_outcome *o)
 static void carry_out_order(struct loader *l, struct changes *batch, const char *ledger)
 {
 	struct order_outcome outcome;
-	struct tariff *tariff = NULL;
+	struct made made = { .tariff = NULL };
 	struct config *former = NULL;
 	char error[DATABASE_ERROR_BYTES];
 	uint64_t begin_ns = now_ns();
@@ -357,9 +395,9 @@ static void carry_out_order(struct loader *l, struct changes *batch, const char 
 
 	order_carry_out(&l->order, ledger, now_us(), &outcome);
 	if (outcome.tariff_changed)
-		loaded = ledger_load(ledger, account_id, &tariff, error);
+		loaded = load_made(l, ledger, &made, error);
 	if (!begin_adopting(l)) {
-		tariff_free(tariff);
+		drop_made(&made);
 		free(outcome.text);
 		return;
 	}
@@ -371,8 +409,8 @@ static void carry_out_order(struct loader *l, struct changes *batch, const char 
 	c->credit_account = credited(l, &outcome);
 	if (loaded < 0)
 		tell_not_in_force(c, loaded, error);
-	else if (tariff)
-		former = put_in_force(l, c, tariff);
+	else if (outcome.tariff_changed)
+		former = put_in_force(l, c, &made);
 	c->ms = (uint32_t)((now_ns() - begin_ns) / 1000000);
 	tell_order(c);
 	give_back(l, batch);
@@ -483,6 +521,7 @@ int loader_start(struct snapshot *snapshot, const struct listeners *listeners, s
 	if (l) {
 		l->snapshot = snapshot;
 		l->listeners = listeners;
+		l->rates_stamp = tariff_rates_stamp(snapshot_config(snapshot)->tariff);
 		r = make(l);
 		if (r == 0)
 			r = start_thread(l);

@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "billing/ledger.h"
 #include "billing/queue.h"
 #include "core/books.h"
 #include "core/control/control.h"
@@ -392,12 +391,7 @@ static int open_books(struct node *n, char error[static 512])
 /* No worker has the configuration yet. */
 static int open_accounts(struct node *n, char error[static 256])
 {
-	struct config *config = atomic_load_explicit(&n->snapshot.config, memory_order_relaxed);
-	char path[sizeof config->data_dir + sizeof "/" LEDGER_FILE];
-
-	snprintf(path, sizeof path, "%s/" LEDGER_FILE, config->data_dir);
-	int r = ledger_prepare(path, error);
-	return r < 0 ? r : loader_read_tariff(config, error);
+	return loader_read_tariff(atomic_load_explicit(&n->snapshot.config, memory_order_relaxed), error);
 }
 
 static int start(struct node *n, char error[static 512])

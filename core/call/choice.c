@@ -145,7 +145,7 @@ static bool is_usable(const struct shard *s, const struct setup *setup, struct l
 
 static bool sorts_by(const struct mapping_gateway *mapping, enum sort_policy policy)
 {
-	return memchr(mapping->sort, policy, mapping->sort_count) != NULL;
+	return memchr(mapping->sort, (int)policy, mapping->sort_count) != NULL;
 }
 
 /* Only where there are two to choose from. */

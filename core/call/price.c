@@ -1,8 +1,11 @@
 #include "core/call/price.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "billing/tariff.h"
+
+static_assert(GATEWAY_IDS_MAX - 1 <= ACCOUNT_ID_MAX, "every account that the configuration names can be in the tariff");
 
 struct price price_of(const struct shard *s, uint32_t account_id, struct bytes number)
 {

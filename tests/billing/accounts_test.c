@@ -261,29 +261,6 @@ Test(accounts, a_corrected_fee_moves_the_balance_by_the_difference_as_often_as_i
 	close_sink(&s);
 }
 
-Test(accounts, whoever_lists_cdrs_finds_the_corrected_fee)
-{
-	const struct cdr cdr = charged_cdr(1, "a", "5", "", "");
-	struct corrections *corrections;
-	struct fee_correction c;
-	char id[CDR_ID_SIZE + 1];
-	int64_t fee_e8;
-
-	cr_assert_eq(corrections_open(ledger_path(), &corrections, error), -ENOENT);
-	add_account("a");
-	id_of(&cdr, id);
-	struct opened_sink s = open_sink();
-	apply(&s, &cdr, 1, 100);
-	close_sink(&s);
-	cr_assert_eq(corrections_open(ledger_path(), &corrections, error), 0, "%s", error);
-	cr_assert_not(corrections_find(corrections, id, &fee_e8));
-	cr_assert_eq(adjust(id, 2 * MONEY_ONE, &c), 0, "%s", error);
-	cr_assert(corrections_find(corrections, id, &fee_e8));
-	cr_assert_eq(fee_e8, 2 * MONEY_ONE);
-	cr_assert_not(corrections_find(NULL, id, &fee_e8));
-	corrections_close(corrections);
-}
-
 static void store(const struct cdr *cdr)
 {
 	struct cdr_store *cdrs;

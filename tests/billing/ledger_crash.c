@@ -45,11 +45,10 @@ static struct cdr call(uint64_t number)
 static void charge(const char *path, uint64_t again)
 {
 	struct sink_position position;
-	struct ledger_sink *ledger;
 	struct sink sink;
 	char error[SINK_ERROR_BYTES] = "";
 
-	need(ledger_sink_create(path, &ledger, &sink) == 0, "no memory");
+	need(ledger_sink_create(path, &sink) == 0, "no memory");
 	need(sink.open(sink.context, &position, error) == 0, error);
 	uint64_t next = position.position > again ? position.position - again : 0;
 	while (next < CALLS) {
@@ -63,7 +62,7 @@ static void charge(const char *path, uint64_t again)
 		need(sink.commit(sink.context, &to) == 0, sink.error(sink.context));
 	}
 	sink.close(sink.context);
-	ledger_sink_free(ledger);
+	ledger_sink_free(&sink);
 }
 
 static void kill_one(const char *path, unsigned round)

@@ -89,7 +89,7 @@ struct opened_sink open_sink(void)
 	struct opened_sink s;
 	char error[SINK_ERROR_BYTES] = "";
 
-	cr_assert_eq(ledger_sink_create(ledger_path(), &s.ledger, &s.sink), 0);
+	cr_assert_eq(ledger_sink_create(ledger_path(), &s.sink), 0);
 	cr_assert_eq(s.sink.open(s.sink.context, &s.position, error), 0, "%s", error);
 	return s;
 }
@@ -97,7 +97,7 @@ struct opened_sink open_sink(void)
 void close_sink(struct opened_sink *s)
 {
 	s->sink.close(s->sink.context);
-	ledger_sink_free(s->ledger);
+	ledger_sink_free(&s->sink);
 }
 
 void apply(struct opened_sink *s, const struct cdr *cdrs, unsigned count, uint64_t position)

@@ -24,7 +24,6 @@ void raw(const char *sql);
 struct cdr charged_cdr(uint64_t number, const char *account, const char *fee, const char *vendor, const char *cost);
 
 struct opened_sink {
-	struct ledger_sink *ledger;
 	struct sink sink;
 	struct sink_position position;
 };

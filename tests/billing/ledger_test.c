@@ -214,23 +214,20 @@ Test(ledger, a_database_that_was_moved_away_is_waited_for_and_not_made_anew)
 Test(ledger, a_database_of_a_newer_program_is_refused)
 {
 	struct sink_position position;
-	struct ledger_sink *ledger;
 	struct sink sink;
 	char error[SINK_ERROR_BYTES] = "";
 
 	raw("PRAGMA user_version = 99");
-	cr_assert_eq(ledger_sink_create(ledger_path(), &ledger, &sink), 0);
+	cr_assert_eq(ledger_sink_create(ledger_path(), &sink), 0);
 	cr_assert_eq(sink.open(sink.context, &position, error), -EPROTONOSUPPORT);
 	cr_assert_not_null(strstr(error, "newer ringwheel"));
-	ledger_sink_free(ledger);
+	ledger_sink_free(&sink);
 }
 
 /* What a database has keeps its meaning: a step that was released never changes. */
 Test(ledger, the_first_schema_is_what_it_was)
 {
-	char error[256] = "";
-
-	cr_assert_eq(ledger_prepare(ledger_path(), error), 0, "%s", error);
+	add_account("a");
 	cr_assert_eq(number_of("PRAGMA user_version"), 1);
 	cr_assert_eq(
 		number_of("SELECT count(*) FROM pragma_table_info('accounts') WHERE name IN ('id', 'name', 'currency',"
@@ -310,4 +307,65 @@ Test(ledger, the_tariff_has_the_accounts_with_their_tables_and_balances)
 	cr_assert_eq(rate.terms.grace_s, 2);
 	cr_assert_not(tariff_rate(tariff, a->table, "1", 1, 5, &rate));
 	tariff_free(tariff);
+}
+
+/* Accounts change more often than rates, of which there may be a million. */
+Test(ledger, accounts_that_have_changed_come_with_the_rates_that_have_not)
+{
+	struct tariff_builder *builder;
+	struct tariff *first, *second;
+	struct rate rate;
+	char error[256] = "";
+
+	raw("PRAGMA user_version"); /* makes the file */
+	add_account("a");
+	raw("INSERT INTO rate_tables VALUES (3, 's', 0, 0), (9, 't', 1, 5);"
+	    "INSERT INTO rates VALUES (9, '44', 'UK', 100, 5, 60, 6, 2, 0, 9223372036854775807);"
+	    "UPDATE accounts SET rate_table = 9");
+	cr_assert_eq(ledger_load(ledger_path(), id_of, &first, error), 0, "%s", error);
+	add_account("b");
+	raw("UPDATE accounts SET rate_table = 9, locked = 1");
+	cr_assert_eq(ledger_load_accounts(ledger_path(), id_of, tariff_rates_stamp(first), &builder, error), 0, "%s",
+		     error);
+	tariff_share_rates(builder, first);
+	cr_assert_eq(tariff_finish(builder, &second), 0);
+	cr_assert_eq(tariff_rates_stamp(second), tariff_rates_stamp(first));
+	cr_assert_eq(tariff_account_count(first), 1);
+	cr_assert_eq(tariff_account_count(second), 2);
+	tariff_free(first);
+	cr_assert(tariff_rate(second, tariff_account(second, 'b')->table, "441", 3, 7, &rate));
+	cr_assert_eq(rate.terms.rate_e8, 100);
+	raw("UPDATE rate_tables SET imported_us = 6 WHERE id = 9");
+	cr_assert_eq(ledger_load_accounts(ledger_path(), id_of, tariff_rates_stamp(second), &builder, error), -ESTALE);
+	cr_assert_eq(ledger_load_accounts(ledger_path(), id_of, 0, &builder, error), -ESTALE);
+	tariff_free(second);
+}
+
+/* A number of a table means the same as before, or the rates are loaded anew. */
+Test(ledger, a_table_that_came_or_went_is_another_stamp)
+{
+	const char *const changes[] = { "INSERT INTO rate_tables VALUES (5, 'u', 0, 0)",
+					"DELETE FROM rate_tables WHERE id = 5",
+					"UPDATE rate_tables SET name = 'x' WHERE id = 9",
+					"UPDATE rate_tables SET rows = 2 WHERE id = 9", "DELETE FROM rate_tables" };
+	struct tariff *tariff;
+	char error[256] = "";
+	uint64_t stamp = 0;
+
+	add_account("a");
+	raw("INSERT INTO rate_tables VALUES (9, 't', 0, 0)");
+	for (unsigned i = 0; i <= COUNT(changes); i++) {
+		struct tariff_builder *builder;
+
+		cr_assert_eq(ledger_load(ledger_path(), id_of, &tariff, error), 0, "%s", error);
+		cr_assert_neq(tariff_rates_stamp(tariff), stamp);
+		cr_assert_neq(tariff_rates_stamp(tariff), 0);
+		stamp = tariff_rates_stamp(tariff);
+		tariff_free(tariff);
+		if (i == COUNT(changes))
+			break;
+		raw(changes[i]);
+		cr_assert_eq(ledger_load_accounts(ledger_path(), id_of, stamp, &builder, error), -ESTALE, "%s",
+			     changes[i]);
+	}
 }

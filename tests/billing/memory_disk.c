@@ -229,7 +229,8 @@ static int disk_read(void *context, int file, uint64_t offset, void *to, size_t 
 
 static void put(struct file *f, uint64_t offset, const uint8_t *from, size_t size)
 {
-	memcpy(f->seen + offset, from, size);
+	if (size > 0)
+		memcpy(f->seen + offset, from, size);
 	for (uint64_t b = offset / BLOCK; b < blocks_of(offset + size); b++)
 		f->dirty[b] = true;
 }
@@ -348,12 +349,16 @@ void memory_disk_free(struct memory_disk *d)
 
 void memory_disk_set_faults(struct memory_disk *d, struct memory_faults faults)
 {
+	pthread_mutex_lock(&d->lock);
 	d->faults = faults;
+	pthread_mutex_unlock(&d->lock);
 }
 
 void memory_disk_limit(struct memory_disk *d, uint64_t bytes)
 {
+	pthread_mutex_lock(&d->lock);
 	d->limit = bytes;
+	pthread_mutex_unlock(&d->lock);
 }
 
 void memory_disk_die(struct memory_disk *d, uint64_t nth)

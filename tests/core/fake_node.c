@@ -160,10 +160,28 @@ static void reload(struct node *n, struct change *change)
 	change->warnings = n->warnings != NULL ? strdup(n->warnings) : NULL;
 }
 
+/* On a database of its own, at once. */
+static void carry_out_order(struct node *n, struct change *change)
+{
+	char path[300];
+	snprintf(path, sizeof path, "%s/" LEDGER_FILE, n->directory);
+	order_carry_out(&change->order, path, 1700000000000000, &change->outcome);
+	change->result = change->outcome.result;
+	snprintf(change->error, sizeof change->error, "%s", change->outcome.error);
+	if (change->result == 0 && change->outcome.moved_e8 != 0)
+		change->credit_account = n->credit_account;
+	if (change->result == 0 && n->refusal != NULL) {
+		change->result = -EIO;
+		snprintf(change->error, sizeof change->error, "%s", n->refusal);
+	}
+}
+
 static void make_change(struct node *n, struct change *change)
 {
 	if (change->kind == CHANGE_PARAMETER)
 		change_parameter(n, change);
+	else if (change->kind == CHANGE_ORDER)
+		carry_out_order(n, change);
 	else
 		reload(n, change);
 	if (change->result == 0)
@@ -251,6 +269,11 @@ void fake_release(struct node *n)
 		n->held = command->next;
 		carry_out(n, command);
 	}
+	fake_release_changes(n);
+}
+
+void fake_release_changes(struct node *n)
+{
 	while (n->changes_held != NULL) {
 		struct change *change = n->changes_held;
 		n->changes_held = change->next;
@@ -304,6 +327,8 @@ void fake_node_destroy(struct node *n)
 		snprintf(path, sizeof path, "%s%s", n->database, files[i]);
 		unlink(path);
 		snprintf(path, sizeof path, "%s/" LEDGER_FILE "%s", n->directory, files[i]);
+		unlink(path);
+		snprintf(path, sizeof path, "%s/rates.csv", n->directory);
 		unlink(path);
 	}
 	for (unsigned i = 0; i < FAKE_SHARDS; i++) {

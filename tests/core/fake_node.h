@@ -37,8 +37,9 @@ struct node {
 	unsigned submitted;
 	struct change *changes_held, *changes_done; /* the newest first: tests give few */
 	unsigned change_count;
-	const char *refusal;  /* what a reload comes to; NULL: it is taken */
-	const char *warnings; /* a sentence a line, NULL: none */
+	const char *refusal;     /* what a reload or an order comes to; NULL: it is taken */
+	const char *warnings;    /* a sentence a line, NULL: none */
+	uint32_t credit_account; /* what is told of the movement of a balance; 0: nobody is */
 	bool draining;
 	uint32_t drain_timeout_s;
 	struct books_figures books;
@@ -54,6 +55,8 @@ void fake_node_destroy(struct node *n);
 struct call_row *fake_call_add(struct node *n, unsigned shard, unsigned index);
 /* Carries out what is held. */
 void fake_release(struct node *n);
+/* Of that only the changes; commands are held on. */
+void fake_release_changes(struct node *n);
 
 /* Turns the loop until nothing moves any more. */
 void fake_pump(struct node *n);

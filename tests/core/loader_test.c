@@ -14,13 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "billing/ledger.h"
+#include "billing/tariff.h"
 #include "core/loader.h"
 #include "core/log.h"
 
 enum { READERS = 3, RELOADS = 300 };
 
 static char directory[] = "/tmp/ringwheel-loader-XXXXXX";
-static char file[64], prefixes[64], silence[64];
+static char file[64], prefixes[64], silence[64], data[64], ledger[80], rates[64];
 static struct snapshot snapshot;
 static struct loader *loader;
 static _Atomic bool over;
@@ -52,6 +54,17 @@ static void write_file(const char *text)
 #define BASE   "listen \"main\" { }\nmapping_gateway \"m\" { address = \"127.0.0.1\" }\n"
 #define VENDOR "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix = {\"1\", \"22\"} }\n"
 
+/* The account of a mapping gateway and a rate, which every configuration of many_changes_under_readers() has. */
+static void look_at_tariff(const struct tariff *tariff)
+{
+	struct rate rate;
+
+	check(tariff_account_count(tariff) >= 1, "no account");
+	const struct account *account = tariff_account_at(tariff, 0);
+	check(strcmp(account->name, "acme") == 0 && tariff_account(tariff, account->id) == account, "another account");
+	check(tariff_rate(tariff, account->table, "4420", 4, 0, &rate) && rate.terms.rate_e8 > 0, "no rate");
+}
+
 /* Each looks at all that a call looks at, as long as it may, and sleeps now and then. */
 static void *read_configurations(void *argument)
 {
@@ -72,6 +85,7 @@ static void *read_configurations(void *argument)
 			check(config_route_find(config, BYTES("221"), CONFIG_PREFIX_MAX + 1, &list, &length) == 1 &&
 				      list[0]->name[0] == 'v',
 			      "no route");
+		look_at_tariff(config->tariff);
 		check(config->generation == generation, "it changed under its reader");
 		atomic_store_explicit(mine, generation, memory_order_relaxed);
 		if (++turn % 16 == 0) {
@@ -184,6 +198,95 @@ static void a_parameter_is_set_until_the_next_reload(void)
 	check(now()->parameters.SS_SIP_SESSION_TTL == 600, "the file's value is not back");
 }
 
+/* ---- orders ---- */
+
+static void order(struct change *change, enum order_kind kind, const char *name)
+{
+	change->kind = CHANGE_ORDER;
+	change->order.kind = kind;
+	snprintf(change->order.account.name, sizeof change->order.account.name, "%s", name);
+	loader_give(loader, change);
+	check(take_back() == change, "another change came back");
+}
+
+static void import(struct change *change, const char *text)
+{
+	FILE *out = fopen(rates, "w");
+
+	check(out != NULL, "cannot write %s", rates);
+	fputs(text, out);
+	fclose(out);
+	*change = (struct change){ 0 };
+	snprintf(change->order.table, sizeof change->order.table, "t");
+	snprintf(change->order.file, sizeof change->order.file, "%s", rates);
+	order(change, ORDER_RATES_IMPORT, "");
+}
+
+static void lock(struct change *change, bool locked)
+{
+	*change = (struct change){ .order.account = { .given = ACCOUNT_LOCKED, .locked = locked } };
+	order(change, ORDER_ACCOUNT_SET, "acme");
+	check(change->result == 0, "%s", change->error);
+}
+
+/* What is done in the database is in force when the change comes back. */
+static void orders_change_accounts_and_rates(void)
+{
+	struct change c;
+	struct rate rate;
+
+	check(tariff_account_count(now()->tariff) == 0, "an account of nowhere");
+	import(&c, "prefix,rate_per_minute\n44,1\n");
+	check(c.result == 0 && c.outcome.rows == 1, "%s", c.error);
+	c = (struct change){ .order.account = { .given = ACCOUNT_TABLE, .table = "t" } };
+	order(&c, ORDER_ACCOUNT_ADD, "acme");
+	check(c.result == 0 && c.generation == now()->generation && c.credit_account == 0, "%s", c.error);
+	look_at_tariff(now()->tariff);
+	lock(&c, true);
+	check(tariff_account_at(now()->tariff, 0)->locked, "not locked");
+	import(&c, "prefix,rate_per_minute\n44,2\n");
+	look_at_tariff(now()->tariff);
+	check(tariff_rate(now()->tariff, 0, "44", 2, 0, &rate) && rate.terms.rate_e8 == 200000000, "the old rate");
+	set(&c, "SS_SIP_SESSION_TTL", "900");
+	look_at_tariff(now()->tariff);
+	ask(&c, CHANGE_RELOAD);
+	look_at_tariff(now()->tariff);
+}
+
+static void what_cannot_be_done_changes_nothing(void)
+{
+	const struct config *before = now();
+	struct change c;
+
+	import(&c, "prefix,rate_per_minute\nx,1\n");
+	check(c.result == -EINVAL && c.outcome.faults == 1 && strstr(c.outcome.text, "line 2: "), "%s", c.error);
+	free(c.outcome.text);
+	c = (struct change){ 0 };
+	order(&c, ORDER_ACCOUNT_ADD, "acme");
+	check(c.result == -EEXIST && strstr(c.error, "already"), "%s", c.error);
+	check(now() == before, "another configuration");
+}
+
+/* Whoever has the account's credit is told of its movement; one that no shard has seen will be found with it. */
+static void a_topup_names_the_account_that_the_shards_know(void)
+{
+	const struct config *before = now();
+	struct account_order by_hand = { .name = "zeta" };
+	struct change c = { .order.amount_e8 = 5 };
+	char error[DATABASE_ERROR_BYTES];
+
+	order(&c, ORDER_ACCOUNT_TOPUP, "acme");
+	check(c.result == 0 && c.outcome.balance_e8 == 5 && c.outcome.moved_e8 == 5, "%s", c.error);
+	check(c.credit_account == tariff_account_at(now()->tariff, 0)->id, "account %u", c.credit_account);
+	check(now() == before, "a balance is no other configuration");
+	check(account_add(ledger, &by_hand, 1, error) == 0, "%s", error);
+	c = (struct change){ .order.amount_e8 = 7 };
+	order(&c, ORDER_ACCOUNT_TOPUP, "zeta");
+	check(c.result == 0 && c.credit_account == 0, "nobody knows it yet");
+	ask(&c, CHANGE_RELOAD);
+	check(tariff_account_at(now()->tariff, 1)->balance_e8 == 7, "found without it");
+}
+
 static void many_changes_under_readers(void)
 {
 	pthread_t threads[READERS];
@@ -198,6 +301,10 @@ static void many_changes_under_readers(void)
 		snprintf(value, sizeof value, "%u", 600 + i);
 		set(&c, "SS_SIP_SESSION_TTL", value);
 		check(c.result == 0, "refused: %s", c.error);
+		if (i % 20 == 0)
+			import(&c, "prefix,rate_per_minute\n44,3\n45,3\n");
+		if (i % 10 == 5)
+			lock(&c, i % 20 == 5);
 	}
 	for (unsigned i = 0; i < READERS; i++) /* all find the last one, however long they slept */
 		while (atomic_load(&seen[i]) != c.generation)
@@ -308,6 +415,10 @@ int main(void)
 	snprintf(file, sizeof file, "%s/ringwheel.conf", directory);
 	snprintf(prefixes, sizeof prefixes, "%s/prefixes.txt", directory);
 	snprintf(silence, sizeof silence, "%s/silence", directory);
+	snprintf(data, sizeof data, "%s/data", directory);
+	snprintf(ledger, sizeof ledger, "%s/" LEDGER_FILE, data);
+	snprintf(rates, sizeof rates, "%s/rates.csv", directory);
+	check(mkdir(data, 0700) == 0, "no directory");
 	write_file(BASE VENDOR);
 	begin();
 	a_reload_tells_what_it_brought();
@@ -316,6 +427,9 @@ int main(void)
 	write_file(BASE "routing_gateway \"v\" { address = \"127.0.0.1:9\" prefix = {\"1\", \"22\"} }\n");
 	struct change c;
 	ask(&c, CHANGE_RELOAD);
+	orders_change_accounts_and_rates();
+	what_cannot_be_done_changes_nothing();
+	a_topup_names_the_account_that_the_shards_know();
 	many_changes_under_readers();
 	loader_stop(loader);
 	check(loader_start(&snapshot, NULL, &loader, (char[256]){ "" }) == 0, "no second loader");
@@ -325,6 +439,14 @@ int main(void)
 	unlink(file);
 	unlink(prefixes);
 	unlink(silence);
+	unlink(rates);
+	unlink(ledger);
+	char beside[90];
+	snprintf(beside, sizeof beside, "%s-wal", ledger);
+	unlink(beside);
+	snprintf(beside, sizeof beside, "%s-shm", ledger);
+	unlink(beside);
+	rmdir(data);
 	rmdir(directory);
 	return 0;
 }

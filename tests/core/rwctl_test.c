@@ -374,8 +374,7 @@ Test(rwctl, cdr_shows_a_corrected_fee_and_what_it_was)
 	cr_assert_eq(RWCTL("cdr", "--limit", "1"), 0);
 	cr_assert_null(strstr(output, "WAS"), "nothing was corrected");
 	snprintf(path, sizeof path, "%s/" LEDGER_FILE, node->directory);
-	cr_assert_eq(ledger_prepare(path, error), 0, "%s", error);
-	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(database_open(path, &ledger_schema, &db, error), 0, "%s", error);
 	cr_assert_eq(sqlite3_exec(db,
 				  "INSERT INTO corrections VALUES ('060a24181e4000000000000000000000', 1, 3050000,"
 				  "1000000, 0, '', '')",
@@ -441,12 +440,12 @@ Test(rwctl, drain_and_log)
 	cr_assert_eq(RWCTL("log", "loud"), 1);
 }
 
-Test(rwctl, stop_and_what_is_not_there_yet)
+Test(rwctl, stop_ends_the_calls_or_keeps_them)
 {
-	cr_assert_eq(RWCTL("stop", "--keep-calls"), 1);
-	cr_assert_not(node->stopped);
+	cr_assert_eq(RWCTL("stop", "--keep-calls"), 0);
+	cr_assert(node->stopped && node->kept_calls);
 	cr_assert_eq(RWCTL("stop"), 0);
-	cr_assert(node->stopped);
+	cr_assert(node->stopped && !node->kept_calls);
 }
 
 Test(rwctl, wrong_usage_is_2_and_help_is_0)
@@ -544,4 +543,103 @@ Test(rwctl, top_refreshes_until_it_is_interrupted)
 	}
 	kill(pid, SIGINT);
 	cr_assert_eq(finish(pid, fds), 0);
+}
+
+/* ---- accounts and rates: commands of two words ---- */
+
+static const char *rates_file(const char *text)
+{
+	static char path[128];
+	snprintf(path, sizeof path, "%s/rates.csv", node->directory);
+	FILE *out = fopen(path, "w");
+	fputs(text, out);
+	fclose(out);
+	return path;
+}
+
+Test(rwctl, accounts_are_added_topped_up_locked_and_listed)
+{
+	cr_assert_eq(RWCTL("account", "list"), 0);
+	cr_assert_eq(RWCTL("account", "add", "acme", "--currency", "EUR", "--overdraft", "5"), 0, "%s", errors);
+	expect("account acme is as asked for");
+	cr_assert_eq(RWCTL("account", "topup", "acme", "12.5", "--reason", "wire"), 0, "%s", errors);
+	expect("acme: 12.50, the balance is 12.50\n");
+	cr_assert_eq(RWCTL("account", "topup", "--", "acme", "-3"), 0, "%s", errors);
+	expect("acme: -3.00, the balance is 9.50\n");
+	cr_assert_eq(RWCTL("account", "lock", "acme"), 0);
+	cr_assert_eq(RWCTL("account", "list", "acme"), 0);
+	expect("NAME  CURRENCY  BALANCE  OVERDRAFT  RATE TABLE  LOCKED  BILL UNTIL\n");
+	expect("acme  EUR          9.50       5.00  -           yes     teardown\n");
+	cr_assert_eq(RWCTL("account", "unlock", "acme"), 0);
+	cr_assert_eq(RWCTL("account", "set", "acme", "--overdraft", "unlimited", "--bill-until", "last_confirmed"), 0);
+	cr_assert_eq(RWCTL("--json", "account", "list"), 0);
+	expect("\"overdraft\": \"unlimited\"");
+	expect("\"locked\": false");
+	cr_assert_eq(RWCTL("account", "ledger", "acme", "--limit", "5"), 0);
+	expect("2023-11-14 22:13:20.000  topup   12.50    12.50  -");
+	expect("  wire\n");
+}
+
+Test(rwctl, rates_are_imported_looked_up_exported_and_deleted)
+{
+	char copy[128];
+	snprintf(copy, sizeof copy, "%s/copy.csv", node->directory);
+	char *file = (char *)rates_file("prefix,name,rate_per_minute\n44,UK,0.0125\n447,\"UK, mobile\",0.02\n");
+	cr_assert_eq(RWCTL("rates", "import", "t", file), 0, "%s", errors);
+	expect("rate table t has 2 rates now (before: 0), read in ");
+	cr_assert_eq(RWCTL("rates", "list"), 0);
+	expect("TABLE  RATES  ACCOUNTS  IMPORTED\nt          2         0  2023-11-14 22:13:20.000\n");
+	cr_assert_eq(RWCTL("rates", "list", "t", "--prefix", "447"), 0);
+	expect("447     UK, mobile      0.02");
+	cr_assert_eq(RWCTL("rates", "lookup", "t", "+4479"), 0);
+	expect("t      447     UK, mobile");
+	cr_assert_eq(RWCTL("account", "add", "acme", "--rate-table", "t"), 0);
+	cr_assert_eq(RWCTL("rates", "lookup", "--account", "acme", "4411", "--at", "2030-01-01"), 0, "%s", errors);
+	expect("t      44      UK");
+	cr_assert_eq(RWCTL("rates", "export", "t"), 0);
+	expect("prefix,name,rate_per_minute,connect_fee,");
+	expect("\r\n447,\"UK, mobile\",0.02,0,1,1,0,,\r\n");
+	cr_assert_eq(RWCTL("rates", "export", "t", copy), 0, "%s", errors);
+	expect("2 rates are in /");
+	cr_assert_eq(RWCTL("rates", "delete", "t"), 1);
+	cr_assert_str_eq(errors, "rwctl: 1 account has the rate table 't'; give it another one first\n");
+	cr_assert_eq(RWCTL("account", "set", "acme", "--rate-table", ""), 0);
+	cr_assert_eq(RWCTL("rates", "delete", "t"), 0);
+	expect("rate table t is gone, with its 2 rates\n");
+	unlink(copy);
+}
+
+Test(rwctl, bad_rows_are_printed_a_line_each)
+{
+	char *file = (char *)rates_file("prefix,rate_per_minute\n4\033x,1\n45,\n");
+	cr_assert_eq(RWCTL("rates", "import", "t", file), 1);
+	cr_assert_not_null(strstr(errors, "/rates.csv: 2 bad rows, nothing was imported\nline 2: prefix: '4?x' is not "
+					  "digits only\nline 3: rate_per_minute: it is missing\n"),
+			   "%s", errors);
+	cr_assert_str_empty(output);
+}
+
+/* The path means the same to both: rwctl has its own working directory. */
+Test(rwctl, a_relative_path_is_made_absolute)
+{
+	rates_file("prefix,rate_per_minute\n44,1\n");
+	cr_assert_eq(chdir(node->directory), 0);
+	cr_assert_eq(RWCTL("rates", "import", "t", "rates.csv"), 0, "%s", errors);
+}
+
+Test(rwctl, two_words_that_are_wrong)
+{
+	cr_assert_eq(RWCTL("account"), 2);
+	cr_assert_eq(RWCTL("account", "sell", "acme"), 2);
+	cr_assert_eq(RWCTL("account", "add"), 2);
+	cr_assert_eq(RWCTL("account", "lock", "acme", "--fee", "1"), 2);
+	cr_assert_eq(RWCTL("account", "lock", "a", "b", "c"), 2);
+	cr_assert_eq(RWCTL("rates", "lookup", "44"), 2);
+	cr_assert_eq(RWCTL("rates", "list", "t", "--limit", "many"), 2);
+	cr_assert_eq(RWCTL("cdr", "adjust", "00000000000000000000000000000000"), 2, "the fee is missing");
+	cr_assert_eq(RWCTL("cdr", "adjust", "00000000000000000000000000000000", "--fee", "1"), 1);
+	cr_assert_not_null(strstr(errors, "there is no call"));
+	cr_assert_eq(RWCTL("--help"), 0);
+	expect("rates import TABLE FILE");
+	expect("cdr adjust CDR_ID --fee AMOUNT");
 }

@@ -169,39 +169,6 @@ Test(spec_7_sort, price_that_is_equal_leaves_it_to_load)
 	end(sim);
 }
 
-/* So many are passed over at once that they are put in order once. */
-Test(spec_7_sort, price_decides_among_many_full_gateways)
-{
-	enum { GATEWAYS = 40 };
-	static char gateways[GATEWAYS * 160], accounts[GATEWAYS][8], rates[GATEWAYS][8];
-	static struct priced rows[GATEWAYS + 2];
-	size_t used = (size_t)snprintf(gateways, sizeof gateways, MG("sort = {\"price\"}"));
-
-	for (unsigned i = 0; i < GATEWAYS; i++) {
-		snprintf(accounts[i], sizeof accounts[i], "v%02u", i);
-		snprintf(rates[i], sizeof rates[i], "0.%02u", (i * 7 + 3) % GATEWAYS);
-		rows[i] = (struct priced){ accounts[i], "", rates[i], NULL, 0, 0 };
-		used += (size_t)snprintf(gateways + used, sizeof gateways - used,
-					 "routing_gateway \"g%02u\" { address = \"10.2.0.1:5060\" account = \"v%02u\" "
-					 "capacity = 1 }\n",
-					 (i * 7 + 3) % GATEWAYS, i);
-	}
-	struct sim *sim = new_sim(gateways, rows);
-	struct sim_call *calls[GATEWAYS];
-	sim->attempts_unseen = true; /* all have the same address */
-	for (unsigned i = 0; i < GATEWAYS; i++) {
-		calls[i] = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(1000) });
-		sim_run(sim, 3 * SIM_S);
-	}
-	sim_run(sim, 1200 * SIM_S);
-	for (unsigned i = 0; i < GATEWAYS; i++) {
-		char name[8];
-		snprintf(name, sizeof name, "g%02u", i);
-		assert_tried(calls[i], name);
-	}
-	end(sim);
-}
-
 /* ---- least_cost ---- */
 
 /* Those without it come behind, however cheap, and so does one whose price is unknown. */
@@ -312,4 +279,103 @@ Test(spec_10_min_profit_percent, has_to_be_known)
 	snprintf(gateways, sizeof gateways, "%s%s", MG("account = \"nobody\""), asks);
 	check(gateways, prices, "rg3");
 	check(MG(PAYS) ALL("min_profit_percent = 1"), prices, "rg1");
+}
+
+/* ---- all of them together ---- */
+
+#define MANY 40
+
+/* Of one random gateway: what is drawn, and how it is to be ordered. */
+struct drawn {
+	char name[8], account[8], rate[16];
+	unsigned priority, price; /* price 0: none is known */
+	bool least_cost, dear;    /* dear: above its max_price */
+};
+
+static bool sorts; /* the mapping gateway, by price */
+
+static unsigned price_of_drawn(const struct drawn *d, bool counts)
+{
+	return counts && d->price ? d->price : UINT32_MAX;
+}
+
+static int compare_numbers(unsigned a, unsigned b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_drawn(const void *x, const void *y)
+{
+	const struct drawn *a = x, *b = y;
+	int order = compare_numbers(a->priority, b->priority);
+
+	if (order == 0 && sorts)
+		order = compare_numbers(price_of_drawn(a, true), price_of_drawn(b, true));
+	if (order == 0)
+		order = compare_numbers(price_of_drawn(a, a->least_cost), price_of_drawn(b, b->least_cost));
+	return order ? order : strcmp(a->name, b->name);
+}
+
+static size_t write_drawn(const struct drawn *d, char *at, size_t size)
+{
+	char max_price[48] = "";
+
+	if (d->dear || d->price % 3 == 1)
+		snprintf(max_price, sizeof max_price, "max_price = 0.%04u", d->dear ? d->price - 1 : d->price);
+	return (size_t)snprintf(at, size,
+				"routing_gateway \"%s\" { address = \"10.2.0.1:5060\" account = \"%s\" capacity = 1 "
+				"priority = %u least_cost = %s %s }\n",
+				d->name, d->account, d->priority, d->least_cost ? "on" : "off", max_price);
+}
+
+/* Each call takes the best that is free and keeps it: so they come in their order.  The first few are found by one look
+ * after another, the others in the order into which all are put once. */
+static void check_random_order(uint64_t seed)
+{
+	static char gateways[MANY * 200];
+	static struct drawn drawn[MANY];
+	static struct priced rows[MANY + 2];
+	struct sim_call *calls[MANY + 1];
+	uint64_t random = seed;
+	unsigned priced = 0, usable = 0;
+	size_t used = (size_t)snprintf(gateways, sizeof gateways, MG("%s"), sorts ? "sort = {\"price\"}" : "");
+
+	memset(rows, 0, sizeof rows);
+	for (unsigned i = 0; i < MANY; i++) {
+		struct drawn *d = &drawn[i];
+
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+		*d = (struct drawn){ .priority = 1 + (random >> 60) % 2,
+				     .price = (random >> 56) % 4 ? 2 + (unsigned)(random >> 33) % 12 : 0,
+				     .least_cost = random >> 40 & 1 };
+		d->dear = d->price && (random >> 44) % 8 == 0;
+		snprintf(d->name, sizeof d->name, "g%02u", i);
+		snprintf(d->account, sizeof d->account, "v%02u", i);
+		snprintf(d->rate, sizeof d->rate, "0.%04u", d->price);
+		if (d->price)
+			rows[priced++] = (struct priced){ d->account, "88", d->rate, NULL, 0, 0 };
+		used += write_drawn(d, gateways + used, sizeof gateways - used);
+	}
+	struct sim *sim = new_sim(gateways, rows);
+	sim->attempts_unseen = true; /* all have the same address */
+	for (unsigned i = 0; i <= MANY; i++) {
+		calls[i] = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(1000) });
+		sim_run(sim, 3 * SIM_S);
+	}
+	sim_run(sim, 1200 * SIM_S);
+	qsort(drawn, MANY, sizeof *drawn, compare_drawn);
+	for (unsigned i = 0; i < MANY; i++)
+		if (!drawn[i].dear)
+			assert_tried(calls[usable++], drawn[i].name);
+	for (; usable <= MANY; usable++)
+		assert_tried(calls[usable], "");
+	end(sim);
+}
+
+Test(spec_7_sort, price_and_least_cost_among_many_full_gateways)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		sorts = seed % 2;
+		check_random_order(seed);
+	}
 }
