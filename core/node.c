@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "billing/ledger.h"
 #include "billing/queue.h"
 #include "core/books.h"
 #include "core/control/control.h"

@@ -374,8 +374,7 @@ Test(rwctl, cdr_shows_a_corrected_fee_and_what_it_was)
 	cr_assert_eq(RWCTL("cdr", "--limit", "1"), 0);
 	cr_assert_null(strstr(output, "WAS"), "nothing was corrected");
 	snprintf(path, sizeof path, "%s/" LEDGER_FILE, node->directory);
-	cr_assert_eq(ledger_prepare(path, error), 0, "%s", error);
-	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(database_open(path, &ledger_schema, &db, error), 0, "%s", error);
 	cr_assert_eq(sqlite3_exec(db,
 				  "INSERT INTO corrections VALUES ('060a24181e4000000000000000000000', 1, 3050000,"
 				  "1000000, 0, '', '')",
