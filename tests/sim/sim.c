@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/sim/credit.h"
+#include "tests/sim/keep.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/watch.h"
@@ -140,7 +141,8 @@ static_assert(SIM_SETTLE_NS > 3 * SIM_64T1, "one more, to be sure");
 
 bool sim_is_quiet(struct sim *sim)
 {
-	return !sim->planned && !node_stat(sim, calls_active) && !node_stat(sim, calls_setup) && peer_all_quiet(sim);
+	return !sim->planned && !sim->down && !node_stat(sim, calls_active) && !node_stat(sim, calls_setup) &&
+	       peer_all_quiet(sim);
 }
 
 void sim_check_end(struct sim *sim)
@@ -202,6 +204,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 	sim->watch = watch_create(sim);
 	sim->limits = limits_create(sim);
 	sim->credit = credit_create(sim);
+	sim->keep = keep_create(sim);
 	peer_create_hosts(sim);
 	node_create(sim);
 	return sim;
@@ -210,6 +213,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 void sim_destroy(struct sim *sim)
 {
 	node_destroy(sim);
+	keep_destroy(sim->keep);
 	while (sim->event_count)
 		free(take_event(sim));
 	free(sim->heap);

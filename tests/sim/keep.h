@@ -1,0 +1,28 @@
+/* What outlives the node when it is killed: the records that its shards gave their edge, call by call, as the journal
+ * would have them (billing/recovery.h).  Each is read as soon as it is written, and a checkpoint is held to have
+ * written every call that was live at its begin. */
+#ifndef RW_TESTS_SIM_KEEP_H
+#define RW_TESTS_SIM_KEEP_H
+
+#include "billing/record.h"
+#include "tests/sim/sim.h"
+
+struct keep;
+
+struct keep *keep_create(struct sim *sim);
+void keep_destroy(struct keep *keep);
+
+void keep_record(struct sim *sim, unsigned shard, enum record_kind kind, const uint8_t *payload, size_t size);
+void keep_cdr(struct sim *sim, const struct cdr *cdr);
+
+struct recovered_call;
+
+/* Calls that are live, or have ended within 64*T1 with a leg that is not closed. */
+void keep_each(struct sim *sim, void (*visit)(struct sim *sim, const struct recovered_call *call, void *context),
+	       void *context);
+/* The node was killed: says which calls were answered, and which of them were up. */
+void keep_killed(struct sim *sim);
+/* To the shards, each its own: how many were refused. */
+unsigned keep_restore(struct sim *sim, bool close);
+
+#endif
