@@ -1,0 +1,2 @@
+def tear(*_): return 0
+def flip(*_): return None
