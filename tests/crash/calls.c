@@ -1,12 +1,10 @@
 #include "tests/crash/calls.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define T2_NS          (4 * CALLS_S)
 #define SETUP_NS       (15 * CALLS_S) /* then the caller cancels */
@@ -79,7 +77,6 @@ struct calls {
 	struct call **calls;
 	uint32_t count, room, settled, up;
 	uint64_t random;
-	char addresses[SIDES][32], node[32];
 	struct {
 		unsigned count;
 		uint32_t beacon; /* call asked first */
@@ -131,9 +128,7 @@ static void disarm(struct call *call, enum side side, enum what what)
 
 static void transmit(const struct calls *c, enum side side, const char *at, size_t size)
 {
-	/* What does not fit is lost, as on a wire. */
-	(void)!sendto(c->settings.sockets[side], at, size, MSG_DONTWAIT,
-		      (const struct sockaddr *)(const void *)&c->settings.node, sizeof c->settings.node);
+	c->settings.send(c->settings.context, side, at, size);
 }
 
 static void forget(struct repeat *r)
@@ -210,7 +205,7 @@ static void add_sdp(const struct calls *c, const struct call *call, enum side si
 
 static void add_own(const struct calls *c, const struct call *call, enum side side, struct page *p)
 {
-	page_add(p, "Contact: <sip:%c%u@%s>\r\n", sides[side], call->serial, c->addresses[side]);
+	page_add(p, "Contact: <sip:%c%u@%s>\r\n", sides[side], call->serial, c->settings.peers[side]);
 	page_add(p, "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS%s\r\n", call->script.lists_update ? ", UPDATE" : "");
 }
 
@@ -218,14 +213,14 @@ static void begin_request(const struct calls *c, const struct call *call, enum s
 			  enum method method, uint32_t cseq)
 {
 	const struct leg *leg = call->legs[side];
-	const char *name = method_names[method], *address = c->addresses[side];
+	const char *name = method_names[method], *address = c->settings.peers[side];
 	/* The ACK of a 2xx is a transaction of its own; a CANCEL has the branch of its INVITE (RFC 3261 9.1). */
 	const char *branch = method == CANCEL ? "INVITE" : name;
 	page_add(p, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK%c%u.%u.%s;rport\r\n", name, leg->target,
 		 address, sides[side], call->serial, cseq, branch);
 	page_add(p, "Max-Forwards: 70\r\nFrom: <sip:%c%u@%s>;tag=%c%u\r\n", sides[side], call->serial, address,
 		 sides[side], call->serial);
-	page_add(p, "To: <sip:%u@%s>", 880000000 + call->serial, c->node);
+	page_add(p, "To: <sip:%u@%s>", 880000000 + call->serial, c->settings.node);
 	if (leg->remote_tag[0] && method != CANCEL)
 		page_add(p, ";tag=%s", leg->remote_tag);
 	page_add(p, "\r\nCall-ID: %s\r\nCSeq: %u %s\r\n", leg->call_id, cseq, name);
@@ -433,7 +428,7 @@ void calls_place(struct calls *c, uint64_t now_ns)
 	struct page p = { .size = 0 };
 	leg->state = LEG_EARLY;
 	snprintf(leg->call_id, sizeof leg->call_id, "c%u@crash-%" PRIu64, call->serial, c->settings.seed);
-	snprintf(leg->target, sizeof leg->target, "sip:%u@%s", 880000000 + call->serial, c->node);
+	snprintf(leg->target, sizeof leg->target, "sip:%u@%s", 880000000 + call->serial, c->settings.node);
 	begin_request(c, call, CALLER, &p, INVITE, ++leg->cseq);
 	add_own(c, call, CALLER, &p);
 	if (call->script.timers[CALLER])
@@ -989,21 +984,11 @@ void calls_hang_up(struct calls *c, uint64_t now_ns, uint64_t over_ns)
 
 /* ---- beginning and end ---- */
 
-static void show_address(char out[static 32], const struct sockaddr_in *address)
-{
-	char host[INET_ADDRSTRLEN];
-	inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
-	snprintf(out, 32, "%s:%u", host, ntohs(address->sin_port));
-}
-
 struct calls *calls_create(const struct calls_settings *settings)
 {
 	struct calls *c = need(calloc(1, sizeof *c));
 	c->settings = *settings;
 	c->random = settings->seed;
-	show_address(c->node, &settings->node);
-	for (enum side side = CALLER; side < SIDES; side++)
-		show_address(c->addresses[side], &settings->peers[side]);
 	return c;
 }
 
@@ -1024,6 +1009,11 @@ void calls_free(struct calls *c)
 	free(c->calls);
 	agenda_free(&c->agenda);
 	free(c);
+}
+
+const struct call_truth *calls_truth(const struct calls *c, uint32_t call)
+{
+	return &c->calls[call]->truth;
 }
 
 static void write_side(const struct side_truth *s, FILE *out)

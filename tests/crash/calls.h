@@ -3,11 +3,12 @@
  *
  * A call's number is in everything that the peers put on the wire: the number dialled and their tags, so no table is
  * needed to find it.  Both peers live as long as the generator does, whatever becomes of the switch: they send again
- * what is not answered, and note what they hear. */
+ * what is not answered, and note what they hear.
+ *
+ * No clock and no socket in here: tests/sim plays the same peers on a virtual network. */
 #ifndef RW_TESTS_CRASH_CALLS_H
 #define RW_TESTS_CRASH_CALLS_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,8 +47,10 @@ struct call_truth {
 };
 
 struct calls_settings {
-	struct sockaddr_in node, peers[SIDES];
-	int sockets[SIDES];
+	const char *node, *peers[SIDES]; /* host:port */
+	/* Sends a datagram of a side to the node; what does not fit is lost, as on a wire. */
+	void (*send)(void *context, enum side side, const char *at, size_t size);
+	void *context;
 	uint64_t t1_ns;
 	uint64_t hold_min_ns, hold_max_ns;
 	uint64_t patience_ns; /* until a side takes it that no BYE will come any more */
@@ -83,6 +86,7 @@ struct probe_result {
 };
 struct probe_result calls_probed(const struct calls *c);
 
+const struct call_truth *calls_truth(const struct calls *c, uint32_t call);
 /* One line a call, tab-separated, under a line of names. */
 void calls_write_truth(const struct calls *c, FILE *out);
 

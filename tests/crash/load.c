@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@
 
 struct load {
 	struct calls_settings settings;
+	struct sockaddr_in node;
+	int sockets[SIDES];
 	struct calls *calls;
 	const char *truth_path;
 	double rate;
@@ -66,14 +69,22 @@ static struct sockaddr_in read_address(const char *text)
 	return address;
 }
 
-static int open_socket(const struct sockaddr_in *address)
+static int open_socket(const char *text)
 {
+	struct sockaddr_in address = read_address(text);
 	int size = SOCKET_BUF, fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)address, sizeof *address))
-		fail("socket", strerror(errno));
+	if (fd < 0 || bind(fd, (const struct sockaddr *)(const void *)&address, sizeof address))
+		fail(text, strerror(errno));
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	return fd;
+}
+
+static void send_datagram(void *context, enum side side, const char *at, size_t size)
+{
+	const struct load *l = context;
+	(void)!sendto(l->sockets[side], at, size, MSG_DONTWAIT, (const struct sockaddr *)(const void *)&l->node,
+		      sizeof l->node);
 }
 
 /* ---- what it is told ---- */
@@ -136,7 +147,7 @@ static bool read_datagrams(struct load *l, enum side side)
 {
 	static char datagram[65536];
 	for (unsigned i = 0; i < BATCH; i++) {
-		ssize_t size = recv(l->settings.sockets[side], datagram, sizeof datagram, 0);
+		ssize_t size = recv(l->sockets[side], datagram, sizeof datagram, 0);
 		if (size < 0)
 			return false;
 		calls_datagram(l->calls, clock_ns(), side, datagram, (size_t)size);
@@ -171,8 +182,8 @@ static int wait_ms(const struct load *l)
 
 static void run(struct load *l)
 {
-	struct pollfd polls[] = { { .fd = l->settings.sockets[CALLER], .events = POLLIN },
-				  { .fd = l->settings.sockets[CALLEE], .events = POLLIN },
+	struct pollfd polls[] = { { .fd = l->sockets[CALLER], .events = POLLIN },
+				  { .fd = l->sockets[CALLEE], .events = POLLIN },
 				  { .fd = STDIN_FILENO, .events = POLLIN } };
 	l->started_ns = clock_ns();
 	while (!l->ended) {
@@ -211,13 +222,14 @@ static void read_options(struct load *l, int argc, char **argv)
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
 		case 'n':
-			l->settings.node = read_address(optarg);
+			l->settings.node = optarg;
+			l->node = read_address(optarg);
 			break;
 		case 'a':
-			l->settings.peers[CALLER] = read_address(optarg);
+			l->settings.peers[CALLER] = optarg;
 			break;
 		case 'b':
-			l->settings.peers[CALLEE] = read_address(optarg);
+			l->settings.peers[CALLEE] = optarg;
 			break;
 		case 't':
 			l->truth_path = optarg;
@@ -253,8 +265,7 @@ static void read_options(struct load *l, int argc, char **argv)
 			exit(2);
 		}
 	}
-	if (!l->settings.node.sin_port || !l->settings.peers[CALLER].sin_port || !l->settings.peers[CALLEE].sin_port ||
-	    !l->truth_path)
+	if (!l->settings.node || !l->settings.peers[CALLER] || !l->settings.peers[CALLEE] || !l->truth_path)
 		fail("options", "--node, --callers, --callees and --truth are needed");
 }
 
@@ -269,7 +280,9 @@ int main(int argc, char **argv)
 			  .rate = 300 };
 	read_options(&l, argc, argv);
 	for (enum side side = CALLER; side < SIDES; side++)
-		l.settings.sockets[side] = open_socket(&l.settings.peers[side]);
+		l.sockets[side] = open_socket(l.settings.peers[side]);
+	l.settings.send = send_datagram;
+	l.settings.context = &l;
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	l.calls = calls_create(&l.settings);
 	printf("ready\n");
