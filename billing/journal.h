@@ -4,15 +4,21 @@
  * A directory of segments, `NNNNNNNNNN.journal`, numbered from 1, each of a fixed size that is reserved on the disk
  * before it is used.  One thread appends and syncs; any number of readers follow, each with a position of its own.
  *
- *   segment   = RECORD_SEGMENT record, then records, then zeroes
+ *   segment   = RECORD_SEGMENT record, then groups, then zeroes
+ *   group     = RECORD_SYNC record, then the records of one sync
  *   record    = head of 32 bytes { u32 mark, u32 payload size, u64 checksum, u16 kind, u16 lane, u16 boot, u16 0,
  *               u64 serial }, payload, zeroes up to a multiple of 8; never across the end of a segment
- *   checksum  = XXH3 over the head's other fields and the payload, seeded by the journal's id and the record's
- * position: what an earlier use of the same blocks left behind is no record here
+ *   checksum  = XXH3 over all the rest of the record, seeded by the journal's id and the record's position: what an
+ *               earlier use of the same blocks left behind is no record here
  *
- * A RECORD_SYNC says up to which position everything was on the disk when it was written.  Damage before the highest
- * such position is damage and is reported with its place; behind it, it is the tail of a machine that stopped in mid
- * write.
+ * RECORD_SEGMENT and RECORD_SYNC have one payload (billing/journal_format.h), so that either stands in for the other
+ * where one is damaged.  It says up to which position everything was on the disk when it was written, and where the
+ * records before this segment end: what stands between there and here (a group that the disk did not confirm and that
+ * was written anew, a reserved segment that was never begun) is void.
+ *
+ * Damage before the highest position that was on the disk is damage and is reported with its place; behind it, it is
+ * the tail of a machine that stopped in mid write.  The group that was synced last is part of that tail for whoever
+ * reads it: the next one would have said so.
  *
  * A position is (segment << 32 | offset).  It names the first byte of a record, or the end of the last one.  */
 #ifndef RW_BILLING_JOURNAL_H
@@ -45,32 +51,34 @@ struct journal_record {
 
 struct journal_settings {
 	struct journal_disk disk; /* the directory */
-	uint32_t segment_bytes;   /* a multiple of 4096, at least 4 * RECORD_BYTES_MAX; 0: JOURNAL_SEGMENT_BYTES */
+	uint32_t segment_bytes;   /* a multiple of 4096, 4 * RECORD_BYTES_MAX to 1 GiB; 0: JOURNAL_SEGMENT_BYTES */
 	uint16_t boot;            /* this start of the node */
 	uint64_t machine;         /* this start of the machine, and what its clocks said: kept with each segment */
 	uint64_t now_ns;
 	int64_t now_us;
-	uint64_t new_id; /* random: the id of a journal that does not exist yet */
+	uint64_t new_id; /* random, not 0: the id of a journal that does not exist yet */
 };
 
 /* ---- reading what is there, before appending ---- */
 
 struct journal_damage {
-	journal_position from, to; /* bytes that hold no record */
+	journal_position from, to; /* bytes of one segment that hold no record */
 	bool tail;                 /* never synced: nothing was promised of it */
 };
 
 struct journal_scan {
 	void *context;
-	/* Every good record in order; its bytes are lent until the journal is closed (`journal_lend()` finds them again
-	 * by position).  A negative errno ends the scan. */
+	/* Every good record in order, but for the journal's own; its bytes are lent for the time of the call
+	 * (`journal_lend()` finds them again by position).  A negative errno ends the scan. */
 	int (*record)(void *context, const struct journal_record *record);
+	/* Then every damage in order; NULL: nobody listens. */
 	void (*damage)(void *context, const struct journal_damage *damage);
 };
 
-/* Opens the journal of a directory, or makes one; reads all of it through `scan`.  Appending begins in a new segment:
- * an old one is never written to again.  0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer
- * program; -ENOSPC: no room for the spare segments). */
+/* Opens the journal of a directory, or makes one; reads all of it through `scan` (NULL: nobody listens), and what an
+ * earlier process had not synced is synced.  Appending begins in a new segment: an old one is never written to again.
+ * 0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer program; -ENOSPC: no room for a single
+ * segment; spare ones that are missing are journal_reserve()'s matter). */
 int journal_open(const struct journal_settings *settings, const struct journal_scan *scan, struct journal **ret_journal,
 		 char error[static JOURNAL_ERROR_BYTES]);
 /* Does not sync. */
@@ -79,7 +87,8 @@ void journal_close(struct journal *j);
 /* Random, made with the journal: positions of another id mean nothing. */
 uint64_t journal_id(const struct journal *j);
 
-/* Lends the payload of a record that the scan told of; NULL: it cannot be read any more. */
+/* Lends the payload of a record that the scan told of, until journal_forget_scanned(); NULL: it cannot be read any
+ * more.  Any thread. */
 const uint8_t *journal_lend(struct journal *j, journal_position position, size_t *ret_size);
 /* No more lending: gives back what the scan keeps. */
 void journal_forget_scanned(struct journal *j);
@@ -87,31 +96,38 @@ void journal_forget_scanned(struct journal *j);
 /* ---- appending: one thread ---- */
 
 /* Puts a record behind the others, in memory.  0; -ENOSPC: no segment is left (say no more new calls long before:
- * journal_room()); -EIO: the journal has failed. */
+ * journal_room()); -ENOMEM.  After a failed sync it goes on: live calls still have an end to tell. */
 int journal_append(struct journal *j, enum record_kind kind, uint16_t lane, uint64_t serial, const uint8_t *payload,
 		   size_t size);
+/* The same for a record of an earlier start of the node, from a queue that it left. */
+int journal_append_of(struct journal *j, uint16_t boot, enum record_kind kind, uint16_t lane, uint64_t serial,
+		      const uint8_t *payload, size_t size);
 
-/* Writes what was appended and waits until it is on the disk.  0, or a negative errno: the disk did not confirm.  What
- * was not confirmed is never asked for again in place: it is written anew into a fresh segment by the next sync, and
- * journal_has_failed() is true from now on. */
+/* Writes what was appended and waits until it is on the disk.  0 (all that was ever appended is), or a negative errno:
+ * the disk did not confirm.  What was not confirmed is never asked for again in place: the journal keeps it, the next
+ * sync writes it anew into a fresh segment, and journal_has_failed() is true from now on.  Leave a pause before that.
+ */
 int journal_sync(struct journal *j);
+/* Any thread. */
 bool journal_has_failed(const struct journal *j);
 
 /* Any thread: the end of what is on the disk. */
 journal_position journal_synced(const struct journal *j);
 
-/* Bytes that can still be appended in segments that are reserved; when this is less than one segment no new calls are
- * taken. */
+/* Any thread: bytes that can still be appended in segments that are reserved, each record rounded up and with its head
+ * of 32; when this is less than one segment no new calls are taken. */
 uint64_t journal_room(const struct journal *j);
 
-/* Tries to reserve spare segments, if some are missing (the disk was full). */
+/* Tries to reserve spare segments, if some are missing (the disk was full): call it now and then.  The sync that takes
+ * one tries once by itself. */
 int journal_reserve(struct journal *j);
 
-/* Segments that end before this position are not needed any more and are deleted, but none that was closed less than
- * `keep_ns` ago. */
+/* Segments that end before this position are not needed any more and are deleted, oldest first, but none that was
+ * closed less than `keep_ns` ago.  The journal reads no clock: a segment counts as closed from the first call that
+ * finds it so (those of an earlier process: from journal_open()), so call this every few seconds. */
 int journal_drop_before(struct journal *j, journal_position position, uint64_t now_ns, uint64_t keep_ns);
 
-uint64_t journal_bytes(const struct journal *j); /* on the disk, spare segments included */
+uint64_t journal_bytes(const struct journal *j); /* on the disk, spare segments included; any thread */
 /* Asserts every invariant; for tests. */
 void journal_check(const struct journal *j);
 
@@ -122,10 +138,14 @@ struct journal_reader;
 /* Begins at the first record at or after `from`.  The journal outlives its readers. */
 int journal_reader_open(struct journal *j, journal_position from, struct journal_reader **ret_reader);
 void journal_reader_close(struct journal_reader *r);
-/* The next record that is on the disk, lent until the next call: 1; 0: none yet; -EBADMSG: no record here, *ret_record
- * has position and next, and the reader goes on behind it; another negative errno: the disk could not be read. */
+/* The next record that is on the disk, the journal's own left out, lent until the next call: 1; 0: none yet; -EBADMSG:
+ * no record here (damage, a gap in the tail that an earlier process left, or a segment that was dropped before it was
+ * read), *ret_record has position and next, and the reader goes on behind it; another negative errno: the disk could
+ * not be read, and the next call tries again. */
 int journal_reader_next(struct journal_reader *r, struct journal_record *ret_record);
-/* Goes back or forth. */
+/* Everything before it was told, or is none of this reader's business: where to go on another time. */
+journal_position journal_reader_position(const struct journal_reader *r);
+/* Goes back or forth, to the first record at or after `to` that is still there. */
 void journal_reader_seek(struct journal_reader *r, journal_position to);
 
 #endif

@@ -1,0 +1,351 @@
+/* Reading what an earlier process has left.
+ *
+ * First, from the last segment to the first, what each says of itself: its id, and where the records before it end, so
+ * that void parts are not read.  Then, in order, record by record; where there is none the next good one is searched
+ * for.  What was damage and what a torn tail is known at the end, from the highest position that was once on the disk.
+ *
+ * Memory: one segment, and 24 bytes for each gap. */
+#include "billing/journal_state.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK      (256u << 10) /* of one read */
+#define PAGE       4096u        /* what is left out where the disk cannot read a block */
+#define FACT_BYTES 4096u        /* the head of a segment is in here */
+
+struct range {
+	journal_position from, to;
+};
+
+struct ranges {
+	struct range *at;
+	size_t count, room;
+};
+
+/* What is known of a segment before its records are read. */
+struct outline {
+	struct journal_facts facts;
+	bool known; /* `facts` are */
+	bool empty; /* nothing but zeroes */
+	journal_position limit;
+};
+
+struct scanner {
+	struct journal *j;
+	const struct journal_scan *scan;
+	struct outline *outlines; /* of each segment */
+	struct ranges damaged, torn;
+	struct journal_past past;
+
+	/* The segment that is looked at. */
+	uint8_t *buffer;
+	size_t buffer_bytes;
+	size_t loaded;
+	size_t content; /* nothing but zeroes behind it, in 8-byte steps */
+};
+
+static int add_range(struct ranges *r, journal_position from, journal_position to)
+{
+	assert(from < to);
+	if (r->count == r->room) {
+		const size_t room = r->room == 0 ? 16 : 2 * r->room;
+		struct range *at = realloc(r->at, room * sizeof(*at));
+
+		if (at == NULL)
+			return -ENOMEM;
+		r->at = at;
+		r->room = room;
+	}
+	r->at[r->count++] = (struct range){ from, to };
+	return 0;
+}
+
+/* ---- bytes ---- */
+
+/* What cannot be read is zeroes, and counts as content: there may have been something.  Returns its end. */
+static size_t load_pages(struct scanner *s, int file, size_t from, size_t size)
+{
+	const struct journal_disk *d = &s->j->disk;
+	size_t unreadable = 0, got;
+
+	for (size_t at = from; at < from + size; at += PAGE) {
+		const size_t wanted = from + size - at < PAGE ? from + size - at : PAGE;
+
+		memset(s->buffer + at, 0, wanted);
+		if (d->read(d->context, file, at, s->buffer + at, wanted, &got) < 0) {
+			memset(s->buffer + at, 0, wanted);
+			unreadable = at + wanted;
+		}
+	}
+	return unreadable;
+}
+
+static size_t content_end(const uint8_t *buffer, size_t size)
+{
+	static const uint64_t zero;
+	size_t at = size & ~(size_t)7;
+
+	for (size_t i = at; i < size; i++)
+		if (buffer[i] != 0)
+			return at + 8;
+	while (at > 0 && memcmp(buffer + at - 8, &zero, 8) == 0)
+		at -= 8;
+	return at;
+}
+
+/* Reads the first `size` bytes of a segment. */
+static int load(struct scanner *s, const struct segment *segment, size_t size)
+{
+	const struct journal_disk *d = &s->j->disk;
+	char name[JOURNAL_NAME_BYTES];
+	size_t unreadable = 0;
+	int file;
+
+	journal_name(segment->number, name);
+	const int r = d->open(d->context, name, &file);
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+		return r;
+	s->loaded = size < segment->size ? size : (size_t)segment->size;
+	if (r < 0) { /* damage, all of it */
+		memset(s->buffer, 0, s->loaded);
+		s->content = (s->loaded + 7) & ~(size_t)7;
+		return 0;
+	}
+	for (size_t at = 0; at < s->loaded;) {
+		const size_t wanted = s->loaded - at < BLOCK ? s->loaded - at : BLOCK;
+		size_t got;
+
+		if (d->read(d->context, file, at, s->buffer + at, wanted, &got) < 0) {
+			const size_t end = load_pages(s, file, at, wanted);
+			unreadable = end > unreadable ? end : unreadable;
+			got = wanted;
+		}
+		at += got;
+		if (got < wanted)
+			s->loaded = at; /* shorter than it was */
+	}
+	d->close(d->context, file);
+	s->content = content_end(s->buffer, s->loaded);
+	unreadable = (unreadable + 7) & ~(size_t)7;
+	s->content = s->content > unreadable ? s->content : unreadable;
+	return 0;
+}
+
+/* ---- what segments say of themselves ---- */
+
+static bool belongs(const struct scanner *s, const struct journal_facts *facts)
+{
+	return s->past.id == 0 || facts->id == s->past.id;
+}
+
+/* The first that is good of the records that say it. */
+static bool find_facts(struct scanner *s, uint32_t number, struct journal_facts *ret_facts)
+{
+	for (size_t at = 0; at < s->content && at + JOURNAL_HEAD_BYTES <= s->loaded; at += 8)
+		if (journal_claimed(s->buffer + at) != 0 &&
+		    journal_get_facts(s->buffer + at, s->loaded - at, journal_at(number, (uint32_t)at), ret_facts) &&
+		    belongs(s, ret_facts))
+			return true;
+	return false;
+}
+
+static int read_outline(struct scanner *s, size_t index)
+{
+	const struct segment *segment = &s->j->segments[index];
+	struct outline *o = &s->outlines[index];
+	int r = load(s, segment, FACT_BYTES);
+
+	if (r == 0 && journal_get_facts(s->buffer, s->loaded, journal_at(segment->number, 0), &o->facts) &&
+	    belongs(s, &o->facts)) {
+		o->known = true;
+	} else if (r == 0) {
+		r = load(s, segment, s->buffer_bytes);
+		o->known = r == 0 && find_facts(s, segment->number, &o->facts);
+		o->empty = r == 0 && s->content == 0;
+	}
+	if (o->known)
+		s->past.id = o->facts.id;
+	return r;
+}
+
+static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTES])
+{
+	journal_position limit = UINT64_MAX;
+
+	for (size_t i = s->j->segment_count; i-- > 0;) {
+		struct outline *o = &s->outlines[i];
+		const int r = read_outline(s, i);
+
+		if (r < 0) {
+			snprintf(error, JOURNAL_ERROR_BYTES, "segment %u: %s", s->j->segments[i].number, strerror(-r));
+			return r;
+		}
+		if (o->known && o->facts.version > JOURNAL_VERSION) {
+			snprintf(error, JOURNAL_ERROR_BYTES,
+				 "segment %u was written by a newer program (version %u, this one knows %u)",
+				 s->j->segments[i].number, o->facts.version, JOURNAL_VERSION);
+			return -EPROTONOSUPPORT;
+		}
+		o->limit = limit;
+		if (o->known && o->facts.previous_end < limit)
+			limit = o->facts.previous_end;
+	}
+	return 0;
+}
+
+/* ---- records ---- */
+
+static int take_facts(struct scanner *s, const struct journal_record *record)
+{
+	struct journal_facts facts;
+
+	if (record->size < JOURNAL_FACTS_BYTES)
+		return 0;
+	journal_read_facts(record, &facts);
+	if (facts.promise > s->past.promise && facts.promise <= record->position)
+		s->past.promise = facts.promise;
+	if (facts.torn_from >= facts.torn_to)
+		return 0;
+	if (s->torn.count > 0 && s->torn.at[s->torn.count - 1].from == facts.torn_from)
+		return 0;
+	return add_range(&s->torn, facts.torn_from, facts.torn_to);
+}
+
+static int take(struct scanner *s, const struct journal_record *record)
+{
+	s->past.end = record->next;
+	if (record->kind == RECORD_SEGMENT || record->kind == RECORD_SYNC)
+		return take_facts(s, record);
+	return s->scan != NULL ? s->scan->record(s->scan->context, record) : 0;
+}
+
+/* The next good record at or behind `at`, before `end`. */
+static bool find_record(const struct scanner *s, uint32_t number, size_t at, size_t end, size_t size,
+			struct journal_record *ret_record)
+{
+	for (; at < end && at + JOURNAL_HEAD_BYTES <= size; at += 8)
+		if (journal_claimed(s->buffer + at) != 0 &&
+		    journal_get(s->buffer + at, size - at, s->past.id, journal_at(number, (uint32_t)at), ret_record))
+			return true;
+	return false;
+}
+
+static int read_records(struct scanner *s, struct segment *segment, journal_position limit)
+{
+	const bool limited = journal_segment(limit) == segment->number;
+	size_t at = 0, end, size;
+	struct journal_record record;
+	int r = load(s, segment, s->buffer_bytes);
+
+	end = limited ? journal_offset(limit) : s->content;
+	size = limited && end < s->loaded ? end : s->loaded;
+	while (r == 0 && find_record(s, segment->number, at, end, size, &record)) {
+		const journal_position expected = journal_at(segment->number, (uint32_t)at);
+
+		if (record.position != expected)
+			r = add_range(&s->damaged, expected, record.position);
+		if (r == 0)
+			r = take(s, &record);
+		at = journal_offset(record.next);
+	}
+	segment->end = (uint32_t)at;
+	if (r == 0 && at < end)
+		r = add_range(&s->damaged, journal_at(segment->number, (uint32_t)at),
+			      journal_at(segment->number, (uint32_t)end));
+	return r;
+}
+
+/* Segments that were there before this one, and are not any more, although a later one than them is. */
+static int note_missing(struct scanner *s, size_t index)
+{
+	const struct outline *o = &s->outlines[index];
+	int r = 0;
+
+	if (index == 0 || !o->known)
+		return 0;
+	const uint32_t last = journal_segment(o->facts.previous_end);
+	for (uint32_t n = s->j->segments[index - 1].number + 1; r == 0 && n <= last && n < s->j->segments[index].number;
+	     n++)
+		r = add_range(&s->damaged, journal_at(n, 0), journal_at(n, s->j->segment_bytes));
+	return r;
+}
+
+static int read_segments(struct scanner *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->j->segment_count; i++) {
+		struct segment *segment = &s->j->segments[i];
+		const struct outline *o = &s->outlines[i];
+
+		segment->end = 0;
+		segment->unused = o->empty || o->limit <= journal_at(segment->number, 0);
+		r = note_missing(s, i);
+		if (r == 0 && !segment->unused)
+			r = read_records(s, segment, o->limit);
+	}
+	return r;
+}
+
+/* ---- damage ---- */
+
+static bool is_tail(const struct scanner *s, const struct range *damage)
+{
+	if (damage->from >= s->past.promise)
+		return s->past.id != 0 || journal_offset(damage->to) <= FACT_BYTES;
+	for (size_t i = 0; i < s->torn.count; i++)
+		if (damage->from >= s->torn.at[i].from && damage->to <= s->torn.at[i].to)
+			return true;
+	return false;
+}
+
+static void tell_damage(struct scanner *s)
+{
+	struct journal_past *p = &s->past;
+
+	for (size_t i = 0; i < s->damaged.count; i++) {
+		const struct range *at = &s->damaged.at[i];
+		const struct journal_damage damage = { .from = at->from, .to = at->to, .tail = is_tail(s, at) };
+
+		if (damage.tail && at->from >= p->promise && at->to <= p->end) {
+			p->torn_from = p->torn_to == 0 ? at->from : p->torn_from;
+			p->torn_to = at->to;
+		}
+		if (s->scan != NULL && s->scan->damage != NULL)
+			s->scan->damage(s->scan->context, &damage);
+	}
+}
+
+int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct journal_past *ret_past,
+		      char error[static JOURNAL_ERROR_BYTES])
+{
+	struct scanner s = { .j = j, .scan = scan, .buffer_bytes = FACT_BYTES };
+	int r = 0;
+
+	for (size_t i = 0; i < j->segment_count; i++)
+		if (j->segments[i].size > s.buffer_bytes)
+			s.buffer_bytes = (size_t)j->segments[i].size;
+	s.buffer = malloc(s.buffer_bytes);
+	s.outlines = calloc(j->segment_count + 1, sizeof(*s.outlines));
+	if (s.buffer == NULL || s.outlines == NULL) {
+		r = -ENOMEM;
+		snprintf(error, JOURNAL_ERROR_BYTES, "no memory for a segment");
+	}
+	if (r == 0)
+		r = read_outlines(&s, error);
+	if (r == 0 && (r = read_segments(&s)) < 0)
+		snprintf(error, JOURNAL_ERROR_BYTES, "reading was ended: %s", strerror(-r));
+	if (r == 0) {
+		tell_damage(&s);
+		*ret_past = s.past;
+	}
+	free(s.outlines);
+	free(s.buffer);
+	free(s.damaged.at);
+	free(s.torn.at);
+	return r;
+}
