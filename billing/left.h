@@ -1,28 +1,29 @@
-/* Records that a stop could not give to the store, in a file of their own (data_dir/cdr.left) until the next start.
+/* Records that a stop of an earlier version could not give to its store, in a file of their own (data_dir/cdr.left).
+ * What takes them now is the journal.
  *
- * The file is a row of { u32 mark, u32 size, u64 checksum, the encoded record }, little-endian; records are appended
- * and synced.  Importing is exactly once by cdr_id: the file goes only when its records are on the disk of the store,
- * and one that is imported twice changes nothing. */
+ * The file is a row of { u32 mark, u32 size, u64 checksum, the encoded record }, little-endian.  It goes only when its
+ * records are on the disk elsewhere; one that is imported twice changes nothing, for every store knows its cdr_ids. */
 #ifndef RW_BILLING_LEFT_H
 #define RW_BILLING_LEFT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "billing/queue.h"
-
-/* Appends what the queues still hold, and keeps in the file what it could take before something failed.  0 or a
- * negative errno; *ret_count is the number of records that are in the file now, in both cases. */
-int cdr_left_save(const char *path, struct record_queue *const *queues, unsigned queue_count, uint64_t *ret_count);
-
 struct cdr_left_report {
-	uint64_t imported; /* records that are in the store now, those that were there before included */
+	uint64_t imported; /* records that were taken */
 	uint64_t damaged;  /* places in the file that hold no record */
 	char kept[4096];   /* where a damaged file stands now, "": there is none */
 };
 
-/* Takes the file's records into the store, then removes the file; one with damage is renamed to PATH.damaged.N instead.
+struct cdr_left_taker {
+	void *context;
+	int (*take)(void *context, const uint8_t *record, size_t size); /* an encoded CDR */
+	int (*sync)(void *context);                                     /* what was taken is on the disk */
+};
+
+/* Gives the file's records to `taker`, then removes the file; one with damage is renamed to PATH.damaged.N instead.
  * 0 (also when there is no file), or a negative errno and a sentence: then the file is as it was. */
-int cdr_left_import(const char *path, const char *database_path, struct cdr_left_report *ret_report,
+int cdr_left_import(const char *path, const struct cdr_left_taker *taker, struct cdr_left_report *ret_report,
 		    char error[static 256]);
 
 #endif

@@ -26,9 +26,11 @@ struct sink {
 
 	/* Connects, makes or migrates what is needed, says how far it has come.  May be called again after close(). */
 	int (*open)(void *context, struct sink_position *ret_position, char error[static SINK_ERROR_BYTES]);
-	/* begin, add..., commit.  A record's texts stay until commit or rollback.  -EINVAL from add: this record can
-	 * not be stored (it is counted and skipped; the batch goes on).  Any other failure: rollback, and the batch is
-	 * given again later; after one for which reopen() is true by way of close() and open(). */
+	/* begin, add..., commit.  A record's texts stay until commit or rollback, its list of attempts only until add
+	 * returns.  -EINVAL from add: this record can not be stored (it is counted and skipped; the batch goes on). Any
+	 * other failure: rollback, and the batch is given again later; after one for which reopen() is true by way of
+	 * close() and open().  A commit outlasts a power failure when it returns: the journal forgets what was
+	 * committed. */
 	int (*begin)(void *context);
 	int (*add)(void *context, const struct cdr *cdr);
 	int (*commit)(void *context, const struct sink_position *position);

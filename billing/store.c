@@ -36,6 +36,8 @@ static const char *const steps[] = {
 	"  recovered INTEGER NOT NULL);"
 	"CREATE INDEX cdr_start_us ON cdr (start_us);",
 	"DROP INDEX IF EXISTS cdr_start_us;", /* cdr_id begins with start_us: its own index sorts by time too */
+	"CREATE TABLE applied (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),"
+	"  journal INTEGER NOT NULL, position INTEGER NOT NULL);",
 };
 
 const struct database_schema cdr_schema = { .steps = steps, .version = sizeof(steps) / sizeof(steps[0]) };
@@ -52,6 +54,12 @@ const struct database_schema cdr_schema = { .steps = steps, .version = sizeof(st
 
 /* Touches the roots of the table and of its index: a database that lost its end is found out at the start. */
 #define PROBE_SQL "SELECT " CDR_COLUMN_NAMES " FROM cdr ORDER BY cdr_id DESC LIMIT 1"
+
+#define POSITION_SQL "SELECT journal, position FROM applied"
+/* Numbers of 64 bits, kept as what SQLite has: the same bits with a sign. */
+#define SET_POSITION_SQL                                                                                               \
+	"INSERT INTO applied (only, journal, position) VALUES (1, ?, ?)"                                               \
+	" ON CONFLICT (only) DO UPDATE SET journal = excluded.journal, position = excluded.position"
 
 /* What is bound to a column and was so for the last row too: bindings outlive the step. */
 struct bound {
@@ -76,7 +84,7 @@ struct pending {
 
 struct cdr_store {
 	sqlite3 *db;
-	sqlite3_stmt *begin, *commit, *rollback;
+	sqlite3_stmt *begin, *commit, *rollback, *set_position;
 	struct insert one, many;
 	char *path;
 	struct database_log log;
@@ -124,6 +132,7 @@ static int prepare(struct cdr_store *store)
 		{ &store->begin, "BEGIN IMMEDIATE" },
 		{ &store->commit, "COMMIT" },
 		{ &store->rollback, "ROLLBACK" },
+		{ &store->set_position, SET_POSITION_SQL },
 	};
 
 	int code = sqlite3_exec(store->db, PROBE_SQL, NULL, NULL, NULL);
@@ -173,6 +182,7 @@ void cdr_store_close(struct cdr_store *store)
 	sqlite3_finalize(store->begin);
 	sqlite3_finalize(store->commit);
 	sqlite3_finalize(store->rollback);
+	sqlite3_finalize(store->set_position);
 	database_close(store->db);
 	free(store->path);
 	free(store);
@@ -397,4 +407,141 @@ void cdr_store_rollback(struct cdr_store *store)
 	if (!sqlite3_get_autocommit(store->db))
 		sqlite3_step(store->rollback);
 	sqlite3_reset(store->rollback);
+}
+
+/* ---- how far the rows go ---- */
+
+int cdr_store_position(struct cdr_store *store, struct sink_position *ret_position)
+{
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(store->db, POSITION_SQL, -1, &statement, NULL);
+
+	*ret_position = (struct sink_position){ 0 };
+	if (code != SQLITE_OK)
+		return fail(store, code);
+	code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		ret_position->journal = (uint64_t)sqlite3_column_int64(statement, 0);
+		ret_position->position = (uint64_t)sqlite3_column_int64(statement, 1);
+	}
+	const int result = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : fail(store, code);
+	sqlite3_finalize(statement);
+	return result;
+}
+
+int cdr_store_set_position(struct cdr_store *store, const struct sink_position *position)
+{
+	assert(!sqlite3_get_autocommit(store->db));
+	sqlite3_bind_int64(store->set_position, 1, (sqlite3_int64)position->journal);
+	sqlite3_bind_int64(store->set_position, 2, (sqlite3_int64)position->position);
+	return run(store, store->set_position);
+}
+
+/* ---- as a sink ---- */
+
+struct cdr_sink {
+	struct cdr_store *store; /* NULL: not open */
+	char path[];
+};
+
+static int sink_open(void *context, struct sink_position *ret_position, char error[static SINK_ERROR_BYTES])
+{
+	struct cdr_sink *sink = context;
+	const char *why = "";
+	int result = cdr_store_open(sink->path, &sink->store, &why);
+
+	if (result < 0) {
+		snprintf(error, SINK_ERROR_BYTES, "%s", why);
+		return result;
+	}
+	/* The journal forgets what was committed, so a commit must not wait for a later checkpoint of the log. */
+	result = cdr_store_sync_commits(sink->store);
+	if (result == 0)
+		result = cdr_store_position(sink->store, ret_position);
+	if (result < 0) {
+		snprintf(error, SINK_ERROR_BYTES, "%s", cdr_store_error(sink->store));
+		cdr_store_close(sink->store);
+		sink->store = NULL;
+	}
+	return result;
+}
+
+static int sink_begin(void *context)
+{
+	return cdr_store_begin(((struct cdr_sink *)context)->store);
+}
+
+static int sink_add(void *context, const struct cdr *cdr)
+{
+	return cdr_store_add(((struct cdr_sink *)context)->store, cdr);
+}
+
+static int sink_commit(void *context, const struct sink_position *position)
+{
+	struct cdr_store *store = ((struct cdr_sink *)context)->store;
+	const int result = cdr_store_set_position(store, position);
+
+	return result == 0 ? cdr_store_commit(store) : result;
+}
+
+static void sink_rollback(void *context)
+{
+	cdr_store_rollback(((struct cdr_sink *)context)->store);
+}
+
+/* A connection that failed in another way may go on failing though its file is well again. */
+static bool sink_reopen(void *context, int failure)
+{
+	(void)context;
+	return failure != -EBUSY && failure != -ENOSPC && failure != -ENOMEM;
+}
+
+static const char *sink_error(void *context)
+{
+	return cdr_store_error(((struct cdr_sink *)context)->store);
+}
+
+static bool sink_stale(void *context)
+{
+	return cdr_store_is_stale(((struct cdr_sink *)context)->store);
+}
+
+static void sink_close(void *context)
+{
+	struct cdr_sink *sink = context;
+
+	cdr_store_close(sink->store);
+	sink->store = NULL;
+}
+
+int cdr_sink_create(const char *path, struct sink *ret_sink)
+{
+	struct cdr_sink *sink = calloc(1, sizeof(*sink) + strlen(path) + 1);
+
+	if (sink == NULL)
+		return -ENOMEM;
+	strcpy(sink->path, path);
+	*ret_sink = (struct sink){ .name = "sqlite",
+				   .context = sink,
+				   .open = sink_open,
+				   .begin = sink_begin,
+				   .add = sink_add,
+				   .commit = sink_commit,
+				   .rollback = sink_rollback,
+				   .reopen = sink_reopen,
+				   .error = sink_error,
+				   .stale = sink_stale,
+				   .close = sink_close };
+	return 0;
+}
+
+void cdr_sink_free(struct sink *sink)
+{
+	struct cdr_sink *own = sink->context;
+
+	if (own == NULL)
+		return;
+	assert(own->store == NULL);
+	free(own);
+	sink->context = NULL;
 }

@@ -1,6 +1,6 @@
 /* CDRs in SQLite: data_dir/cdr.db, table `cdr` with the columns of spec 9, nothing NULL.  Rows are written in batches,
  * a batch in one transaction; a cdr_id that is already there is left as it is (a batch may be tried again after an
- * error). */
+ * error).  Table `applied` has one row: how far in which journal the rows go. */
 #ifndef RW_BILLING_STORE_H
 #define RW_BILLING_STORE_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "billing/cdr.h"
+#include "billing/sink.h"
 
 struct cdr_store;
 
@@ -33,6 +34,16 @@ int cdr_store_add(struct cdr_store *store, const struct cdr *cdr);
 int cdr_store_commit(struct cdr_store *store);
 void cdr_store_rollback(struct cdr_store *store);
 const char *cdr_store_error(const struct cdr_store *store);
+
+/* How far in the journal the rows go; zeroes: nothing was said yet. */
+int cdr_store_position(struct cdr_store *store, struct sink_position *ret_position);
+/* The same from the commit under way on; between begin and commit. */
+int cdr_store_set_position(struct cdr_store *store, const struct sink_position *position);
+
+/* All that as a sink, named "sqlite", whose commits outlast a power failure.  A database that was moved away or deleted
+ * is made anew, and gets what the journal still holds.  0 or -ENOMEM. */
+int cdr_sink_create(const char *path, struct sink *ret_sink);
+void cdr_sink_free(struct sink *sink);
 
 /* Reading, with its own read-only connection (`path` as above).  Each row is handed to `row` as column names and texts,
  * newest first.  since_us 0: no lower bound; account/gateway NULL or "": any (gateway matches either kind).

@@ -1,43 +1,45 @@
-/* The billing thread: takes records out of the workers' queues and writes them to the store in batches.
+/* The billing thread: takes the workers' records into the journal, in time (billing/intake.h says how).
  *
- * A store that fails (locked, disk full) loses nothing: records stay in their queues, the batch is tried again with a
- * growing pause (up to 1 s), and billing_writer_status() says so.  A database that was moved away or deleted under the
- * writer is made anew.  A batch is at most BILLING_BATCH_MAX records or what has
- * come within BILLING_BATCH_MS. */
+ * It looks into the queues every sync_ms / 2, so that a record is on the disk about sync_ms after it was pushed; a push
+ * costs a worker no system call, and a turn that finds nothing costs this thread one look at each queue.
+ *
+ * A journal whose disk did not confirm a sync has failed until the next start: no new calls, the log says so once, and
+ * what calls still have to say is written on, into segments of their own.  A disk that is full is not a failure: new
+ * calls are taken again when there is room. */
 #ifndef RW_BILLING_WRITER_H
 #define RW_BILLING_WRITER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "billing/queue.h"
-
-#define BILLING_BATCH_MAX 10000
-#define BILLING_BATCH_MS  100
+#include "billing/feeder.h"
+#include "billing/intake.h"
 
 struct billing_writer;
 
-struct billing_status {
-	uint64_t failures;   /* batches that had to be tried again */
-	uint64_t unreadable; /* records skipped because they could not be decoded: damaged memory */
-	bool failing;        /* the last try failed */
-	char error[256];     /* its reason */
+struct billing_writer_settings {
+	struct intake_settings intake;
+	uint32_t sync_ms;
+	billing_log_fn *log; /* NULL: nobody listens */
+
+	/* Called by the thread with `context`; each may be NULL.  What all sinks have applied (NULL: the journal is
+	 * never cut); records of a lane are on the disk; a sync has taken so long. */
+	journal_position (*applied)(void *context);
+	void (*synced)(void *context, unsigned lane);
+	void (*took)(void *context, uint64_t sync_us);
+	void *context;
 };
 
-typedef void billing_log_fn(int level, const char *line); /* level as syslog's; line without newline */
+/* Starts the thread.  0 or a negative errno. */
+int billing_writer_start(const struct billing_writer_settings *settings, struct billing_writer **ret_writer);
 
-/* Opens the store and starts the thread.  The queues (one a shard) are borrowed until stop.  0 or a negative errno and
- * a sentence in `error`. */
-int billing_writer_start(const char *database_path, struct record_queue *const *queues, unsigned queue_count,
-			 billing_log_fn *log, struct billing_writer **ret_writer, char error[static 256]);
+/* For what it publishes. */
+const struct intake *billing_writer_intake(const struct billing_writer *w);
+/* intake_hold(). */
+void billing_writer_hold(struct billing_writer *w);
 
-/* Records of shard `shard` that are committed. */
-uint64_t billing_writer_written(const struct billing_writer *w, unsigned shard);
-void billing_writer_status(const struct billing_writer *w, struct billing_status *ret_status);
-
-/* Writes all that is queued (nobody pushes any more), tries at most `wait_ms` against a failing store, ends the thread
- * and closes the store.
- * Returns the number of records that could not be written (their queues still hold them). */
+/* Takes all that is queued (nobody pushes any more) onto the disk, tries at most `wait_ms` against a disk that refuses,
+ * and ends the thread.  Returns how many records are still in their queues. */
 uint64_t billing_writer_stop(struct billing_writer *w, unsigned wait_ms);
 
 #endif

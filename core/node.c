@@ -1,9 +1,10 @@
-/* The node: puts data directory, sockets, steering, billing, control socket and workers together, waits for signals and
+/* The node: puts data directory, sockets, steering, books, control socket and workers together, waits for signals and
  * for the control socket, and takes everything apart again.
  *
- * Start: what can fail without harm first, the workers (and with them the first call) last, and then the thread that
- * may bring another configuration.  Stop: shards refuse new calls and end the live ones, that thread and the workers
- * end, then the control socket, then the billing thread has written every record.
+ * Start: what can fail without harm first; then the books, with what a former process has left; the workers, which take
+ * its calls up before their first datagram, last, and then the thread that may bring another configuration.  Stop:
+ * shards refuse new calls and end the live ones (or keep them for the next start), that thread and the workers end,
+ * then the control socket, then the books are closed: every record is in the journal and every CDR in its store.
  *
  * The main thread is a reader of the configuration like the workers, inside while it handles what poll() told. */
 #include "core/node.h"
@@ -11,23 +12,23 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "billing/left.h"
 #include "billing/queue.h"
-#include "billing/writer.h"
+#include "core/books.h"
 #include "core/control/control.h"
 #include "core/data_dir.h"
 #include "core/loader.h"
 #include "core/log.h"
+#include "core/machine.h"
 #include "core/net/clock.h"
 #include "core/net/crew.h"
 #include "core/net/listener.h"
@@ -40,6 +41,7 @@
 #include "core/tally.h"
 
 #define STOP_WAIT_NS        UINT64_C(8500000000) /* of the 10 s that a stop may take */
+#define STOP_KEEPING_NS     UINT64_C(2000000000) /* calls that are kept need not end, those in set-up are refused */
 #define STOP_INSIST_NS      UINT64_C(1000000000) /* a second signal sooner is the same wish, come twice */
 #define STOP_WRITE_NS       UINT64_C(9500000000) /* the same for a store that fails; one that works is waited for */
 #define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
@@ -55,22 +57,25 @@ struct node {
 	struct data_dir data;
 	unsigned workers;
 	bool bpf;
-	bool draining, stopping;
+	bool draining, stopping, keeping;
 	uint64_t drain_by_ns; /* UINT64_MAX: however long it takes */
 	bool cdrs_missing;    /* not all of them are in the store at the end */
 	uint64_t stop_by_ns, write_by_ns;
 	uint64_t started_ns;
 	int64_t started_us;
-	char database[4096 + 8], cdrs_left[4096 + 16];
+	char database[4096 + 8];
+	uint64_t machine;
 	struct shard_stats *stats; /* one a worker */
 	struct tally **tallies;    /* the same */
 	struct quality_book **qualities;
-	struct record_queue **cdr_queues;
-	size_t cdr_queue_bytes, cdr_memory_bytes;
+	size_t queue_bytes; /* of each worker's way to the journal */
 	struct listeners *listeners;
-	struct billing_writer *writer;
+	struct books *books;
 	struct control *control;
 	struct crew *crew;
+	/* The billing thread wakes workers, from before they are there until after they have gone. */
+	pthread_mutex_t awake_lock;
+	struct crew *awake; /* NULL: nobody to wake */
 	struct loader *loader;
 	struct change hups[HUPS]; /* reloads asked for by SIGHUP */
 	bool hup_given[HUPS];
@@ -128,8 +133,10 @@ void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *
 
 	for (size_t i = 0; i < sizeof *ret_stats / sizeof *to; i++)
 		to[i] = stat_get(&from[i]);
-	ret_stats->cdr_written = billing_writer_written(n->writer, shard);
-	ret_stats->cdr_waiting += record_queue_depth(n->cdr_queues[shard]);
+	/* Read after what was queued, so it may be ahead of it. */
+	ret_stats->cdr_written = books_written(n->books, shard);
+	if (ret_stats->cdr_queued > ret_stats->cdr_written)
+		ret_stats->cdr_waiting += ret_stats->cdr_queued - ret_stats->cdr_written;
 }
 
 uint64_t node_now_ns(const struct node *n)
@@ -148,12 +155,9 @@ struct quality_books node_qualities(const struct node *n)
 	return (struct quality_books){ n->qualities, n->workers };
 }
 
-void node_store(const struct node *n, struct node_store *ret_store)
+void node_books(const struct node *n, struct books_figures *ret_figures)
 {
-	struct billing_status status;
-
-	billing_writer_status(n->writer, &status);
-	*ret_store = (struct node_store){ .failing = status.failing, .failures = status.failures };
+	books_figures(n->books, ret_figures);
 }
 
 void node_submit(struct node *n, unsigned shard, struct command *command)
@@ -208,18 +212,19 @@ uint32_t node_drain_left_s(const struct node *n)
 	return (uint32_t)((n->drain_by_ns - now_ns + 999999999) / 1000000000);
 }
 
-void node_stop(struct node *n)
+void node_stop(struct node *n, bool keep_calls)
 {
 	if (n->stopping)
 		return;
 	n->stopping = true;
-	n->stop_by_ns = clock_read_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS;
+	n->keeping = keep_calls;
+	n->stop_by_ns = clock_read_ns(CLOCK_MONOTONIC) + (keep_calls ? STOP_KEEPING_NS : STOP_WAIT_NS);
 	n->write_by_ns = clock_read_ns(CLOCK_MONOTONIC) + STOP_WRITE_NS;
 	for (unsigned i = 0; i < n->workers; i++) {
-		n->stop_commands[i] = (struct command){ .kind = COMMAND_STOP, .owner = n };
+		n->stop_commands[i] = (struct command){ .kind = COMMAND_STOP, .keep_calls = keep_calls, .owner = n };
 		node_submit(n, i, &n->stop_commands[i]);
 	}
-	log_line(LOG_NOTICE, "event=stopping");
+	log_printf(LOG_NOTICE, "event=stopping%s", keep_calls ? " calls=kept" : "");
 }
 
 /* Start. */
@@ -261,24 +266,15 @@ static int make_memory(struct node *n)
 		size = CDR_QUEUE_BYTES_MIN;
 	if (size > CDR_QUEUE_BYTES_MAX)
 		size = CDR_QUEUE_BYTES_MAX;
-	n->cdr_queue_bytes = size;
-	n->cdr_memory_bytes = size + record_queue_header_bytes();
+	n->queue_bytes = size;
 	n->stats = calloc(n->workers, sizeof *n->stats);
 	n->tallies = calloc(n->workers, sizeof(struct tally *));
 	n->qualities = calloc(n->workers, sizeof(struct quality_book *));
-	n->cdr_queues = calloc(n->workers, sizeof(struct record_queue *));
 	n->drain_commands = calloc(n->workers, sizeof *n->drain_commands);
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
-	if (!n->stats || !n->tallies || !n->qualities || !n->cdr_queues || !n->drain_commands || !n->stop_commands)
+	if (!n->stats || !n->tallies || !n->qualities || !n->drain_commands || !n->stop_commands)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n->workers; i++) {
-		void *memory = mmap(NULL, n->cdr_memory_bytes, PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-		if (memory == MAP_FAILED)
-			return -errno;
-		n->cdr_queues[i] = record_queue_init(memory, n->cdr_memory_bytes,
-						     (struct record_queue_owner){ .lane = (uint16_t)i });
 		n->tallies[i] = tally_reserve();
 		n->qualities[i] = quality_reserve();
 		if (!n->tallies[i] || !n->qualities[i])
@@ -319,6 +315,26 @@ static int open_steering(struct node *n, char error[static 256])
 	return 0;
 }
 
+/* In the billing thread. */
+static void wake(void *context, unsigned shard)
+{
+	struct node *n = context;
+
+	pthread_mutex_lock(&n->awake_lock);
+	if (n->awake)
+		crew_wake(n->awake, shard);
+	pthread_mutex_unlock(&n->awake_lock);
+}
+
+static void set_awake(struct node *n, struct crew *crew)
+{
+	pthread_mutex_lock(&n->awake_lock);
+	n->awake = crew;
+	pthread_mutex_unlock(&n->awake_lock);
+	for (unsigned i = 0; crew && i < n->workers; i++)
+		crew_wake(crew, i); /* for what was on the disk before */
+}
+
 static int open_crew(struct node *n, char error[static 256])
 {
 	const struct crew_settings settings = {
@@ -331,11 +347,22 @@ static int open_crew(struct node *n, char error[static 256])
 		.stats = n->stats,
 		.tallies = node_tallies(n),
 		.qualities = node_qualities(n),
-		.cdr_queues = n->cdr_queues,
-		.cdr_queue_bytes = n->cdr_queue_bytes,
+		.cdr_queues = books_queues(n->books),
+		.cdr_queue_bytes = n->queue_bytes,
+		.machine = n->machine,
+		.intake = books_intake(n->books),
+		.answer_after_sync = node_config(n)->answer_after_sync,
+		.recovery = books_recovery(n->books),
+		.journal = books_journal(n->books),
+		.close_calls = node_config(n)->on_restart == RESTART_CLOSE,
 	};
 	memory_take_at_once(node_config(n)->prefault);
-	return crew_start(&settings, &n->crew, error);
+	int r = crew_start(&settings, &n->crew, error);
+	if (r < 0)
+		return r;
+	books_taken_up(n->books, crew_not_taken_up(n->crew));
+	set_awake(n, n->crew);
+	return 0;
 }
 
 static void raise_memlock(void)
@@ -346,25 +373,19 @@ static void raise_memlock(void)
 		  &unlimited); /* needed only by kernels that count ring memory; refused without rights */
 }
 
-/* What an earlier stop could not store.  A store that refuses it is no reason not to start: it stays where it is. */
-static void import_left(const struct node *n)
+static int open_books(struct node *n, char error[static 512])
 {
-	struct cdr_left_report report;
-	char error[256];
-
-	if (cdr_left_import(n->cdrs_left, n->database, &report, error) < 0)
-		log_printf(LOG_ERROR, "event=cdrs_left_not_imported file=\"%s\" reason=\"%s\"", n->cdrs_left, error);
-	else if (report.damaged > 0)
-		log_printf(LOG_ERROR, "event=cdrs_left_damaged imported=%llu damaged=%llu file=\"%s\"",
-			   (unsigned long long)report.imported, (unsigned long long)report.damaged, report.kept);
-	else if (report.imported > 0)
-		log_printf(LOG_NOTICE, "event=cdrs_left_imported count=%llu", (unsigned long long)report.imported);
-}
-
-static int open_billing(struct node *n, char error[static 256])
-{
-	import_left(n);
-	return billing_writer_start(n->database, n->cdr_queues, n->workers, log_line, &n->writer, error);
+	const struct books_settings settings = {
+		.config = node_config(n),
+		.data_dir_fd = n->data.fd,
+		.workers = n->workers,
+		.boot = n->data.boot,
+		.machine = n->machine,
+		.queue_bytes = n->queue_bytes,
+		.synced = node_config(n)->answer_after_sync ? wake : NULL,
+		.context = n,
+	};
+	return books_open(&settings, &n->books, error);
 }
 
 static int start(struct node *n, char error[static 512])
@@ -375,9 +396,10 @@ static int start(struct node *n, char error[static 512])
 	if (r < 0)
 		return r;
 	snprintf(n->database, sizeof n->database, "%s/cdr.db", config->data_dir);
-	snprintf(n->cdrs_left, sizeof n->cdrs_left, "%s/cdr.left", config->data_dir);
 	raise_memlock();
 	r = open_signals(n);
+	if (r == 0)
+		r = machine_start(&n->machine);
 	if (r == 0)
 		r = make_memory(n);
 	if (r < 0) {
@@ -388,7 +410,7 @@ static int start(struct node *n, char error[static 512])
 	if (r == 0)
 		r = open_steering(n, error);
 	if (r == 0)
-		r = open_billing(n, error);
+		r = open_books(n, error);
 	if (r == 0)
 		r = control_open(n, &n->control, error);
 	if (r == 0)
@@ -484,7 +506,9 @@ static void reload(struct node *n)
 /* A terminal's Ctrl-C reaches the switch and the script that started it, which passes it on. */
 static bool asked_again(const struct node *n)
 {
-	return clock_read_ns(CLOCK_MONOTONIC) + STOP_WAIT_NS >= n->stop_by_ns + STOP_INSIST_NS;
+	uint64_t wait_ns = n->keeping ? STOP_KEEPING_NS : STOP_WAIT_NS;
+
+	return clock_read_ns(CLOCK_MONOTONIC) + wait_ns >= n->stop_by_ns + STOP_INSIST_NS;
 }
 
 static void handle_signals(struct node *n)
@@ -497,7 +521,7 @@ static void handle_signals(struct node *n)
 		case SIGINT:
 			if (n->stopping && asked_again(n))
 				n->stop_by_ns = 0; /* no more patience with calls, but with their CDRs */
-			node_stop(n);
+			node_stop(n, false);
 			break;
 		case SIGHUP:
 			reload(n);
@@ -539,7 +563,7 @@ static void end_drain(struct node *n)
 		log_line(LOG_WARNING, "event=drain_timeout reason=\"calls were still up\"");
 	else
 		return;
-	node_stop(n);
+	node_stop(n, false);
 }
 
 static int wait_ms(const struct node *n)
@@ -582,38 +606,18 @@ static void serve(struct node *n)
 
 /* Stop, in whatever state the start left off. */
 
-static void close_billing(struct node *n)
-{
-	if (!n->writer)
-		return;
-	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
-	uint64_t wait_ns = n->write_by_ns > now_ns ? n->write_by_ns - now_ns : 0;
-	uint64_t left = billing_writer_stop(n->writer, (unsigned)(wait_ns / 1000000)), saved;
-	if (left == 0)
-		return;
-	n->cdrs_missing = true;
-	int r = cdr_left_save(n->cdrs_left, n->cdr_queues, n->workers, &saved);
-	if (saved > 0)
-		log_printf(LOG_WARNING, "event=cdrs_left count=%llu file=\"%s\" next_start=imports_them",
-			   (unsigned long long)saved, n->cdrs_left);
-	if (r < 0)
-		log_printf(LOG_CRITICAL, "event=cdrs_lost count=%llu file=\"%s\" reason=\"%s\"",
-			   (unsigned long long)(left - saved), n->cdrs_left, strerror(-r));
-}
-
 static void close_all(struct node *n)
 {
 	if (n->loader)
 		loader_stop(n->loader);
+	set_awake(n, NULL);
 	if (n->crew)
 		crew_stop(n->crew);
 	if (n->control)
 		control_close(n->control);
-	close_billing(n);
+	if (n->books && !books_close(n->books, n->write_by_ns))
+		n->cdrs_missing = true;
 	listeners_close(n->listeners);
-	for (unsigned i = 0; n->cdr_queues && i < n->workers; i++)
-		if (n->cdr_queues[i])
-			munmap(n->cdr_queues[i], n->cdr_memory_bytes);
 	if (n->signal_fd >= 0)
 		close(n->signal_fd);
 	data_dir_close(&n->data);
@@ -625,7 +629,6 @@ static void close_all(struct node *n)
 	free(n->qualities);
 	free(n->drain_commands);
 	free(n->stop_commands);
-	free(n->cdr_queues);
 	free(n->stats);
 }
 
@@ -637,6 +640,7 @@ int node_run(struct config *config, char error[static 512])
 		.started_ns = clock_read_ns(CLOCK_MONOTONIC),
 		.started_us = (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000),
 		.signal_fd = -1,
+		.awake_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 
 	snapshot_init(&n.snapshot, config);

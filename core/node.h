@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/books.h"
 #include "core/change.h"
 #include "core/command.h"
 #include "core/config/config.h"
@@ -29,19 +30,15 @@ uint64_t node_now_ns(const struct node *n);           /* the clock of the shards
 const char *node_database_path(const struct node *n); /* cdr.db */
 
 /* A copy of one shard's statistics at this moment (relaxed reads), with cdr_written and with cdr_waiting: what is not
- * in the store yet, be it in the shard or in the queue. */
+ * in the store yet, be it in the shard, in its queue or in the journal. */
 void node_shard_stats(const struct node *n, unsigned shard, struct shard_stats *ret_stats);
 
 /* The books of all shards. */
 struct tallies node_tallies(const struct node *n);
 struct quality_books node_qualities(const struct node *n);
 
-/* The store of CDRs, as the billing thread finds it. */
-struct node_store {
-	bool failing;      /* the last try failed */
-	uint64_t failures; /* tries so far */
-};
-void node_store(const struct node *n, struct node_store *ret_store);
+/* The journal and the stores, as they are at this moment. */
+void node_books(const struct node *n, struct books_figures *ret_figures);
 
 /* Gives a command to a shard; it comes back through node_completed().  The command must stay where it is until then.
  * Never fails: what the mailbox cannot take now is kept. */
@@ -55,8 +52,9 @@ struct command *node_completed(struct node *n);
  * must stay where it is until then.  Never fails. */
 void node_change(struct node *n, struct change *change);
 
-/* Starts the orderly stop, as SIGTERM does. */
-void node_stop(struct node *n);
+/* Starts the orderly stop, as SIGTERM does; keep_calls: calls that are up are not ended but left to the next start, and
+ * the node stops at once. */
+void node_stop(struct node *n, bool keep_calls);
 
 /* Takes no new calls from now on, and stops when the last one has ended, or when `timeout_s` have passed (0: however
  * long it takes); asked again, the time counts anew. */

@@ -5,8 +5,8 @@
 #include "core/config/config.h"
 
 /* Takes over SIGTERM, SIGINT, SIGHUP and SIGUSR1.  Takes the configuration.  0: stopped as asked; 1: the same, but
- * not every CDR is in the store, which the log has told; a negative errno: could not start, and `error` says why in one
- * line. */
+ * not every CDR is in every store, which the log has told: the journal keeps it for the next start; a negative errno:
+ * could not start, and `error` says why in one line. */
 int node_run(struct config *config, char error[static 512]);
 
 #endif

@@ -110,6 +110,17 @@ void show_info(const json_t *result, FILE *out)
 	json_decref(flat);
 }
 
+/* Where CDRs go. */
+static void show_stores(const json_t *stores, FILE *out)
+{
+	struct table *t = table_create("STORE|>WRITTEN|>LAG|>FAILING|>FAILURES");
+	size_t index;
+	json_t *store;
+	json_array_foreach((json_t *)(uintptr_t)stores, index, store)
+		FIELDS(t, store, "store", "written", "lag", "failing", "failures");
+	table_print(t, out);
+}
+
 void show_stats(const json_t *result, FILE *out)
 {
 	struct table *figures = table_create("STATISTIC|>NODE");
@@ -134,6 +145,8 @@ void show_stats(const json_t *result, FILE *out)
 	table_print(figures, out);
 	fputc('\n', out);
 	table_print(histograms, out);
+	fputc('\n', out);
+	show_stores(json_object_get(result, "stores"), out);
 }
 
 void show_shards(const json_t *result, FILE *out)

@@ -20,6 +20,7 @@ static const char embedded_defaults[] = "listen \"main\" { address = \"127.0.0.1
 
 #define SOCKET_NAME "ringwheel.sock"
 
+static_assert(RESTART_RESUME == 0 && RESTART_CLOSE == 1, "the order of the words in keys.c");
 static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, "the order of the words in keys.c");
 
 const char *steering_name(enum steering steering)
@@ -73,6 +74,38 @@ static int load_paths(struct loading *l)
 	return 0;
 }
 
+static int load_cdr_store(struct loading *l, const struct section *node)
+{
+	struct reader *r = &l->reader;
+	struct config *c = l->config;
+	const int result = reader_text(r, node, "cdr_store", c->cdr_store, sizeof c->cdr_store);
+
+	if (result < 0 || c->cdr_store[0] == '\0' || strncmp(c->cdr_store, "postgresql://", 13) == 0)
+		return result;
+	return reader_refuse(r, reader_line(node, "cdr_store"),
+			     "cdr_store: is empty, for data_dir/cdr.db, or begins with postgresql://");
+}
+
+/* How calls are kept and billed. */
+static int load_books(struct loading *l, const struct section *node)
+{
+	struct reader *r = &l->reader;
+	struct config *c = l->config;
+	unsigned restart = RESTART_RESUME, unknown = 0;
+	int result;
+
+	if ((result = reader_number(r, node, "journal_sync_ms", &c->journal_sync_ms)) < 0 ||
+	    (result = reader_number(r, node, "journal_segment_mb", &c->journal_segment_mb)) < 0 ||
+	    (result = reader_switch(r, node, "answer_after_sync", &c->answer_after_sync)) < 0 ||
+	    (result = reader_word(r, node, "on_restart", &restart)) < 0 || (result = load_cdr_store(l, node)) < 0 ||
+	    (result = reader_switch(r, node, "cdr_files", &c->cdr_files)) < 0 ||
+	    (result = reader_word(r, node, "unknown_account", &unknown)) < 0)
+		return result;
+	c->on_restart = (enum on_restart)restart;
+	c->refuse_unknown_account = unknown == 1; /* the order of the words in keys.c */
+	return 0;
+}
+
 static int load_node(struct loading *l)
 {
 	struct reader *r = &l->reader;
@@ -92,7 +125,7 @@ static int load_node(struct loading *l)
 		return result;
 	c->steering = (enum steering)steering;
 	c->prefix_mode = mode == 0 ? PREFIX_TERMINATE : PREFIX_CONTINUE; /* the order of the words in keys.c */
-	return 0;
+	return load_books(l, node);
 }
 
 static int load_parameters(struct loading *l)

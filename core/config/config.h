@@ -192,7 +192,7 @@ int config_with_parameter(const struct config *old, const char *name, const char
 
 /* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
  * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
- * steering, prefault. */
+ * steering, prefault, journal_sync_ms, journal_segment_mb, answer_after_sync, cdr_store, cdr_files. */
 int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* The configuration as it would stand in a file, all defaults spelled out.  malloc'ed; the caller frees it. */

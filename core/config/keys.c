@@ -77,6 +77,22 @@ static const struct key node_keys[] = {
 	  "Whether gateways of shorter prefixes follow when those of the longest have failed; gateways may say "
 	  "otherwise",
 	  WORD("terminate", "continue") },
+	{ "journal_sync_ms", "20", "ms", "What has happened to a call outlives the machine after so long",
+	  NUMBER(1, CONFIG_SYNC_MS_MAX) },
+	{ "journal_segment_mb", "64", "MiB", "Size of the journal's files; some are reserved ahead",
+	  NUMBER(CONFIG_SEGMENT_MB_MIN, CONFIG_SEGMENT_MB_MAX) },
+	{ "answer_after_sync", "off", "",
+	  "Hold the 200 OK back from the caller until the call's record outlives the machine; off: the process",
+	  SWITCH },
+	{ "on_restart", "resume", "",
+	  "What becomes of calls that were up when the switch ended: they go on, or each is ended with BYE and a CDR",
+	  WORD("resume", "close") },
+	{ "cdr_store", "", "", "Where CDRs go: empty: data_dir/cdr.db (SQLite); else a PostgreSQL database",
+	  TEXT("address", "postgresql://USER@HOST:PORT/DATABASE, up to 511 characters") },
+	{ "cdr_files", "off", "", "CDRs also as text files by the hour (UTC), data_dir/cdr/YYYYMMDDHH.csv", SWITCH },
+	{ "unknown_account", "pass", "",
+	  "What becomes of calls whose account is not in ringwheel.db: they pass unrated, or are refused",
+	  WORD("pass", "refuse") },
 };
 
 static const struct key listen_keys[] = {

@@ -12,6 +12,9 @@
 #define CONFIG_RATE_MAX       1000000u /* calls a second */
 #define CONFIG_PRIORITY_MAX   1000000u
 #define CONFIG_DURATION_MAX_S 604800u
+#define CONFIG_SYNC_MS_MAX    1000u
+#define CONFIG_SEGMENT_MB_MIN 4u
+#define CONFIG_SEGMENT_MB_MAX 1024u
 
 enum section_kind {
 	SECTION_NODE, /* what stands outside all sections */

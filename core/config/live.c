@@ -75,6 +75,11 @@ int config_restart_needed(const struct config *old, const struct config *new, ch
 		{ "max_calls", old->calls_max == new->calls_max },
 		{ "prefault", old->prefault == new->prefault },
 		{ "steering", old->steering == new->steering },
+		{ "journal_sync_ms", old->journal_sync_ms == new->journal_sync_ms },
+		{ "journal_segment_mb", old->journal_segment_mb == new->journal_segment_mb },
+		{ "answer_after_sync", old->answer_after_sync == new->answer_after_sync },
+		{ "cdr_store", strcmp(old->cdr_store, new->cdr_store) == 0 },
+		{ "cdr_files", old->cdr_files == new->cdr_files },
 	};
 
 	error[0] = '\0';

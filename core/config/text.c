@@ -217,6 +217,16 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	fputs("}\n", out);
 }
 
+static void write_books(FILE *out, const struct config *c)
+{
+	fprintf(out, "journal_sync_ms = %u\njournal_segment_mb = %u\nanswer_after_sync = %s\ncdr_files = %s\n",
+		c->journal_sync_ms, c->journal_segment_mb, c->answer_after_sync ? "on" : "off",
+		c->cdr_files ? "on" : "off");
+	write_string(out, "", "on_restart", key_word(SECTION_NODE, "on_restart", c->on_restart));
+	write_string(out, "", "cdr_store", c->cdr_store);
+	write_string(out, "", "unknown_account", key_word(SECTION_NODE, "unknown_account", c->refuse_unknown_account));
+}
+
 char *config_text(const struct config *c)
 {
 	char *text = NULL;
@@ -232,6 +242,7 @@ char *config_text(const struct config *c)
 	write_string(out, "", "steering", steering_name(c->steering));
 	write_path(out, "", "control", c->control);
 	write_string(out, "", "prefix_mode", c->prefix_mode == PREFIX_CONTINUE ? "continue" : "terminate");
+	write_books(out, c);
 	for (uint32_t i = 0; i < c->listen_count; i++)
 		write_listen(out, &c->listens[i]);
 	write_parameters(out, &c->parameters);

@@ -49,13 +49,7 @@ static void method_node_info(struct request *r)
 
 static void method_node_stop(struct request *r)
 {
-	if (request_flag(r, "keep_calls")) {
-		request_error(r, RPC_UNAVAILABLE,
-			      "Keeping calls over a restart is not supported in this version; stop without keep_calls "
-			      "ends them with BYE.");
-		return;
-	}
-	node_stop(r->control->node);
+	node_stop(r->control->node, request_flag(r, "keep_calls"));
 	request_result(r, json_pack("{s:b}", "stopping", 1));
 }
 

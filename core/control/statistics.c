@@ -55,18 +55,51 @@ static void add_figures(json_t *object, const struct shard_stats *s)
 	json_object_set_new(object, "loop_busy_ratio", json_real((double)s->loop_busy_ratio / BUSY_RATIO_ONE));
 }
 
-/* What belongs to the node and to no shard: gauge or counter, and what it counts. */
-#define STORE_STATS(X)                                                                                                 \
-	X(cdr_store_failing, failing, gauge, "1 while CDRs cannot be stored, else 0")                                  \
-	X(cdr_store_failures, failures, counter, "Tries to store CDRs that failed")
+/* What belongs to the node and to no shard: where it stands in struct books_figures, gauge or counter, and what it is.
+ * The store is the first of the sinks. */
+#define NODE_STATS(X)                                                                                                  \
+	X(cdr_store_failing, sinks[0].failing, gauge, "1 while CDRs cannot be stored, else 0")                         \
+	X(cdr_store_failures, sinks[0].failures, counter, "Tries to store CDRs that failed")                           \
+	X(journal_bytes, journal.bytes, gauge, "Size of the journal on the disk, with what is reserved ahead")         \
+	X(journal_records, journal.records, counter, "Records that are on the disk")                                   \
+	X(journal_syncs, journal.syncs, counter, "Times that the disk has confirmed records")                          \
+	X(journal_checkpoints, journal.checkpoints, counter, "Times that all live calls were written again")           \
+	X(journal_failed, journal.failed, gauge,                                                                       \
+	  "1 from when the disk has not confirmed records until the next start")                                       \
+	X(journal_taking, taking, gauge, "1 while the journal has room for new calls, else 0")
 
-static void add_store(json_t *object, const struct node *node)
+/* The same of each place where CDRs go. */
+#define SINK_STATS(X)                                                                                                  \
+	X(failing, gauge, "1 while CDRs cannot be given to it, else 0")                                                \
+	X(failures, counter, "Tries to give it CDRs that failed")                                                      \
+	X(written, counter, "CDRs that it has committed")                                                              \
+	X(lag, gauge, "CDRs in the journal that it has not committed yet")
+
+#define JOURNAL_SYNC_TEXT "How long the disk took to confirm records"
+
+static json_t *sink_object(const struct books_sink *sink)
 {
-	struct node_store store;
-	node_store(node, &store);
-#define X(name, field, type, text) json_object_set_new(object, #name, json_integer((json_int_t)store.field));
-	STORE_STATS(X)
+	json_t *object = json_pack("{s:s}", "store", sink->name);
+
+#define X(field, type, text) json_object_set_new(object, #field, json_integer((json_int_t)sink->field));
+	SINK_STATS(X)
 #undef X
+	return object;
+}
+
+static void add_books(json_t *object, const struct node *node)
+{
+	struct books_figures figures;
+	json_t *stores = json_array();
+
+	node_books(node, &figures);
+#define X(name, field, type, text) json_object_set_new(object, #name, json_integer((json_int_t)figures.field));
+	NODE_STATS(X)
+#undef X
+	json_object_set_new(object, "journal_sync_us", histogram_object(&figures.sync_us));
+	for (unsigned i = 0; i < figures.sink_count; i++)
+		json_array_append_new(stores, sink_object(&figures.sinks[i]));
+	json_object_set_new(object, "stores", stores);
 }
 
 void method_stats(struct request *r)
@@ -77,7 +110,7 @@ void method_stats(struct request *r)
 	if (all != NULL) {
 		result = json_object();
 		add_figures(result, &all[count]);
-		add_store(result, r->control->node);
+		add_books(result, r->control->node);
 		json_t *shards = json_array();
 		for (unsigned i = 0; i < count; i++) {
 			json_t *shard = json_pack("{s:i}", "shard", (int)i);
@@ -160,16 +193,49 @@ static void put_all(FILE *out, const char *node, const struct shard_stats *all, 
 #undef X
 }
 
-static void put_store(FILE *out, const struct node *node)
+/* One sample of the node up to its value; `label` and `value` may be "". */
+static void put_node_sample(FILE *out, const char *name, const char *node, const char *label, const char *value)
 {
-	struct node_store store;
-	node_store(node, &store);
-#define X(name, field, type, text)                                                                                     \
-	put_head(out, #name, #type, text);                                                                             \
-	fputs("ringwheel_" #name "{node=\"", out);                                                                     \
-	put_label(out, node_config(node)->node);                                                                       \
-	fprintf(out, "\"} %" PRIu64 "\n", (uint64_t)store.field);
-	STORE_STATS(X)
+	fprintf(out, "ringwheel_%s{node=\"", name);
+	put_label(out, node);
+	if (label[0] != '\0')
+		fprintf(out, "\",%s=\"%s", label, value);
+	fputs("\"} ", out);
+}
+
+static void put_sync_times(FILE *out, const char *node, const struct histogram *h)
+{
+	put_head(out, "journal_sync_us", "summary", JOURNAL_SYNC_TEXT);
+	for (size_t i = 0; i < QUANTILES; i++) {
+		put_node_sample(out, "journal_sync_us", node, "quantile", quantiles_text[i]);
+		fprintf(out, "%" PRIu64 "\n", histogram_quantile(h, quantiles_permille[i]));
+	}
+	put_node_sample(out, "journal_sync_us_sum", node, "", "");
+	fprintf(out, "%" PRIu64 "\n", h->sum);
+	put_node_sample(out, "journal_sync_us_count", node, "", "");
+	fprintf(out, "%" PRIu64 "\n", h->count);
+}
+
+static void put_books(FILE *out, const struct node *node)
+{
+	const char *name = node_config(node)->node;
+	struct books_figures figures;
+
+	node_books(node, &figures);
+#define X(stat, field, type, text)                                                                                     \
+	put_head(out, #stat, #type, text);                                                                             \
+	put_node_sample(out, #stat, name, "", "");                                                                     \
+	fprintf(out, "%" PRIu64 "\n", (uint64_t)figures.field);
+	NODE_STATS(X)
+#undef X
+	put_sync_times(out, name, &figures.sync_us);
+#define X(field, type, text)                                                                                           \
+	put_head(out, "store_" #field, #type, text);                                                                   \
+	for (unsigned i = 0; i < figures.sink_count; i++) {                                                            \
+		put_node_sample(out, "store_" #field, name, "store", figures.sinks[i].name);                           \
+		fprintf(out, "%" PRIu64 "\n", (uint64_t)figures.sinks[i].field);                                       \
+	}
+	SINK_STATS(X)
 #undef X
 }
 
@@ -183,7 +249,7 @@ void method_stats_prometheus(struct request *r)
 	FILE *out = all != NULL ? open_memstream(&text, &size) : NULL;
 	if (out != NULL) {
 		put_all(out, node_config(node)->node, all, node_shard_count(node));
-		put_store(out, node);
+		put_books(out, node);
 		if (fclose(out) == 0)
 			result = json_pack("{s:o}", "text", json_text(text, size));
 	}

@@ -217,6 +217,20 @@ int crew_start(const struct crew_settings *settings, struct crew **ret_crew, cha
 	return 0;
 }
 
+uint64_t crew_not_taken_up(const struct crew *c)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < c->settings.workers; i++)
+		count += c->workers[i].not_taken_up; /* it was done with before crew_start() returned */
+	return count;
+}
+
+void crew_wake(struct crew *c, unsigned shard)
+{
+	eventfd_write(c->workers[shard].wake_fd, 1);
+}
+
 void crew_stop(struct crew *c)
 {
 	unsigned n = c->settings.workers;

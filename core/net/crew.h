@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "billing/intake.h"
 #include "billing/queue.h"
+#include "billing/recovery.h"
 #include "core/command.h"
 #include "core/config/config.h"
 #include "core/net/listener.h"
@@ -26,19 +28,32 @@ struct crew_settings {                   /* everything is borrowed until crew_st
 	unsigned workers;
 	const uint8_t *secret; /* 32 bytes */
 	uint16_t boot;
-	uint32_t calls_max;                  /* of the node: each shard gets its share, at least 1 */
-	struct shard_stats *stats;           /* one a worker */
-	struct tallies tallies;              /* the same */
-	struct quality_books qualities;      /* the same */
+	uint32_t calls_max;                     /* of the node: each shard gets its share, at least 1 */
+	struct shard_stats *stats;              /* one a worker */
+	struct tallies tallies;                 /* the same */
+	struct quality_books qualities;         /* the same */
 	struct record_queue *const *cdr_queues; /* one a worker */
-	size_t cdr_queue_bytes;              /* what one holds */
+	size_t cdr_queue_bytes;                 /* what one holds */
+	uint64_t machine;                       /* this start of the machine */
+	const struct intake *intake;            /* where the journal stands; NULL: there is none */
+	bool answer_after_sync;                 /* shards are told what is on the disk: see crew_wake() */
+	/* Calls of a former process, which each worker takes up (those of its buckets) before its first datagram;
+	 * needed until crew_start() returns.  NULL: none. */
+	const struct recovery *recovery;
+	struct journal *journal;
+	bool close_calls; /* they are ended, not carried on */
 };
 
 /* Starts every thread, makes every ring and shard, then lets all go.  0, or a negative errno and a sentence in `error`.
  */
 int crew_start(const struct crew_settings *settings, struct crew **ret_crew, char error[static 256]);
+/* Calls that no worker could take up. */
+uint64_t crew_not_taken_up(const struct crew *c);
 /* Ends the threads where they are and frees everything. */
 void crew_stop(struct crew *c);
+
+/* Any thread: a worker turns its loop at once: what is on the disk has moved. */
+void crew_wake(struct crew *c, unsigned shard);
 
 /* Control thread: gives a command to a worker (never fails), and takes back those that are done. */
 void crew_submit(struct crew *c, unsigned shard, struct command *command);

@@ -10,6 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "core/steer.h"
+
 enum {
 	DEADLINES_PER_TURN = 1000,
 	HANDED_OVER_PER_TURN = 512, /* of one mailbox */
@@ -116,19 +118,25 @@ static void edge_record(void *context, enum record_kind kind, size_t size)
 	record_queue_publish(w->settings->cdr_queues[w->index], kind, size);
 }
 
+static bool journal_takes(const struct worker *w)
+{
+	return !w->settings->intake || intake_is_taking(w->settings->intake);
+}
+
 /* Ended calls keep their records until there is room, so the queue need not hold all that are up: half of it free means
  * that the billing thread keeps pace. */
 static bool edge_cdr_room(void *context)
 {
 	struct worker *w = context;
 	const struct record_queue *queue = w->settings->cdr_queues[w->index];
+	const bool taking = journal_takes(w);
 
-	if (record_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
+	if (taking && record_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
 		return true;
 	if (!w->no_cdr_room)
-		log_printf(LOG_ERROR,
-			   "event=new_calls_refused shard=%u cdrs_waiting=%llu reason=\"CDRs cannot be stored\"",
-			   w->index, (unsigned long long)record_queue_depth(queue));
+		log_printf(LOG_ERROR, "event=new_calls_refused shard=%u records_waiting=%llu reason=\"%s\"", w->index,
+			   (unsigned long long)record_queue_depth(queue),
+			   taking ? "the journal does not keep pace" : "the journal takes no more");
 	w->no_cdr_room = true;
 	return false;
 }
@@ -136,7 +144,7 @@ static bool edge_cdr_room(void *context)
 /* Told with some room to spare, or a queue that stays half full would be told of over and over. */
 static void tell_cdr_room(struct worker *w)
 {
-	if (!w->no_cdr_room ||
+	if (!w->no_cdr_room || !journal_takes(w) ||
 	    record_queue_free(w->settings->cdr_queues[w->index]) < w->settings->cdr_queue_bytes / 4 * 3)
 		return;
 	w->no_cdr_room = false;
@@ -243,6 +251,27 @@ static void run_commands(struct worker *w)
 		complete(w, command);
 	}
 	w->running_end = at;
+}
+
+/* A checkpoint that is wanted; what is on the disk by now. */
+static void look_at_journal(struct worker *w)
+{
+	const struct intake *intake = w->settings->intake;
+
+	if (!intake)
+		return;
+	const uint64_t checkpoint = intake_checkpoint(intake);
+	if (checkpoint != w->checkpoint) {
+		w->checkpoint = checkpoint;
+		shard_checkpoint(w->shard, checkpoint);
+	}
+	if (!w->settings->answer_after_sync)
+		return;
+	const uint64_t synced = intake_synced(intake, w->index);
+	if (synced != w->synced) {
+		w->synced = synced;
+		shard_synced(w->shard, clock_tell(&w->clock), synced);
+	}
 }
 
 /* Once; the control thread looks at the flags when its descriptor is readable. */
@@ -364,6 +393,7 @@ static void turn(struct worker *w)
 	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
+	look_at_journal(w);
 	w->more = shard_advance(w->shard, clock_tell(&w->clock), DEADLINES_PER_TURN);
 	ring_doorbells(w);
 	bool completed = uring_submit(&w->uring);
@@ -435,9 +465,29 @@ static int make_shard(struct worker *w)
 		.calls_max = share_of_calls(w),
 		.seed = w->seed,
 		.now_ns = clock_tell(&w->clock),
+		.now_us = w->clock.real_ns / 1000,
+		.machine = w->settings->machine,
 	};
 	w->generation = config->generation;
 	return shard_create(&settings, &w->shard);
+}
+
+/* Those of its buckets: how many workers there were before makes no difference. */
+static void take_up_calls(struct worker *w)
+{
+	const struct recovery *recovery = w->settings->recovery;
+	struct recovered_call call;
+
+	if (!recovery)
+		return;
+	for (uint64_t i = 0; i < recovery_count(recovery); i++) {
+		if (steer_worker(recovery_bucket(recovery, i), w->settings->workers) != w->index)
+			continue;
+		if (!recovery_call(recovery, w->settings->journal, i, &call) ||
+		    !shard_restore(w->shard, &call, w->settings->close_calls))
+			w->not_taken_up++;
+	}
+	shard_restored(w->shard);
 }
 
 static int begin(struct worker *w, char error[static 256])
@@ -458,8 +508,10 @@ static int begin(struct worker *w, char error[static 256])
 		snprintf(error, 256, "cannot reserve the memory of shard %u for %u calls: %s", w->index,
 			 share_of_calls(w), strerror(-r));
 		uring_close(&w->uring);
+		return r;
 	}
-	return r;
+	take_up_calls(w);
+	return 0;
 }
 
 void *worker_main(void *worker)

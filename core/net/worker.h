@@ -1,8 +1,8 @@
 /* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
  *
  * A turn of its loop: the configuration if there is a new one, all datagrams that came, the mailboxes, a portion of
- * each command, the deadlines that are due, the doorbells, one submission.  It sleeps only when a submission completed
- * nothing and nothing is left over. */
+ * each command, what the journal says, the deadlines that are due, the doorbells, one submission.  It sleeps only when
+ * a submission completed nothing and nothing is left over. */
 #ifndef RW_CORE_NET_WORKER_H
 #define RW_CORE_NET_WORKER_H
 
@@ -60,7 +60,10 @@ struct worker {
 	struct shard_stats *stats;
 	struct command *running, **running_end; /* commands that are not done yet, in turn */
 	bool drain_asked, stop_asked;
-	bool more; /* deadlines are left over from the last turn */
+	uint64_t checkpoint;   /* the last one that the shard was asked for */
+	uint64_t synced;       /* what the shard was last told to be on the disk */
+	uint64_t not_taken_up; /* calls of a former process */
+	bool more;             /* deadlines are left over from the last turn */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;

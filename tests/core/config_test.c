@@ -27,6 +27,11 @@ Test(spec_2_config, embedded_defaults)
 	cr_assert_eq(c->workers, 0);
 	cr_assert_eq(c->calls_max, 1000000);
 	cr_assert_eq(c->steering, STEERING_AUTO);
+	cr_assert_eq(c->journal_sync_ms, 20);
+	cr_assert_eq(c->journal_segment_mb, 64);
+	cr_assert_not(c->answer_after_sync || c->cdr_files || c->refuse_unknown_account);
+	cr_assert_eq(c->on_restart, RESTART_RESUME);
+	cr_assert_str_eq(c->cdr_store, "");
 	cr_assert_eq(c->listen_count, 1);
 	cr_assert_str_eq(c->listens[0].host_port, "127.0.0.1:5060");
 	cr_assert_str_eq(c->listens[0].host, "127.0.0.1");
@@ -87,6 +92,8 @@ Test(spec_2_config, every_key)
 	struct config *c = load_text(
 		"node = \"dhaka-2.a_b\" data_dir = \"/var/lib/rw\" workers = 64 max_calls = 100000000\n"
 		"steering = \"mailbox\" control = \"/run/rw.sock\"\n"
+		"journal_sync_ms = 1000 journal_segment_mb = 4 answer_after_sync = on on_restart = \"close\"\n"
+		"cdr_store = \"postgresql://rw@db/cdr\" cdr_files = on unknown_account = refuse\n"
 		"listen \"four\" { transport = udp address = 192.0.2.1 port = 65535 advertise = \"sip.example.net\" }\n"
 		"listen \"six\" { transport = \"udp\" address = \"[2001:db8::1]\" port = 1 advertise = "
 		"\"2001:db8::ff\" }\n"
@@ -106,6 +113,11 @@ Test(spec_2_config, every_key)
 	cr_assert_eq(c->workers, 64);
 	cr_assert_eq(c->calls_max, 100000000);
 	cr_assert_eq(c->steering, STEERING_MAILBOX);
+	cr_assert_eq(c->journal_sync_ms, 1000);
+	cr_assert_eq(c->journal_segment_mb, 4);
+	cr_assert(c->answer_after_sync && c->cdr_files && c->refuse_unknown_account);
+	cr_assert_eq(c->on_restart, RESTART_CLOSE);
+	cr_assert_str_eq(c->cdr_store, "postgresql://rw@db/cdr");
 
 	struct address four = address_of("192.0.2.1", 65535), six = address_of("2001:db8::1", 1);
 	cr_assert(address_equal(&c->listens[0].address, &four));
@@ -383,6 +395,8 @@ Test(spec_2_config, text_round_trip)
 	struct config *c = load_text(
 		"node = n workers = 3 max_calls = 5000 prefault = on steering = bpf data_dir = \"/d \\\"x\\\" \\\\ "
 		"\\${HOME}\"\n"
+		"journal_sync_ms = 7 journal_segment_mb = 9 answer_after_sync = on on_restart = close cdr_files = on\n"
+		"cdr_store = \"postgresql://a:%20@b/c?d=e\" unknown_account = refuse\n"
 		"listen \"four\" { address = 192.0.2.1 advertise = \"sip.example.net\" }\n"
 		"listen \"six\" { address = \"2001:db8::1\" port = 5070 }\n"
 		"parameters { RW_SIP_T1 = 200 SS_QOS_SIGNAL = 0 SS_SIP_RESEND_INTERVAL = \"0.25,60\"\n"
@@ -408,6 +422,11 @@ Test(spec_2_config, text_round_trip)
 	cr_assert_str_eq(again->control, c->control);
 	cr_assert_eq(again->calls_max, 5000);
 	cr_assert_eq(again->steering, STEERING_BPF);
+	cr_assert_eq(again->journal_sync_ms, 7);
+	cr_assert_eq(again->journal_segment_mb, 9);
+	cr_assert(again->answer_after_sync && again->cdr_files && again->refuse_unknown_account);
+	cr_assert_eq(again->on_restart, RESTART_CLOSE);
+	cr_assert_str_eq(again->cdr_store, "postgresql://a:%20@b/c?d=e");
 	cr_assert_arr_eq(again->listens, c->listens, c->listen_count * sizeof *c->listens);
 	cr_assert_arr_eq(&again->parameters, &c->parameters, sizeof c->parameters);
 	cr_assert_eq(again->mappings[0].source_count, 7);
@@ -579,6 +598,12 @@ Test(spec_2_config, what_only_a_restart_can_change_is_named)
 	expect_restart(RESTART_BASE "control = \"other.sock\"\n", "control: only a restart");
 	expect_restart(RESTART_BASE "steering = \"mailbox\"\n", "steering: only a restart");
 	expect_restart(RESTART_BASE "prefault = on\n", "prefault: only a restart");
+	expect_restart(RESTART_BASE "journal_sync_ms = 10\n", "journal_sync_ms: only a restart");
+	expect_restart(RESTART_BASE "journal_segment_mb = 10\n", "journal_segment_mb: only a restart");
+	expect_restart(RESTART_BASE "answer_after_sync = on\n", "answer_after_sync: only a restart");
+	expect_restart(RESTART_BASE "cdr_store = \"postgresql://x\"\n", "cdr_store: only a restart");
+	expect_restart(RESTART_BASE "cdr_files = on\n", "cdr_files: only a restart");
+	expect_restart(RESTART_BASE "on_restart = close\nunknown_account = refuse\n", NULL);
 	expect_restart(RESTART_BASE "workers = 3\n", "rw.conf: workers: only a restart can change it");
 	expect_restart(RESTART_BASE "max_calls = 7\n", "max_calls: only a restart");
 	expect_restart("listen \"a\" { }\n", "listen \"b\": only a restart");

@@ -99,10 +99,25 @@ Test(control, stats_are_totals_and_one_object_a_shard)
 		for (unsigned k = 0; k < 100; k++)
 			histogram_add(&node->stats[i].relay_us, i == 2 ? 8 : 2);
 	}
-	node->store = (struct node_store){ .failing = true, .failures = 42 };
+	node->books.sink_count = 2;
+	node->books.sinks[0] = (struct books_sink){ .name = "sqlite", .failing = true, .failures = 42, .lag = 7 };
+	node->books.sinks[1] = (struct books_sink){ .name = "files", .written = 9 };
+	node->books.journal = (struct intake_figures){ .records = 11, .syncs = 5, .bytes = 1 << 28, .failed = true };
+	histogram_add(&node->books.sync_us, 8);
 	json_t *stats = result_of("stats", "{}");
 	cr_assert_eq(number(stats, "cdr_store_failing"), 1);
 	cr_assert_eq(number(stats, "cdr_store_failures"), 42);
+	cr_assert_eq(number(stats, "journal_records"), 11);
+	cr_assert_eq(number(stats, "journal_syncs"), 5);
+	cr_assert_eq(number(stats, "journal_bytes"), 1 << 28);
+	cr_assert_eq(number(stats, "journal_failed"), 1);
+	cr_assert_eq(number(stats, "journal_taking"), 0);
+	cr_assert_eq(number(json_object_get(stats, "journal_sync_us"), "max"), 8);
+	const json_t *stores = json_object_get(stats, "stores");
+	cr_assert_eq(json_array_size(stores), 2);
+	cr_assert_str_eq(text(json_array_get(stores, 0), "store"), "sqlite");
+	cr_assert_eq(number(json_array_get(stores, 0), "lag"), 7);
+	cr_assert_eq(number(json_array_get(stores, 1), "written"), 9);
 	cr_assert_eq(number(stats, "calls_active"), 33);
 	cr_assert_eq(number(stats, "cdr_written"), 300);
 	cr_assert_float_eq(json_real_value(json_object_get(stats, "loop_busy_ratio")), 0.2, 1e-9);
@@ -119,8 +134,8 @@ Test(control, stats_are_totals_and_one_object_a_shard)
 		const json_t *shard = json_array_get(shards, i);
 		cr_assert_eq(number(shard, "shard"), i);
 		cr_assert_eq(number(shard, "calls_active"), 10 + i);
-		cr_assert_eq(json_object_size(shard), json_object_size(stats) - 2,
-			     "the same names, shard for shards, no store");
+		cr_assert_eq(json_object_size(shard), json_object_size(stats) - 10,
+			     "the same names, shard for shards, no journal and no stores");
 	}
 	json_decref(stats);
 }
@@ -129,7 +144,9 @@ Test(control, stats_prometheus_has_help_type_and_a_sample_a_shard)
 {
 	node->stats[1].calls_active = 12;
 	node->stats[1].loop_busy_ratio = 250;
-	node->store.failing = true;
+	node->books.sinks[0].failing = true;
+	node->books.sinks[0].lag = 3;
+	histogram_add(&node->books.sync_us, 8);
 	histogram_add(&node->stats[0].loop_us, 5);
 	json_t *result = result_of("stats.prometheus", "{}");
 	const char *out = text(result, "text");
@@ -143,6 +160,10 @@ Test(control, stats_prometheus_has_help_type_and_a_sample_a_shard)
 		"\nringwheel_loop_us_sum{node=\"node1\",shard=\"0\"} 5\n",
 		"\n# TYPE ringwheel_cdr_store_failing gauge\nringwheel_cdr_store_failing{node=\"node1\"} 1\n",
 		"\nringwheel_loop_us_count{node=\"node1\",shard=\"0\"} 1\n",
+		"\n# TYPE ringwheel_journal_sync_us summary\n"
+		"ringwheel_journal_sync_us{node=\"node1\",quantile=\"0.5\"} 8\n",
+		"\nringwheel_journal_sync_us_count{node=\"node1\"} 1\n",
+		"\n# TYPE ringwheel_store_lag gauge\nringwheel_store_lag{node=\"node1\",store=\"sqlite\"} 3\n",
 	};
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		cr_assert_not_null(strstr(out, lines[i]), "missing: %s", lines[i]);
@@ -630,13 +651,14 @@ Test(control, cdr_list_of_a_broken_database_says_why)
 	expect_error("cdr.list", "{}", -32005, "database");
 }
 
-Test(control, node_stop_stops_but_keeps_no_calls_in_this_version)
+Test(control, node_stop_ends_calls_unless_they_are_to_be_kept)
 {
-	expect_error("node.stop", "{\"keep_calls\":true}", -32003, "not supported in this version");
-	cr_assert_not(node->stopped);
-	json_t *result = result_of("node.stop", "{\"keep_calls\":false}");
-	json_decref(result);
-	cr_assert(node->stopped);
+	json_decref(result_of("node.stop", "{}"));
+	cr_assert(node->stopped && !node->kept_calls);
+	json_decref(result_of("node.stop", "{\"keep_calls\":true}"));
+	cr_assert(node->kept_calls);
+	json_decref(result_of("node.stop", "{\"keep_calls\":false}"));
+	cr_assert_not(node->kept_calls);
 }
 
 Test(control, an_unknown_method_is_named)

@@ -108,9 +108,9 @@ struct quality_books node_qualities(const struct node *n)
 	return (struct quality_books){ n->qualities, FAKE_SHARDS };
 }
 
-void node_store(const struct node *n, struct node_store *ret_store)
+void node_books(const struct node *n, struct books_figures *ret_figures)
 {
-	*ret_store = n->store;
+	*ret_figures = n->books;
 }
 
 int node_completion_fd(const struct node *n)
@@ -181,9 +181,10 @@ void node_change(struct node *n, struct change *change)
 	n->changes_held = change;
 }
 
-void node_stop(struct node *n)
+void node_stop(struct node *n, bool keep_calls)
 {
 	n->stopped = true;
+	n->kept_calls = keep_calls;
 }
 
 static bool row_wanted(const struct command *command, const struct fake_call *call)
@@ -269,6 +270,8 @@ struct node *fake_node_create(void)
 		assert(n->tallies[i] != NULL && n->qualities[i] != NULL);
 	}
 	n->config.generation = 1;
+	n->books.sink_count = 1;
+	n->books.sinks[0].name = "sqlite";
 	strcpy(n->config.node, "node1");
 	snprintf(n->config.control, sizeof n->config.control, "%s/control.sock", n->directory);
 	snprintf(n->config.data_dir, sizeof n->config.data_dir, "%s", n->directory);

@@ -30,7 +30,7 @@ struct node {
 	struct fake_call calls[FAKE_CALLS_MAX];
 	unsigned call_count;
 	char database[256];
-	bool stopped;
+	bool stopped, kept_calls;
 	bool hold;
 	struct command *held; /* given to a shard, not carried out yet */
 	struct command *done, *done_last;
@@ -41,7 +41,7 @@ struct node {
 	const char *warnings; /* a sentence a line, NULL: none */
 	bool draining;
 	uint32_t drain_timeout_s;
-	struct node_store store;
+	struct books_figures books;
 	int completion_fd;
 	char directory[64]; /* of the socket and the database; removed in the end */
 	struct control *control;

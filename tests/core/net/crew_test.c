@@ -197,6 +197,31 @@ bool shard_stopped(const struct shard *s)
 	return s->stopped;
 }
 
+bool shard_restore(struct shard *s, const struct recovered_call *call, bool close)
+{
+	(void)s;
+	(void)call;
+	(void)close;
+	return true;
+}
+
+void shard_restored(struct shard *s)
+{
+	(void)s;
+}
+
+void shard_checkpoint(struct shard *s, uint64_t number)
+{
+	(void)s;
+	(void)number;
+}
+
+void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end)
+{
+	see_time(s, now_ns);
+	(void)serial_end;
+}
+
 void shard_publish_stats(struct shard *s)
 {
 	stat_set(&s->settings.stats->timers_armed, 1);
