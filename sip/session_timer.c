@@ -36,6 +36,13 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* The window of a call that was carried over a start of the machine may have begun before the clock's zero: it counts
+ * modulo 2^64 then.  Its end, and whatever falls due, is ahead of that. */
+static bool is_before(uint64_t a_ns, uint64_t b_ns)
+{
+	return (int64_t)(a_ns - b_ns) < 0;
+}
+
 /* ---- what a message says ---- */
 
 /* delta-seconds (RFC 3261 20.19: a number of any length): digits alone, and what 32 bits cannot hold is their largest.
@@ -136,7 +143,7 @@ static void plan(struct session_timer *t, uint64_t now_ns, uint64_t random)
 			 t->confirmed_at_ns + interval_ns - min_u64(PROBE_BEFORE_NS, interval_ns / 3));
 		return;
 	}
-	while (t->segment < t->segments && now_ns >= boundary_ns(t, t->segment) - segment_ns(t) / 10)
+	while (t->segment < t->segments && !is_before(now_ns, boundary_ns(t, t->segment) - segment_ns(t) / 10))
 		t->segment++;
 	if (t->segment == t->segments)
 		wait_for(t, SESSION_EXPIRY, session_timer_expires_ns(t));
@@ -149,7 +156,7 @@ static void plan(struct session_timer *t, uint64_t now_ns, uint64_t random)
 static void confirm(struct session_timer *t, uint64_t now_ns, uint64_t random)
 {
 	assert(now_ns <= TIME_MAX_NS);
-	if (now_ns > t->confirmed_at_ns)
+	if (is_before(t->confirmed_at_ns, now_ns))
 		t->confirmed_at_ns = now_ns;
 	t->segment = 1;
 	if (has_timer(t)) {
@@ -249,7 +256,7 @@ bool session_timer_check(const struct session_timer *t)
 	case SESSION_REFRESH:
 		return t->due_ns < expires_ns;
 	case SESSION_PROBE:
-		return t->due_ns > t->confirmed_at_ns && t->due_ns < expires_ns;
+		return is_before(t->confirmed_at_ns, t->due_ns) && t->due_ns < expires_ns;
 	case SESSION_EXPIRY:
 		return t->due_ns == expires_ns;
 	case SESSION_GRACE:

@@ -334,7 +334,7 @@ static bool generation_of(struct shard *s, unsigned shard, uint32_t generation)
 	return least != before;
 }
 
-static void register_calls(struct shard *s, uint32_t gateway_id)
+void admission_register(struct shard *s, uint32_t gateway_id)
 {
 	struct limit_return lines = { .gateway_id = gateway_id, .lines = (uint32_t)s->tally[gateway_id].calls };
 	struct note note = limit_return_note(NOTE_REGISTER, s->shard, &lines);
@@ -359,7 +359,7 @@ static void limits_changed(struct shard *s, uint32_t gateway_id, const struct ga
 	else
 		give_back(s, gateway_id, lines, starts, lease->second_ends_ns);
 	if (!was->capacity && is->capacity)
-		register_calls(s, gateway_id);
+		admission_register(s, gateway_id);
 }
 
 static bool same_limits(const struct gateway_limits *a, const struct gateway_limits *b)

@@ -39,40 +39,52 @@ static bool write_head(struct shard *s, const struct sip_message *m, struct byte
 	return !b.overflow && ret_head->size <= UINT16_MAX;
 }
 
-uint32_t body_keep(struct shard *s, const struct sip_message *m)
+uint32_t body_put(struct shard *s, const struct body_parts *parts)
 {
-	struct bytes head;
-	if (!m->body.size || !write_head(s, m, &head))
-		return POOL_NONE;
-	bool plain = bytes_equal(head, BYTES(SDP_HEAD));
-	if (plain)
-		head = BYTES_NONE;
-	uint32_t hash = (uint32_t)siphash13(s->key.k0, ~s->key.k1, m->body.at, m->body.size),
+	struct bytes head = parts->head, content = parts->content;
+	uint32_t hash = (uint32_t)siphash13(s->key.k0, ~s->key.k1, content.at, content.size),
 		 *chain = chain_of(s, hash);
 	for (uint32_t handle = *chain; handle; handle = body_at(s, handle)->chain) {
 		struct body *body = body_at(s, handle);
-		if (body->hash == hash && body->plain == plain && bytes_equal(head_of(body), head) &&
-		    bytes_equal(payload_of(s, handle), m->body)) {
+		if (body->hash == hash && body->plain == parts->plain && bytes_equal(head_of(body), head) &&
+		    bytes_equal(payload_of(s, handle), content)) {
 			body->references++;
 			return handle;
 		}
 	}
 	if (s->bodies_used == s->bodies_max)
 		return POOL_NONE;
-	uint32_t handle = text_take(&s->texts, (uint32_t)sizeof(struct body) + head.size + m->body.size);
+	uint32_t handle = text_take(&s->texts, (uint32_t)sizeof(struct body) + head.size + content.size);
 	if (handle == TEXT_NONE)
 		return POOL_NONE;
 	struct body *body = body_at(s, handle);
 	*body = (struct body){
-		.references = 1, .hash = hash, .head_size = (uint16_t)head.size, .plain = plain, .chain = *chain
+		.references = 1, .hash = hash, .head_size = (uint16_t)head.size, .plain = parts->plain, .chain = *chain
 	};
 	char *after = (char *)(body + 1);
 	if (head.size)
 		memcpy(after, head.at, head.size);
-	memcpy(after + head.size, m->body.at, m->body.size);
+	memcpy(after + head.size, content.at, content.size);
 	*chain = handle;
 	s->bodies_used++;
 	return handle;
+}
+
+uint32_t body_keep(struct shard *s, const struct sip_message *m)
+{
+	struct body_parts parts = { .content = m->body };
+	if (!m->body.size || !write_head(s, m, &parts.head))
+		return POOL_NONE;
+	parts.plain = bytes_equal(parts.head, BYTES(SDP_HEAD));
+	if (parts.plain)
+		parts.head = BYTES_NONE;
+	return body_put(s, &parts);
+}
+
+struct body_parts body_parts(const struct shard *s, uint32_t handle)
+{
+	const struct body *body = body_at(s, handle);
+	return (struct body_parts){ .plain = body->plain, .head = head_of(body), .content = payload_of(s, handle) };
 }
 
 uint32_t body_share(struct shard *s, uint32_t body)

@@ -18,6 +18,15 @@ void body_build(const struct shard *s, struct builder *b, uint32_t body);
 /* The same straight from a message. */
 void body_build_from(struct builder *b, const struct sip_message *m);
 
+/* What a body is made of, for whoever writes it down; views into it. */
+struct body_parts {
+	bool plain; /* "Content-Type: application/sdp" alone; `head` is empty then */
+	struct bytes head, content;
+};
+struct body_parts body_parts(const struct shard *s, uint32_t body);
+/* Keeps a body that was written down: one reference, as body_keep(). */
+uint32_t body_put(struct shard *s, const struct body_parts *parts);
+
 /* Whether a message's body is byte for byte this one. */
 bool body_equals(const struct shard *s, uint32_t body, const struct sip_message *m);
 

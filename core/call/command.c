@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "core/call/carry.h"
 #include "core/call/ending.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -174,6 +175,7 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 	if (command->kind == COMMAND_STOP) {
 		if (!s->stopping) {
 			s->stopping = true;
+			s->keeping = command->keep_calls && carry_is_kept(s);
 			s->stop_cursor = 0;
 			s->stop_next_ns = s->now.now_ns;
 		}

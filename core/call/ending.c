@@ -4,6 +4,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
+#include "core/call/carry.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
@@ -46,13 +47,13 @@ static uint16_t q850_of(unsigned status)
 
 /* ---- the record ---- */
 
-static void write_id(const struct shard *s, int64_t start_us, uint32_t sequence, char id[static CDR_ID_SIZE])
+void ending_write_id(int64_t start_us, unsigned boot, unsigned shard, uint32_t sequence, char id[static CDR_ID_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";
 	const struct {
 		uint64_t value;
 		unsigned digits;
-	} parts[] = { { (uint64_t)start_us, CDR_ID_START_DIGITS }, { s->boot, 4 }, { s->shard, 3 }, { sequence, 8 } };
+	} parts[] = { { (uint64_t)start_us, CDR_ID_START_DIGITS }, { boot, 4 }, { shard, 3 }, { sequence, 8 } };
 	unsigned at = 0;
 	for (unsigned p = 0; p < 4; p++) {
 		if (p)
@@ -65,7 +66,7 @@ static void write_id(const struct shard *s, int64_t start_us, uint32_t sequence,
 
 void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE])
 {
-	write_id(s, call->start_us, call->sequence, id);
+	ending_write_id(call->start_us, carry_boot(s, call), carry_shard(s, call), call->sequence, id);
 }
 
 static struct cdr_text text_of(struct bytes bytes)
@@ -77,8 +78,10 @@ static struct cdr_text text_of(struct bytes bytes)
 static void submit(struct shard *s, const struct cdr *cdr)
 {
 	stat_add(&s->stats->cdr_queued, 1);
-	if (!s->backlog_count && s->edge.cdr(s->edge.context, cdr))
+	if (!s->backlog_count && s->edge.cdr(s->edge.context, cdr)) {
+		s->carry->serial++;
 		return;
+	}
 	uint32_t size = (uint32_t)cdr_encode(cdr, (uint8_t *)s->work, DATAGRAM_MAX);
 	assert(size);
 	uint64_t at = s->backlog_last % s->backlog_size;
@@ -112,6 +115,7 @@ void ending_flush_backlog(struct shard *s)
 		assert(read);
 		if (!s->edge.cdr(s->edge.context, &cdr))
 			return;
+		s->carry->serial++;
 		s->backlog_first += (4 + size + 7) & ~UINT64_C(7);
 		s->backlog_count--;
 	}
@@ -135,7 +139,8 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 	char token_a[IDENT_SIZE], token_b[IDENT_SIZE], source[ADDRESS_TEXT_MAX], destination[ADDRESS_TEXT_MAX];
 	const char *routing = gateway_name(call->routing_id), *mapping = gateway_name(call->mapping_id);
 	bool answered = call->connect_ns != 0 && !ending->not_connected;
-	uint64_t hold_ns = answered && end_ns > call->connect_ns ? end_ns - call->connect_ns : 0;
+	bool told = leg_at(s, call->caller_leg)->state != LEG_EARLY; /* its 200 went out, if ever so shortly */
+	uint64_t hold_ns = answered && is_before(call->connect_ns, end_ns) ? end_ns - call->connect_ns : 0;
 
 	facts_read(s, call, &facts);
 	list_attempts(&facts, attempts);
@@ -158,12 +163,13 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 		.end_us = answered ? facts.connect_us + (int64_t)(hold_ns / 1000) : facts_wall_us(call, end_ns),
 		.end_side = (uint8_t)ending->side,
 		.end_reason = (uint8_t)ending->reason,
-		.sip_code = call->connect_ns ? 200 : ending->sip_code,
+		.sip_code = told ? 200 : ending->sip_code,
 		.q850 = ending->q850 ? ending->q850 : q850_of(answered ? 200 : ending->sip_code),
 		.session_timer = answered ? refresh_timers(s, call) : 0,
 		.refreshes_sent = call->refreshes_sent,
 		.refreshes_confirmed = call->refreshes_confirmed,
 		.last_confirmed_us = answered ? call->last_confirmed_us : 0,
+		.recovered = call->recovered,
 		.attempts = attempts,
 		.attempts_count = facts.note_count,
 	};
@@ -176,7 +182,8 @@ static void write_record(struct shard *s, struct call *call, const struct ending
 			(struct cdr_text){ destination, address_write(&facts.destination, destination) };
 	}
 	call_cdr_id(s, call, cdr.cdr_id);
-	if (answered || s->config->parameters.SERVER_BILLING_RECORD_ZERO_HOLD_TIME)
+	/* One that was answered for a moment, and is in the journal as a live call, has to end there. */
+	if (answered || call->journaled || s->config->parameters.SERVER_BILLING_RECORD_ZERO_HOLD_TIME)
 		submit(s, &cdr);
 }
 
@@ -200,7 +207,7 @@ void ending_record_refused(struct shard *s, const struct sip_message *m, const s
 		.sip_code = sip_code,
 		.q850 = q850_of(sip_code),
 	};
-	write_id(s, cdr.start_us, s->sequence++, cdr.cdr_id);
+	ending_write_id(cdr.start_us, s->boot, s->shard, s->sequence++, cdr.cdr_id);
 	submit(s, &cdr);
 }
 
@@ -251,6 +258,7 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 	} else if (leg->state == LEG_UP) {
 		leg_bye(s, leg, ending->reason_header);
 	}
+	carry_leg_ends(call, leg);
 	leg_release(s, leg);
 }
 
@@ -264,6 +272,7 @@ static void finish_callee(struct shard *s, struct call *call, const struct endin
 	if (leg->state == LEG_UP) {
 		leg_bye(s, leg, ending->reason_header);
 	}
+	carry_leg_ends(call, leg);
 	leg_release(s, leg);
 }
 
@@ -283,8 +292,23 @@ static void count(struct shard *s, const struct call *call, const struct ending 
 		stat_add(&s->stats->hangup_session_timeout, 1);
 }
 
+/* The callee has answered, and the caller was never told: to it the call has failed, and so it has to the record. */
+static void end_held(struct shard *s, struct call *call, const struct ending *ending)
+{
+	struct ending untold = *ending;
+	carry_unhold(s, call);
+	untold.not_connected = true;
+	if (!untold.sip_code)
+		untold.sip_code = 480;
+	call_end(s, call, &untold);
+}
+
 void call_end(struct shard *s, struct call *call, const struct ending *ending)
 {
+	if (call->held) {
+		end_held(s, call, ending);
+		return;
+	}
 	uint64_t end_ns = ending->at_ns ? ending->at_ns : s->now.now_ns;
 	if (call->over)
 		return;
@@ -296,7 +320,7 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	admission_forget(s, call);
 	write_record(s, call, ending, end_ns); /* the record of its end precedes the answer to the BYE */
 	count(s, call, ending);
-	if (call->connect_ns && !ending->not_connected && end_ns > call->connect_ns)
+	if (call->connect_ns && !ending->not_connected && is_before(call->connect_ns, end_ns))
 		quality_end(s->quality, s->now.now_ns, call->routing_id, end_ns - call->connect_ns);
 	finish_caller(s, call, ending);
 	finish_callee(s, call, ending);

@@ -20,6 +20,7 @@ struct ending {
 void call_end(struct shard *s, struct call *call, const struct ending *ending);
 
 /* The name of a call, made when its INVITE came; CDR_ID_SIZE characters, not terminated. */
+void ending_write_id(int64_t start_us, unsigned boot, unsigned shard, uint32_t sequence, char id[static CDR_ID_SIZE]);
 void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE]);
 
 /* The cause in a Reason header value (RFC 3326), 0: none. */

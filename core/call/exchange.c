@@ -87,13 +87,14 @@ void exchange_give(struct shard *s, struct transaction *tx)
 static void bury_as(struct shard *s, const struct leg *leg, uint64_t key, uint32_t branch_hash, uint8_t method,
 		    unsigned status)
 {
+	struct ident id = leg_ident(s, leg);
 	struct tombstone tombstone = {
 		.key = key,
 		.branch_hash = branch_hash,
-		.leg_slot = leg_index(s, leg),
-		.leg_generation = leg->slot.generation,
+		.leg_slot = id.slot,
+		.leg_generation = id.generation & POOL_GENERATION_MAX,
 		.method = method,
-		.boot = leg->boot,
+		.boot = id.boot,
 		.status = status & 0x3ff,
 		.edition = leg_edition(s, leg) & EDITION_MAX,
 	};
@@ -264,7 +265,9 @@ void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, 
 	if (last) {
 		bury(s, tx);
 		exchange_end(s, tx);
-	} else if (status >= 200) { /* no more responses will be built */
+	} else if (status >= 200 && (tx->role != ROLE_SETUP || status >= 300)) {
+		/* No more responses will be built; that of an answered call until its ACK by another process, perhaps.
+		 */
 		text_give(&s->texts, tx->head);
 		tx->head = TEXT_NONE;
 	}

@@ -46,10 +46,11 @@ static void gather(const struct shard *s, const struct call *call, const struct 
 	f->destination = setup->destination;
 	f->attempts_count = setup->attempts_count;
 	f->tried = setup->attempts_count > 0;
-	f->callee = (struct ident){ .slot = setup->callee_slot,
-				    .generation = setup->callee_generation,
-				    .boot = s->boot,
-				    .bucket = leg_at(s, call->caller_leg)->bucket };
+	f->callee = call->callee_leg != POOL_NONE ? leg_ident(s, leg_at(s, call->callee_leg))
+						  : (struct ident){ .slot = setup->callee_slot,
+								    .generation = setup->callee_generation,
+								    .boot = s->boot,
+								    .bucket = leg_at(s, call->caller_leg)->bucket };
 	f->note_count = log.size / (uint32_t)sizeof *f->notes;
 	if (log.size)
 		memcpy(f->notes, log.at, log.size);

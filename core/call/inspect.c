@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/call/admission.h"
+#include "core/call/carry.h"
 #include "core/call/check.h"
 #include "core/call/home.h"
 #include "core/call/leg.h"
@@ -97,7 +98,8 @@ static void check_legs(const struct shard *s)
 	uint32_t transactions = 0;
 	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1)) {
 		const struct leg *leg = leg_at(s, i);
-		assert(leg->call != POOL_NONE || leg->transactions != POOL_NONE);
+		bool closing = leg->state == LEG_UP && carry_is_carried(s, leg); /* carry_close_later() */
+		assert(leg->call != POOL_NONE || leg->transactions != POOL_NONE || closing);
 		assert(leg->call == POOL_NONE || call_at(s, leg->call)->slot.used);
 		assert(!leg->tagged || (leg->side == LEG_CALLER && leg_edition(s, leg)));
 		for (uint32_t t = leg->transactions; t != POOL_NONE; t = transaction_at(s, t)->next) {
@@ -180,8 +182,8 @@ static void check_account(const struct shard *s, uint32_t id, const struct lease
 
 static void check_limits(const struct shard *s)
 {
-	uint32_t end = s->config->gateway_end;
-	assert(s->calls.used <= s->room && s->room <= s->calls.size);
+	uint32_t end = gateway_id_end(); /* calls outlive their gateways */
+	assert((s->calls.used <= s->room || s->carry->taken) && s->room <= s->calls.size);
 	struct uses *uses = calloc(end, sizeof *uses);
 	assert(uses);
 	count_uses(s, uses);
@@ -212,6 +214,7 @@ void shard_check(const struct shard *s)
 	wheel_check(&s->wheel);
 	check_legs(s);
 	check_calls(s);
+	carry_check(s);
 	check_timers(s);
 	check_limits(s);
 }

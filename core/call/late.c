@@ -109,7 +109,7 @@ static bool is_of_our_invite(const struct shard *s, const struct leg *leg, const
 	char token[IDENT_SIZE];
 	struct bytes own = { token, IDENT_SIZE };
 	ident_write(&s->key, id, token);
-	return id->boot == s->boot && bytes_equal(m->call_id, own) && bytes_equal(m->from.tag, own) &&
+	return bytes_equal(m->call_id, own) && bytes_equal(m->from.tag, own) &&
 	       (is_of_the_peer(leg, from) || config_source_known(s->config, &from->peer));
 }
 

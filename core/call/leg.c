@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/call/body.h"
+#include "core/call/carry.h"
 #include "core/call/exchange.h"
 #include "sip/pack.h"
 
@@ -46,11 +47,14 @@ void leg_give(struct shard *s, struct leg *leg)
 	body_drop(s, leg->body_out);
 	body_drop(s, leg->ack_body);
 	s->forks -= leg->fork;
+	carry_leg_over(s, leg);
 	pool_give(&s->legs, leg_index(s, leg));
 }
 
 struct ident leg_ident(const struct shard *s, const struct leg *leg)
 {
+	if (carry_is_carried(s, leg))
+		return carry_ident(s, leg);
 	return (struct ident){
 		.slot = leg_index(s, leg), .generation = leg->slot.generation, .boot = leg->boot, .bucket = leg->bucket
 	};
@@ -77,6 +81,8 @@ void leg_token(const struct shard *s, const struct leg *leg, char token[static I
 
 struct leg *leg_find(const struct shard *s, const struct ident *id)
 {
+	if (id->boot != s->boot)
+		return carry_find(s, id);
 	struct leg *leg = pool_find(&s->legs, id->slot, id->generation);
 	return leg && leg->boot == id->boot && leg->bucket == id->bucket ? leg : NULL;
 }
@@ -105,6 +111,8 @@ bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target)
 	if (bytes_equal(dialog.text[DIALOG_TARGET], target))
 		return true;
 	dialog.text[DIALOG_TARGET] = target;
+	if (leg->call != POOL_NONE)
+		carry_note(s, call_at(s, leg->call), CARRY_WHOLE);
 	return leg_set_dialog(s, leg, &dialog);
 }
 
@@ -319,6 +327,8 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	if (!tx)
 		return NULL;
 	tx->cseq = ++leg->local_cseq;
+	if (tx->cseq % CARRY_CSEQ_STEP == 0 && leg->call != POOL_NONE)
+		carry_note_leg(s, call_at(s, leg->call), leg);
 	if (method == SIP_INVITE)
 		leg->invite_cseq = tx->cseq;
 	tx->branch_sequence = BRANCH_REQUEST(leg->branch_sequence++);

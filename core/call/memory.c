@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/call/admission.h"
+#include "core/call/carry.h"
 #include "core/call/check.h"
 #include "core/call/choice.h"
 #include "core/call/exchange.h"
@@ -46,8 +47,9 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->spare = malloc(DATAGRAM_MAX);
 	s->rewrites = rewrite_room_create();
 	s->ranking = choice_reserve();
+	s->carry = carry_create(s->machine);
 	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->rests || !s->backlog || !s->memo ||
-	    !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking)
+	    !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry)
 		return -ENOMEM;
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
@@ -99,7 +101,9 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 		s->generations[i] = s->generation_of_all;
 	s->transaction_reserve = (2 * settings->calls_max + TRANSACTION_SPARE) / 16;
 	s->random = settings->seed;
-	s->now.now_ns = settings->now_ns;
+	s->now.now_ns = s->clock_ns = settings->now_ns;
+	s->now.real_us = settings->now_us;
+	s->machine = settings->machine;
 	s->over_transactions = s->over_legs = s->over_calls = POOL_NONE;
 	ident_key_init(&s->key, settings->secret, settings->config->node);
 	wheel_init(&s->wheel, settings->now_ns);
@@ -120,6 +124,7 @@ void shard_destroy(struct shard *s)
 {
 	if (!s)
 		return;
+	carry_destroy(s);
 	pool_destroy(&s->calls);
 	pool_destroy(&s->setups);
 	pool_destroy(&s->legs);
@@ -190,6 +195,7 @@ bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
 
 void shard_settle(struct shard *s)
 {
+	carry_settle(s);
 	choice_forget(s->ranking);
 	while (s->over_transactions != POOL_NONE) {
 		struct transaction *tx = transaction_at(s, s->over_transactions);

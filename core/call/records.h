@@ -67,6 +67,8 @@ struct call {
 	uint32_t journaled : 1;    /* a RECORD_LIVE of it is out: changes are worth a record too */
 	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
 	uint32_t probe_interval_s : DURATION_BITS;
+	uint32_t changed : 4; /* bits by enum carry_part: noted, and not written yet (core/call/carry.h) */
+	uint32_t held : 1;    /* its 200 waits until its RECORD_LIVE is on the disk */
 };
 
 static_assert(sizeof(struct call) == 128, "two cache lines: see the table in docs/architecture.md");
@@ -97,8 +99,10 @@ struct setup {
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
 	uint32_t struck;                        /* text: ids of RGs that are not tried (again), ascending */
 	uint32_t asked_id;                      /* gateway whose leave CALL_ASKING waits for */
-	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none */
-	uint32_t ask_turn;                      /* its place among all that ever waited for it */
+	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none; call.held: for
+						 * the disk */
+	uint32_t ask_turn;                      /* its place among all that ever waited for it; call.held: the low
+						 * bits of its record's serial */
 	uint32_t callee_max_duration_s;         /* of the RG under way; 0: none */
 	uint64_t ends_ns;                       /* RW_SETUP_MAX; 0: none */
 	uint64_t ask_ends_ns;                   /* admission must have answered by then; 0: nothing asked */
@@ -177,13 +181,20 @@ struct leg {
 	uint32_t last_waits : 1;     /* the last refresh, at the end of the window, waits for another offer */
 	uint32_t holds : 1;          /* a request of its peer may wait for the other leg (core/call/offer.h) */
 	uint32_t tagged : 1;         /* DIALOG_LOCAL has its tag, which is of a later edition than the token alone */
+	uint32_t closes : 1;         /* its call has ended, and when it goes a RECORD_CLOSED says so */
 
 	struct flow flow;         /* where the peer's last message in this dialog came from */
 	struct wheel_entry timer; /* the earliest of session.due_ns, probe_due_ns and offer_due_ns */
-	uint64_t probe_due_ns;    /* 0: no probing */
+	union {
+		uint64_t probe_due_ns;  /* 0: no probing */
+		int64_t ended_start_us; /* closes: of its call */
+	};
 	struct session_timer session;
-	uint64_t offer_due_ns; /* the peer has yet to hear of the other side's session; UINT64_MAX: when the leg is
-				* free; 0: it has */
+	union {
+		uint64_t offer_due_ns; /* the peer has yet to hear of the other side's session; UINT64_MAX: when the leg
+					* is free; 0: it has */
+		uint32_t ended_sequence; /* closes: of its call */
+	};
 };
 
 static_assert(sizeof(struct leg) == 168, "see the table in docs/architecture.md");

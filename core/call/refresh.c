@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/call/body.h"
+#include "core/call/carry.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
@@ -96,6 +97,7 @@ void refresh_answered(struct shard *s, struct leg *leg, const struct transaction
 	replace_pending(s, leg); /* the peer was faster: whatever else comes of ours than a 2xx, it lives */
 	note_life(s, call);
 	note_change(s, leg, was_timed);
+	carry_note_leg(s, call, leg);
 	refresh_arm(s, leg);
 }
 
@@ -117,6 +119,7 @@ void refresh_confirmed(struct shard *s, struct leg *leg, const struct transactio
 				tx->claim, s->now.now_ns, shard_random(s));
 	note_life(s, call);
 	note_change(s, leg, was_timed);
+	carry_note_leg(s, call, leg);
 	refresh_note_allow(leg, m);
 	refresh_arm(s, leg);
 }
@@ -299,6 +302,7 @@ static void take_session(struct shard *s, struct leg *leg, const struct sip_mess
 	if (body == POOL_NONE)
 		return;
 	body_replace(s, &leg->body_in, body);
+	carry_note(s, call_at(s, leg->call), CARRY_WHOLE);
 	offer_tell_other(s, leg);
 }
 
@@ -314,6 +318,7 @@ static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, 
 		body_replace(s, &leg->body_out, body_share(s, tx->offer));
 		if (m->body.size)
 			body_replace(s, &leg->body_in, body_keep(s, m));
+		carry_note(s, call, CARRY_WHOLE);
 		return;
 	}
 	replace_pending(s, leg);

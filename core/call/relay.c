@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/call/body.h"
+#include "core/call/carry.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
@@ -365,6 +366,7 @@ static void session_changed(struct shard *s, struct leg *leg, struct transaction
 		body_replace(s, &asker->body_out, body_share(s, body));
 		body_replace(s, &leg->body_in, body);
 	}
+	carry_note(s, call_at(s, leg->call), CARRY_WHOLE);
 	if (tx->method != SIP_INVITE)
 		return;
 	if (asked->offer != POOL_NONE)
@@ -476,6 +478,7 @@ void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, c
 		body_replace(s, &other->body_out, body_share(s, answer));
 		body_replace(s, &leg->body_in, answer);
 	}
+	carry_note(s, call, CARRY_WHOLE);
 	if (other->ack_wanted)
 		leg_ack(s, other, other->invite_cseq, answer);
 	other->ack_wanted = false;

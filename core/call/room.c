@@ -23,7 +23,7 @@ uint32_t room_slots(uint32_t share, unsigned shard_count)
 
 static uint32_t left(const struct shard *s)
 {
-	return s->room - s->calls.used;
+	return s->room > s->calls.used ? s->room - s->calls.used : 0; /* more may have been carried over */
 }
 
 static unsigned next_shard(const struct shard *s)

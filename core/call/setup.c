@@ -6,6 +6,7 @@
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/body.h"
+#include "core/call/carry.h"
 #include "core/call/choice.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -90,7 +91,7 @@ static uint16_t code_for_caller(const struct shard *s, const struct call *call, 
 }
 
 /* The smallest cap ends the call (spec 5). */
-void setup_arm_caps(struct shard *s, struct call *call)
+void setup_take_caps(const struct shard *s, struct call *call)
 {
 	bool timed = leg_at(s, call->caller_leg)->session.interval_s != 0;
 	const struct {
@@ -108,7 +109,12 @@ void setup_arm_caps(struct shard *s, struct call *call)
 		call->ends_reason = caps[i].reason & 0xff;
 	}
 	call->ends_ns = least ? call->connect_ns + seconds_ns(least) : 0;
-	if (call->ends_ns && call->ends_ns < s->now.now_ns)
+}
+
+void setup_arm_caps(struct shard *s, struct call *call)
+{
+	setup_take_caps(s, call);
+	if (call->ends_ns && is_before(call->ends_ns, s->now.now_ns))
 		call->ends_ns = s->now.now_ns; /* the caller's timer went when its cap was already over */
 	setup_arm(s, call);
 }
@@ -505,13 +511,56 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	exchange_respond(s, invite, m->status, &b, m->body.size > 0);
 }
 
+void setup_build_answer(const struct shard *s, struct builder *b, const struct leg *caller,
+			const struct transaction *invite)
+{
+	leg_build_contact(s, b, caller);
+	build_text(b, ALLOW_LINE);
+	refresh_build_answer(b, caller, invite);
+}
+
+/* The 200 to the caller, with the session of the callee's, or the same as it was kept (NULL). */
+static void answer_caller(struct shard *s, struct call *call, const struct sip_message *m)
+{
+	struct leg *caller = leg_at(s, call->caller_leg);
+	struct transaction *invite = transaction_at(s, setup_of(s, call)->invite);
+	struct builder b;
+	caller->state = LEG_UP;
+	exchange_response(s, invite, 200, BYTES_NONE, &b);
+	setup_build_answer(s, &b, caller, invite);
+	if (m)
+		body_build_from(&b, m);
+	else
+		body_build(s, &b, caller->body_out);
+	exchange_respond(s, invite, 200, &b, m ? m->body.size > 0 : caller->body_out != POOL_NONE);
+}
+
+void setup_release(struct shard *s, struct call *call)
+{
+	setup_of(s, call)->ends_ns = 0;
+	setup_arm(s, call);
+	answer_caller(s, call, NULL);
+}
+
+/* There is no room to write down that it is up: what cannot be promised a record is not begun. */
+static void refuse_unrecorded(struct shard *s, struct call *call)
+{
+	struct ending ending = { .reason = CDR_END_overload,
+				 .side = CDR_SIDE_SWITCH,
+				 .sip_code = 503,
+				 .reason_header = BYTES(CONGESTION_LINE),
+				 .retry_after = true,
+				 .not_connected = true };
+	stat_add(&s->stats->invites_rejected_overload, 1);
+	call_end(s, call, &ending);
+}
+
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
 		    const struct sip_message *m)
 {
 	struct setup *setup = setup_of(s, call);
 	struct transaction *invite = transaction_at(s, setup->invite);
 	struct leg *caller = leg_at(s, call->caller_leg);
-	struct builder b;
 	note_first_reply(s, call);
 	call->callee_leg = leg_index(s, callee);
 	call->connect_ns = s->now.now_ns;
@@ -533,14 +582,15 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	callee->ack_wanted = !setup->offer_in_invite;
 	if (setup->offer_in_invite)
 		leg_ack(s, callee, m->cseq, POOL_NONE);
-	caller->state = LEG_UP;
 	body_replace(s, &caller->body_out, body_share(s, callee->body_in));
-	exchange_response(s, invite, 200, BYTES_NONE, &b);
-	leg_build_contact(s, &b, caller);
-	build_text(&b, ALLOW_LINE);
-	refresh_build_answer(&b, caller, invite);
-	body_build_from(&b, m);
-	exchange_respond(s, invite, 200, &b, m->body.size > 0);
+	if (!carry_answered(s, call)) {
+		refuse_unrecorded(s, call);
+	} else if (carry_holds(s, call)) {
+		setup->ends_ns = s->now.now_ns + exchange_64t1_ns(s); /* no disk is to be waited for longer */
+		setup_arm(s, call);
+	} else {
+		answer_caller(s, call, m);
+	}
 }
 
 /* The next address of the gateway that has failed, which keeps its line.  false: there is none. */
@@ -600,7 +650,9 @@ void setup_acked(struct shard *s, struct call *call, const struct sip_message *m
 		body_replace(s, &caller->body_in, body_keep(s, m));
 		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
 		leg_ack(s, callee, callee->invite_cseq, callee->body_out);
+		carry_note(s, call, CARRY_WHOLE);
 	}
+	carry_note(s, call, CARRY_ACKED);
 	setup_of(s, call)->invite = POOL_NONE;
 	facts_pack(s, call);
 }

@@ -14,6 +14,8 @@ void setup_line_answered(struct shard *s, struct call *call, enum line_kind aske
 
 /* The smallest cap of an answered call: again when the caller's timer comes or goes. */
 void setup_arm_caps(struct shard *s, struct call *call);
+/* The same, and neither armed nor, where it is past already, put off to this moment. */
+void setup_take_caps(const struct shard *s, struct call *call);
 /* Arms the call's timer for the earliest of its deadlines; its entry came due. */
 void setup_arm(struct shard *s, struct call *call);
 void setup_due(struct shard *s, struct call *call);
@@ -22,6 +24,11 @@ void setup_due(struct shard *s, struct call *call);
 void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
 		    const struct sip_message *m);
+/* Its record is on the disk (answer_after_sync): the 200 goes out. */
+void setup_release(struct shard *s, struct call *call);
+/* The lines of that 200 but for its head and its session. */
+void setup_build_answer(const struct shard *s, struct builder *b, const struct leg *caller,
+			const struct transaction *invite);
 /* How an attempt has failed, and where; its line of the RG is the call's, to keep or to give back. */
 struct attempt_failure {
 	uint32_t routing_id, address;

@@ -3,6 +3,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
+#include "core/call/carry.h"
 #include "core/call/check.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -135,7 +136,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
  * else a caller that holds its ACK back could talk for nothing. */
 static bool may_cancel(const struct shard *s, const struct call *call)
 {
-	return !call->connect_ns ||
+	return !call->connect_ns || call->held ||
 	       s->now.now_ns - call->connect_ns <= 2 * milliseconds_ns(s->config->parameters.RW_SIP_T1);
 }
 
@@ -322,6 +323,7 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	if (arrival->now_ns > s->now.now_ns)
 		s->now.now_ns = arrival->now_ns;
 	s->now.real_us = arrival->real_us;
+	s->clock_ns = s->now.now_ns;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
 	s->memo->has_key = false;
 	if (result == SIP_READ_OK) {
@@ -441,6 +443,13 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 /* An orderly stop ends so many calls a millisecond: 100,000 take 5 s, and the peers' receive buffers keep up. */
 #define STOP_PORTION 20
 #define STOP_STEP_NS UINT64_C(1000000)
+#define STOP_SLOTS   5000 /* looked at meanwhile */
+
+/* Calls that are up, and whose callers know it, may be left to the next process. */
+static bool is_left(const struct shard *s, const struct call *call)
+{
+	return s->keeping && call->journaled && !call->held;
+}
 
 static void stop_some(struct shard *s)
 {
@@ -450,14 +459,18 @@ static void stop_some(struct shard *s)
 				 .side = CDR_SIDE_SWITCH,
 				 .sip_code = 503,
 				 .reason_header = BYTES("SIP;cause=503;text=\"node shutdown\"") };
-	for (unsigned i = 0; i < STOP_PORTION; i++) {
+	s->stop_next_ns = s->now.now_ns + STOP_STEP_NS;
+	for (unsigned ended = 0, looked = 0; ended < STOP_PORTION && looked < STOP_SLOTS; looked++) {
 		s->stop_cursor = pool_next_used(&s->calls, s->stop_cursor);
 		if (s->stop_cursor == POOL_NONE) {
 			s->stop_next_ns = UINT64_MAX;
 			break;
 		}
-		call_end(s, call_at(s, s->stop_cursor++), &ending);
-		s->stop_next_ns = s->now.now_ns + STOP_STEP_NS;
+		struct call *call = call_at(s, s->stop_cursor++);
+		if (is_left(s, call))
+			continue;
+		call_end(s, call, &ending);
+		ended++;
 	}
 	shard_settle(s);
 }
@@ -479,6 +492,7 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 	table_expire(&s->table, s->now.now_ns);
 	stop_some(s);
 	ending_flush_backlog(s);
+	carry_advance(s);
 	return wheel_next_ns(&s->wheel) <= s->now.now_ns;
 }
 
@@ -496,6 +510,9 @@ uint64_t shard_next_ns(const struct shard *s)
 	if (s->refusals)
 		return s->now.now_ns;
 	uint64_t next = wheel_next_ns(&s->wheel), other = table_next_ns(&s->table, s->now.now_ns);
+	if (other < next)
+		next = other;
+	other = carry_next_ns(s);
 	if (other < next)
 		next = other;
 	if (s->stopping && s->stop_next_ns < next)
@@ -523,5 +540,6 @@ bool shard_drained(const struct shard *s)
 
 bool shard_stopped(const struct shard *s)
 {
-	return s->stopping && s->calls.used == 0 && s->backlog_count == 0;
+	bool ended = s->keeping ? s->stop_cursor == POOL_NONE && !s->carry->missed : s->calls.used == 0;
+	return s->stopping && ended && s->backlog_count == 0;
 }

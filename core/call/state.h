@@ -20,6 +20,7 @@
  *   ending.c     how a call ends, and its CDR
  *   facts.c      what only the CDR needs of a call
  *   late.c       responses whose transaction is over
+ *   carry*.c     calls that outlive the process
  *   leg.c        a dialog: its texts, its requests
  *   exchange.c   transactions: what the state machines of sip/transaction ask for
  *   body.c       session bodies, shared
@@ -58,6 +59,7 @@ struct memo {
 	uint16_t bucket; /* of its Call-ID */
 };
 
+struct carry;
 struct lease;
 struct ranking;
 struct rest;
@@ -73,6 +75,7 @@ struct shard {
 	struct ident_key key;
 	uint16_t shard, shard_count;
 	uint16_t boot;
+	uint64_t machine;             /* its start */
 	uint32_t calls_max;           /* its share of the node's */
 	uint32_t room;                /* it may have so many calls now (core/call/room.h) */
 	bool room_asked;              /* for more of it */
@@ -81,6 +84,7 @@ struct shard {
 	uint32_t forks;               /* legs made to end forks */
 	uint64_t random;              /* state of the shard's own generator */
 	struct arrival now;           /* of the input under way */
+	uint64_t clock_ns;            /* when it was now.real_us */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
 	struct pool calls, setups, legs, attempts, transactions, checks;
@@ -100,6 +104,7 @@ struct shard {
 	uint32_t generation_of_all;               /* the least of them */
 	struct ranking *ranking;                  /* of the call under way (core/call/choice.h) */
 	struct rest *rests;                       /* by gateway id (core/call/rest.h) */
+	struct carry *carry;                      /* (core/call/carry.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
 	uint8_t *backlog;
@@ -111,6 +116,7 @@ struct shard {
 
 	bool draining; /* no new calls */
 	bool stopping;
+	bool keeping;          /* calls that are up are left to the next process */
 	uint32_t stop_cursor;  /* next call slot to end */
 	uint64_t stop_next_ns; /* when the next portion is due */
 
@@ -183,6 +189,13 @@ static inline uint64_t seconds_ns(uint64_t seconds)
 static inline uint64_t milliseconds_ns(uint64_t milliseconds)
 {
 	return milliseconds * UINT64_C(1000000);
+}
+
+/* Of a call that was carried over a start of the machine, moments that are past may lie before the clock's zero: they
+ * are counted modulo 2^64, and compared by this.  A distance is a difference all the same. */
+static inline bool is_before(uint64_t a_ns, uint64_t b_ns)
+{
+	return (int64_t)(a_ns - b_ns) < 0;
 }
 
 static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)

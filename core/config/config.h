@@ -224,15 +224,16 @@ struct gateway_limits config_limits(const struct config *c, uint32_t id);
 /* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 
-/* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are given by
- * the loading thread and are small consecutive numbers from 1; readers need no lock.  A mapping and a routing gateway
+/* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are small
+ * consecutive numbers from 1; readers need no lock.  A mapping and a routing gateway
  * of the same name have an id each.  0 is no gateway, its name is "". */
 const char *gateway_name(uint32_t id);
 
 /* Accounts have ids of the same kind, so that a call keeps four bytes of them too. */
 enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING, GATEWAY_ACCOUNT };
 
-/* The id of a gateway, a new one if it is not known yet.  Loading thread only.  0: no memory left. */
+/* The id of a gateway, a new one if it is not known yet.  Takes a lock, so it is for the loading thread and for the
+ * start of a shard, not for the path of a call.  0: no memory left. */
 uint32_t gateway_id(enum gateway_kind kind, const char *name);
 
 /* One more than the largest id given so far. */

@@ -1,6 +1,8 @@
 /* Ids of gateways.  Names are only ever added: a reader with an id finds its name in a chunk that never moves, so it
- * needs no lock.  The search tree that finds a known name again is the loading thread's alone.  */
+ * needs no lock.  The search tree that finds a known name again has one: the loading thread asks it, and so do shards
+ * when they take up the calls of a former process. */
 #include <assert.h>
+#include <pthread.h>
 #include <search.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ struct gateway_entry {
 static _Atomic(struct gateway_entry *) *_Atomic chunks[CHUNKS_MAX];
 static _Atomic uint32_t id_end = 1;
 static void *known; /* tsearch(3) */
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -63,9 +66,8 @@ static bool publish(struct gateway_entry *entry)
 	return true;
 }
 
-uint32_t gateway_id(enum gateway_kind kind, const char *name)
+static uint32_t find_or_add(enum gateway_kind kind, const char *name)
 {
-	assert(strlen(name) <= CONFIG_NAME_MAX);
 	struct gateway_entry *entry = calloc(1, sizeof *entry);
 	if (!entry)
 		return 0;
@@ -85,4 +87,13 @@ uint32_t gateway_id(enum gateway_kind kind, const char *name)
 	tdelete(entry, &known, compare_entries);
 	free(entry);
 	return 0;
+}
+
+uint32_t gateway_id(enum gateway_kind kind, const char *name)
+{
+	assert(strlen(name) <= CONFIG_NAME_MAX);
+	pthread_mutex_lock(&known_lock);
+	uint32_t id = find_or_add(kind, name);
+	pthread_mutex_unlock(&known_lock);
+	return id;
 }
