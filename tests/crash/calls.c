@@ -126,9 +126,9 @@ static void disarm(struct call *call, enum side side, enum what what)
 	call->legs[side]->stamps[what]++;
 }
 
-static void transmit(const struct calls *c, enum side side, const char *at, size_t size)
+static struct sending transmit(const struct calls *c, enum side side, const char *at, size_t size)
 {
-	c->settings.send(c->settings.context, side, at, size);
+	return c->settings.send(c->settings.context, side, at, size);
 }
 
 static void forget(struct repeat *r)
@@ -143,8 +143,8 @@ static enum what again_of(const struct leg *leg, const struct repeat *r)
 }
 
 /* Sends it, and goes on doing so. */
-static void begin_repeat(struct calls *c, struct call *call, enum side side, uint64_t now_ns, struct repeat *r,
-			 const struct page *p, enum method method, uint32_t cseq)
+static struct sending begin_repeat(struct calls *c, struct call *call, enum side side, uint64_t now_ns,
+				   struct repeat *r, const struct page *p, enum method method, uint32_t cseq)
 {
 	forget(r);
 	r->text = need(malloc(p->size));
@@ -154,8 +154,8 @@ static void begin_repeat(struct calls *c, struct call *call, enum side side, uin
 	r->cseq = cseq;
 	r->wait_ns = c->settings.t1_ns;
 	r->ends_ns = now_ns + 64 * c->settings.t1_ns;
-	transmit(c, side, r->text, r->size);
 	arm(c, call, side, again_of(call->legs[side], r), now_ns + r->wait_ns);
+	return transmit(c, side, r->text, r->size);
 }
 
 static void end_repeat(struct call *call, enum side side, struct repeat *r)
@@ -323,8 +323,7 @@ static void send_bye(struct calls *c, struct call *call, enum side side, uint64_
 		end_repeat(call, side, &leg->bye); /* a CANCEL that came too late */
 	begin_request(c, call, side, &p, BYE, ++leg->cseq);
 	page_end(&p, "");
-	begin_repeat(c, call, side, now_ns, &leg->bye, &p, BYE, leg->cseq);
-	truth->byes_ns[truth->byes++] = now_ns;
+	truth->byes[truth->bye_count++] = begin_repeat(c, call, side, now_ns, &leg->bye, &p, BYE, leg->cseq);
 	leg_over(c, call, side, now_ns);
 }
 
@@ -444,7 +443,7 @@ static void send_cancel(struct calls *c, struct call *call, uint64_t now_ns)
 {
 	struct leg *leg = call->legs[CALLER];
 	struct page p = { .size = 0 };
-	leg->cancelled = true;
+	leg->cancelled = call->truth.cancelled = true;
 	begin_request(c, call, CALLER, &p, CANCEL, leg->cseq);
 	page_end(&p, "");
 	begin_repeat(c, call, CALLER, now_ns, &leg->bye, &p, CANCEL, leg->cseq);
@@ -499,7 +498,8 @@ static void caller_refused(struct calls *c, struct call *call, uint64_t now_ns, 
 
 /* ---- the callee ---- */
 
-static void answer_invite(struct calls *c, struct call *call, enum side side, uint64_t now_ns, const struct message *m)
+static struct sending answer_invite(struct calls *c, struct call *call, enum side side, uint64_t now_ns,
+				    const struct message *m)
 {
 	struct leg *leg = call->legs[side];
 	struct page p = { .size = 0 };
@@ -509,7 +509,7 @@ static void answer_invite(struct calls *c, struct call *call, enum side side, ui
 		page_add(&p, "Supported: timer\r\nRequire: timer\r\nSession-Expires: %u;refresher=%s\r\n",
 			 leg->interval_s, leg->mine ? "uas" : "uac");
 	add_sdp(c, call, side, &p);
-	begin_repeat(c, call, side, now_ns, &leg->answer, &p, INVITE, m->cseq);
+	return begin_repeat(c, call, side, now_ns, &leg->answer, &p, INVITE, m->cseq);
 }
 
 /* The INVITE is kept as the text of a request, until it is answered. */
@@ -529,9 +529,8 @@ static void callee_answers(struct calls *c, struct call *call, uint64_t now_ns)
 		leg->interval_s = m.expires_s < c->settings.expires_s ? m.expires_s : c->settings.expires_s;
 		leg->mine = m.refresher == 's';
 	}
-	answer_invite(c, call, CALLEE, now_ns, &m);
+	call->truth.ok = answer_invite(c, call, CALLEE, now_ns, &m);
 	forget(&leg->request);
-	call->truth.first_200_ns = call->truth.last_200_ns = now_ns;
 	leg->answer.ends_ns = now_ns + ACK_PATIENCE * c->settings.t1_ns;
 	note_up(c, call);
 	confirm(c, call, CALLEE, now_ns);
@@ -806,11 +805,11 @@ static void send_again(struct calls *c, struct call *call, enum side side, uint6
 {
 	struct call_truth *truth = &call->truth;
 	struct side_truth *own = &truth->sides[side];
-	transmit(c, side, r->text, r->size);
-	if (r->method == BYE && own->byes < BYES_MAX)
-		own->byes_ns[own->byes++] = now_ns;
+	struct sending sent = transmit(c, side, r->text, r->size);
+	if (r->method == BYE && own->bye_count < BYES_MAX)
+		own->byes[own->bye_count++] = sent;
 	if (r == &call->legs[side]->answer && r->cseq == 1 && side == CALLEE)
-		truth->last_200_ns = now_ns;
+		truth->ok.after_ns = sent.after_ns;
 	if (r->probe && call->serial == c->probe.beacon)
 		r->wait_ns = PROBE_EVERY_NS;
 	else if (r->method == INVITE && r == &call->legs[side]->request)
@@ -1019,8 +1018,9 @@ const struct call_truth *calls_truth(const struct calls *c, uint32_t call)
 static void write_side(const struct side_truth *s, FILE *out)
 {
 	fputc('\t', out);
-	for (unsigned i = 0; i < s->byes; i++)
-		fprintf(out, "%s%" PRIu64, i ? "," : "", s->byes_ns[i] / 1000);
+	for (unsigned i = 0; i < s->bye_count; i++)
+		fprintf(out, "%s%" PRIu64 ":%" PRIu64, i ? "," : "", s->byes[i].before_ns / 1000,
+			s->byes[i].after_ns / 1000);
 	fprintf(out, "\t%u\t%" PRIu64 "\t%u\t%u\t%u\t%s%s%s%s", s->bye_status, s->bye_in_ns / 1000, s->refreshes_in,
 		s->refreshes_out, s->lost, s->orphan ? "orphan " : "", s->expired ? "expired " : "",
 		s->no_ack ? "no_ack " : "", s->stale_cseq ? "stale_cseq " : "");
@@ -1030,7 +1030,7 @@ void calls_write_truth(const struct calls *c, FILE *out)
 {
 	static const char *const columns[] = { "byes",          "bye_status", "bye_in", "refreshes_in",
 					       "refreshes_out", "lost",       "flags" };
-	fprintf(out, "call_id\tplaced\tseen\tfirst_200\tlast_200\trefusal\tsettled\tack_late");
+	fprintf(out, "call_id\tplaced\tseen\tfirst_200\tlast_200\trefusal\tcancelled\tsettled\tack_late");
 	for (enum side side = CALLER; side < SIDES; side++)
 		for (unsigned i = 0; i < sizeof columns / sizeof *columns; i++)
 			fprintf(out, "\t%c_%s", sides[side], columns[i]);
@@ -1038,9 +1038,10 @@ void calls_write_truth(const struct calls *c, FILE *out)
 	for (uint32_t i = 0; i < c->count; i++) {
 		const struct call *call = c->calls[i];
 		const struct call_truth *t = &call->truth;
-		fprintf(out, "c%u@crash-%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%d\t%d", i,
-			c->settings.seed, t->placed_ns / 1000, t->seen_ns / 1000, t->first_200_ns / 1000,
-			t->last_200_ns / 1000, t->refusal, !call->legs[CALLER], call->script.ack_ns != 0);
+		fprintf(out,
+			"c%u@crash-%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%u\t%d\t%d\t%d", i,
+			c->settings.seed, t->placed_ns / 1000, t->seen_ns / 1000, t->ok.before_ns / 1000,
+			t->ok.after_ns / 1000, t->refusal, t->cancelled, !call->legs[CALLER], call->script.ack_ns != 0);
 		for (enum side side = CALLER; side < SIDES; side++)
 			write_side(&t->sides[side], out);
 		fputc('\n', out);

@@ -24,10 +24,15 @@
 
 enum side { CALLER, CALLEE, SIDES };
 
+/* When something was sent: the time by which it had not gone yet, and that by which it had. */
+struct sending {
+	uint64_t before_ns, after_ns;
+};
+
 /* What a peer knows of its side of a call. */
 struct side_truth {
-	uint64_t byes_ns[BYES_MAX]; /* when its BYE was sent, and sent again */
-	unsigned byes;
+	struct sending byes[BYES_MAX]; /* its BYE was sent, and sent again */
+	unsigned bye_count;
 	unsigned bye_status;                  /* final response to it; 408: none came */
 	uint64_t bye_in_ns;                   /* first BYE of the switch; 0: none */
 	unsigned refreshes_in, refreshes_out; /* answered with 2xx */
@@ -40,16 +45,17 @@ struct side_truth {
 
 struct call_truth {
 	uint64_t placed_ns;
-	uint64_t seen_ns;                   /* the caller saw the 200; 0: never */
-	uint64_t first_200_ns, last_200_ns; /* the callee's 200: sent first, and last before its ACK came */
-	unsigned refusal;                   /* final response to the INVITE other than 2xx; 0: none */
+	uint64_t seen_ns;  /* the caller saw the 200; 0: never */
+	struct sending ok; /* the callee's 200: from the first to the last before its ACK came */
+	bool cancelled;    /* the caller sent CANCEL: where that crosses the 200 the call was never up */
+	unsigned refusal;  /* final response to the INVITE other than 2xx; 0: none */
 	struct side_truth sides[SIDES];
 };
 
 struct calls_settings {
 	const char *node, *peers[SIDES]; /* host:port */
 	/* Sends a datagram of a side to the node; what does not fit is lost, as on a wire. */
-	void (*send)(void *context, enum side side, const char *at, size_t size);
+	struct sending (*send)(void *context, enum side side, const char *at, size_t size);
 	void *context;
 	uint64_t t1_ns;
 	uint64_t hold_min_ns, hold_max_ns;

@@ -50,7 +50,8 @@ class Generator:
 def _typed(row):
     for name, value in row.items():
         if name.endswith("_byes"):
-            row[name] = [int(time) for time in value.split(",") if time]
+            # Each: not sent yet at, sent by.
+            row[name] = [tuple(map(int, times.split(":"))) for times in value.split(",") if times]
         elif name.endswith("_flags"):
             row[name] = value.split()
         elif name != "call_id":

@@ -80,11 +80,14 @@ static int open_socket(const char *text)
 	return fd;
 }
 
-static void send_datagram(void *context, enum side side, const char *at, size_t size)
+static struct sending send_datagram(void *context, enum side side, const char *at, size_t size)
 {
 	const struct load *l = context;
+	struct sending sent = { .before_ns = clock_ns() };
 	(void)!sendto(l->sockets[side], at, size, MSG_DONTWAIT, (const struct sockaddr *)(const void *)&l->node,
 		      sizeof l->node);
+	sent.after_ns = clock_ns();
+	return sent;
 }
 
 /* ---- what it is told ---- */

@@ -55,7 +55,7 @@ class Comparison:
 
     def _may_end_otherwise(self, call, t):
         """Its end was heard, and forgotten with the machine."""
-        return call in self.forgiven or any(map(self._near_machine_death, self._byes(t)))
+        return call in self.forgiven or any(self._near_machine_death(bye[0]) for bye in self._byes(t))
 
     # ---- checks ----
 
@@ -84,7 +84,8 @@ class Comparison:
 
     def not_connected(self):
         for call, t, row in self._pairs():
-            if not row["connect_us"] and not self._may_be_missing(call, t):
+            crossed = t["cancelled"] and row["end_reason"] == "cancelled"
+            if not row["connect_us"] and not crossed and not self._may_be_missing(call, t):
                 yield "%s: answered %s, CDR says %s" % (call, self._when(t["seen"]), row["end_reason"])
 
     def hold(self):
@@ -92,13 +93,13 @@ class Comparison:
         for call, t, row in self._pairs():
             if row["end_reason"] != "normal" or not row["connect_us"] or self._may_end_otherwise(call, t):
                 continue
-            low = min((bye - t["last_200"] - row["hold_ms"] * 1000 for bye in self._byes(t)), key=abs, default=None)
-            high = min((bye - t["first_200"] - row["hold_ms"] * 1000 for bye in self._byes(t)), key=abs, default=None)
-            if low is None:
+            hold = row["hold_ms"] * 1000
+            off = min((max(before - t["last_200"] - hold, hold - (after - t["first_200"]), 0)
+                       for before, after in self._byes(t)), default=None)
+            if off is None:
                 yield "%s: normal, hold_ms=%d, and nobody hung up" % (call, row["hold_ms"])
-            elif min(abs(low), abs(high)) > HOLD_US and not low < 0 < high:
-                yield "%s: hold_ms=%d is %.1f ms off; BYE %s" % (call, row["hold_ms"], high / 1000,
-                                                               self._when(self._byes(t)[0]))
+            elif off > HOLD_US:
+                yield "%s: hold_ms=%d is %.1f ms off; BYEs %s" % (call, row["hold_ms"], off / 1000, self._show(t))
 
     def reasons(self):
         """Whatever else than a peer's BYE ended a call must be explained."""
@@ -113,7 +114,7 @@ class Comparison:
             if reason == "dialog_lost" and self._byes(t):
                 continue
             yield "%s: %s, hold_ms=%d, recovered=%d; BYEs %s" % (
-                call, reason, row["hold_ms"], row["recovered"], ", ".join(map(self._when, self._byes(t))))
+                call, reason, row["hold_ms"], row["recovered"], self._show(t))
 
     def recovered(self):
         for call, t, row in self._pairs():
@@ -139,12 +140,15 @@ class Comparison:
                     yield "%s: side %s: %d to its refresh, and nobody had hung up; answered %s" % (
                         call, side, t[side + "_lost"], self._when(t["seen"]))
                 if t[side + "_bye_status"] == 408:
-                    yield "%s: side %s: no answer to its BYE %s" % (call, side, self._when(t[side + "_byes"][0]))
+                    yield "%s: side %s: no answer to its BYE %s" % (call, side, self._when(t[side + "_byes"][0][0]))
 
     def unsettled(self):
         for call, t in self.truth.items():
             if not t["settled"]:
                 yield "%s: not over for its peers" % call
+
+    def _show(self, t):
+        return ", ".join(self._when(bye[0]) for bye in self._byes(t)) or "none"
 
     def _when(self, at_us):
         """A time, by the death that is nearest."""

@@ -156,7 +156,7 @@ void sink_machine_died(struct world *w)
 	for (uint32_t i = 0; i < calls_count(w->calls).placed; i++) {
 		const struct call_truth *truth = calls_truth(w->calls, i);
 		struct mortal_call *call = &w->known[i];
-		bool ended = truth->sides[CALLER].byes || truth->sides[CALLEE].byes;
+		bool ended = truth->sides[CALLER].bye_count || truth->sides[CALLEE].bye_count;
 		if (call->cdr_synced)
 			continue;
 		if (!call->live_synced) {
@@ -189,9 +189,9 @@ static void check_hold(struct world *w, uint32_t i)
 	const struct call_truth *truth = calls_truth(w->calls, i);
 	int64_t best = INT64_MAX;
 	for (enum side side = CALLER; side < SIDES; side++)
-		for (unsigned k = 0; k < truth->sides[side].byes; k++) {
-			int64_t low = (int64_t)(truth->sides[side].byes_ns[k] - truth->last_200_ns) / 1000000;
-			int64_t high = (int64_t)(truth->sides[side].byes_ns[k] - truth->first_200_ns) / 1000000;
+		for (unsigned k = 0; k < truth->sides[side].bye_count; k++) {
+			int64_t low = (int64_t)(truth->sides[side].byes[k].before_ns - truth->ok.after_ns) / 1000000;
+			int64_t high = (int64_t)(truth->sides[side].byes[k].after_ns - truth->ok.before_ns) / 1000000;
 			int64_t hold = w->known[i].hold_ms;
 			int64_t off = hold < low ? low - hold : hold > high ? hold - high : 0;
 			best = off < best ? off : best;
@@ -205,7 +205,7 @@ static void check_reason(struct world *w, uint32_t i)
 {
 	const struct call_truth *truth = calls_truth(w->calls, i);
 	const struct mortal_call *call = &w->known[i];
-	bool hung_up = truth->sides[CALLER].byes || truth->sides[CALLEE].byes;
+	bool hung_up = truth->sides[CALLER].bye_count || truth->sides[CALLEE].bye_count;
 	if (call->end_reason == CDR_END_normal)
 		check_hold(w, i);
 	else if (w->close_calls && call->end_reason == CDR_END_node_crash && call->recovered)
@@ -220,7 +220,7 @@ static void check_recovered(struct world *w, uint32_t i)
 {
 	const struct call_truth *truth = calls_truth(w->calls, i);
 	const struct mortal_call *call = &w->known[i];
-	uint64_t begin_ns = truth->first_200_ns, end_ns = begin_ns + (uint64_t)call->hold_ms * MORTAL_MS;
+	uint64_t begin_ns = truth->ok.before_ns, end_ns = begin_ns + (uint64_t)call->hold_ms * MORTAL_MS;
 	bool through = false, near = false;
 	for (unsigned k = 0; k < w->deaths; k++) {
 		through |= w->death_ns[k] > begin_ns + NEAR_NS && w->death_ns[k] + NEAR_NS < end_ns;
@@ -239,7 +239,7 @@ static void check_peers(struct world *w, uint32_t i)
 			world_fail(w, "peers", "call %u, side %c:%s%s%s%s", i, "ab"[side],
 				   s -> orphan ? " no BYE came" : "", s->expired ? " no refresh came" : "",
 				   s->no_ack ? " no ACK came" : "", s->stale_cseq ? " a CSeq was used again" : "");
-		if (s->lost && !truth->sides[!side].byes)
+		if (s->lost && !truth->sides[!side].bye_count)
 			world_fail(w, "peers", "call %u, side %c: %u to its refresh, and nobody had hung up", i,
 				   "ab"[side], s -> lost);
 	}
@@ -258,10 +258,11 @@ static void check_call(struct world *w, uint32_t i)
 			   call->live_synced ? "" : " not", call->sent_200 ? "" : " not");
 	if (!promised || call->cdrs != 1)
 		return;
-	if (truth->seen_ns && !call->connect_us && !call->may_be_lost)
+	bool crossed = truth->cancelled && call->end_reason == CDR_END_cancelled;
+	if (truth->seen_ns && !call->connect_us && !crossed && !call->may_be_lost)
 		world_fail(w, "connected", "call %u: its caller has its 200, its CDR says %s", i,
 			   cdr_end_reason_name(call->end_reason));
-	if (!truth->seen_ns || call->may_be_lost || call->end_lost)
+	if (!truth->seen_ns || !call->connect_us || call->may_be_lost || call->end_lost)
 		return;
 	check_reason(w, i);
 	check_recovered(w, i);

@@ -154,8 +154,8 @@ struct packet {
 static void arrive(struct world *w, void *context)
 {
 	static const struct address addresses[] = {
-		[CALLER] = { .family = ADDRESS_V4, .ip = { 10, 1, 0, 1 }, .port = 5060 },
-		[CALLEE] = { .family = ADDRESS_V4, .ip = { 10, 2, 0, 1 }, .port = 5060 },
+		[CALLER] = { .family = 4, .ip = { 10, 1, 0, 1 }, .port = 5060 },
+		[CALLEE] = { .family = 4, .ip = { 10, 2, 0, 1 }, .port = 5060 },
 	};
 	struct packet *packet = context;
 	struct node *n = w->node;
@@ -177,9 +177,11 @@ static void post_packet(struct world *w, bool to_node, enum side side, const cha
 	world_at(w, w->now_ns + DELAY_NS + world_below(w, JITTER_NS), arrive, packet);
 }
 
-static void send_to_node(void *context, enum side side, const char *at, size_t size)
+static struct sending send_to_node(void *context, enum side side, const char *at, size_t size)
 {
-	post_packet(context, true, side, at, size);
+	struct world *w = context;
+	post_packet(w, true, side, at, size);
+	return (struct sending){ w->now_ns, w->now_ns };
 }
 
 void world_from_node(struct world *w, const struct address *to, struct bytes datagram)
