@@ -23,6 +23,12 @@ static uint64_t world_to_clock(const struct world *w, uint64_t world_ns)
 
 /* ---- death ---- */
 
+static void trace(const struct world *w, const char *what, unsigned long long number)
+{
+	if (w->settings.trace)
+		printf("%12.6f  %s %llu\n", (double)w->now_ns / 1e9, what, number);
+}
+
 static void keep_queue(struct world *w, const struct mortal_shard *shard)
 {
 	size_t size = w->queue_bytes + record_queue_header_bytes();
@@ -39,6 +45,7 @@ void node_die(struct world *w, enum death death)
 	struct node *n = w->node;
 	if (!n || n->dying)
 		return;
+	trace(w, death == PROCESS_DEATH ? "the process dies: start" : "the machine dies: start", n->boot);
 	n->dying = death;
 	w->disk.dead = true;
 	w->counts.deaths_in_input += n->in_input;
@@ -401,6 +408,7 @@ static void serve(struct world *w, struct recovery *r)
 	int result = intake_create(&settings, &n->intake);
 	assert(!result);
 	sink_open(w);
+	trace(w, "it serves: start", n->boot);
 	world_at(w, w->now_ns + TURN_NS, turn_due, NULL);
 }
 
@@ -437,6 +445,7 @@ void node_start(struct world *w)
 	n->starting = false;
 	if (result < 0 && !n->dying) {
 		w->counts.starts_refused++;
+		trace(w, "the disk refuses: start", n->boot);
 		free_node(w);
 		world_at(w, w->now_ns + START_AGAIN, start_due, NULL);
 	}

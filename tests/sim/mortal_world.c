@@ -166,9 +166,22 @@ static void arrive(struct world *w, void *context)
 	free(packet);
 }
 
+/* First line, direction and place. */
+static void trace_packet(const struct world *w, bool to_node, enum side side, const char *at, size_t size, bool lost)
+{
+	struct message m;
+	if (!w->settings.trace || !message_read(at, size, &m))
+		return;
+	printf("%12.6f  %c %s %.*s%s %u %s\n", (double)w->now_ns / 1e9, "ab"[side], to_node ? "->" : "<-",
+	       (int)(m.is_request ? 0 : 12), at, m.is_request ? method_names[m.method] : "", m.cseq, lost ? "lost" : "");
+	printf("              %.*s  %.*s  %.*s\n", SHOW(m.call_id_value), SHOW(m.from_tag), SHOW(m.to_tag));
+}
+
 static void post_packet(struct world *w, bool to_node, enum side side, const char *at, size_t size)
 {
-	if (world_chance(w, w->loss_ppm))
+	bool lost = world_chance(w, w->loss_ppm);
+	trace_packet(w, to_node, side, at, size, lost);
+	if (lost)
 		return;
 	struct packet *packet = malloc(sizeof *packet + size);
 	assert(packet);
