@@ -142,8 +142,8 @@ static int work(struct feeder *f, unsigned *ret_count)
 	int result = 0;
 
 	*ret_count = 0;
-	if (!feeding_is_open(f->feeding))
-		result = feeding_open(f->feeding);
+	if (!feeding_is_open(f->feeding) && (result = feeding_open(f->feeding)) == 0)
+		atomic_store_explicit(&f->applied, feeding_applied(f->feeding), memory_order_release); /* maybe less */
 	if (result == 0)
 		result = feeding_step(f->feeding, ret_count);
 	if (result < 0) {

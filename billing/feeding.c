@@ -80,8 +80,11 @@ int feeding_open(struct feeding *f)
 	assert(!f->open);
 	if (result < 0)
 		return result;
-	/* A position in another journal says nothing of this one. */
-	const journal_position from = position.journal == journal_id(f->journal) ? position.position : JOURNAL_START;
+	/* A position in another journal says nothing of this one, nor does one that this journal has not reached: then
+	 * segments were lost or brought back. */
+	const bool known =
+		position.journal == journal_id(f->journal) && position.position <= journal_synced(f->journal);
+	const journal_position from = known ? position.position : JOURNAL_START;
 	if (f->reader != NULL)
 		journal_reader_seek(f->reader, from);
 	else
@@ -148,8 +151,10 @@ static int collect(struct feeding *f)
 		}
 		b->end = record.next;
 	}
-	if (result == 0)
+	if (result == 0) {
+		b->end = journal_reader_position(f->reader);
 		return 0;
+	}
 	journal_reader_seek(f->reader, b->end);
 	if (b->count > 0)
 		return 0;

@@ -6,6 +6,7 @@
 #include "billing/intake.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -107,6 +108,7 @@ static void note_checkpoint(struct lane *lane, const struct queued_record *recor
 	if (record->size < sizeof(number))
 		return;
 	memcpy(&number, record->at, sizeof(number));
+	number = le64toh(number);
 	if (record->kind == RECORD_CHECKPOINT_BEGIN) {
 		lane->begun = number;
 		lane->begun_at = turn_began;
@@ -260,14 +262,17 @@ static void want_checkpoint(struct intake *i)
 
 static void drop(struct intake *i, uint64_t now_ns, journal_position applied)
 {
-	const journal_position needed = applied < i->needed_from ? applied : i->needed_from;
+	const bool held = atomic_load_explicit(&i->held, memory_order_relaxed);
+	journal_position needed = applied < i->needed_from ? applied : i->needed_from;
 
 	if (i->drop_ns != 0 && now_ns - i->drop_ns < DROP_NS)
 		return;
 	i->drop_ns = now_ns;
-	if (needed == JOURNAL_START || atomic_load_explicit(&i->held, memory_order_relaxed))
-		return;
-	journal_drop_before(i->journal, needed, now_ns, KEEP_NS); /* what could not be deleted is tried again */
+	if (held)
+		needed = JOURNAL_START;
+	/* Also when nothing can go: the journal notes which segments are closed by now.  What could not be deleted is
+	 * tried again. */
+	journal_drop_before(i->journal, needed, now_ns, KEEP_NS);
 }
 
 void intake_tend(struct intake *i, uint64_t now_ns, journal_position applied)

@@ -338,6 +338,21 @@ static void confirm(struct journal *j, const struct part *part)
 	atomic_store_explicit(&j->synced, journal_at(part->segment->number, j->written), memory_order_release);
 }
 
+/* What a segment begins with makes void what it replaces, so where it replaces something it has to be on the disk
+ * before the records are: else both might be found there. */
+static int write_sealed(struct journal *j, const struct part *part)
+{
+	const uint8_t *from = j->buffer + j->first - part->prefix;
+	int r = 0;
+
+	if (part->begins && journal_has_failed(j))
+		r = j->disk.write_and_sync(j->disk.context, part->segment->file, 0, from, part->prefix);
+	if (r == 0)
+		r = j->disk.write_and_sync(j->disk.context, part->segment->file, part->offset, from,
+					   part->prefix + part->size);
+	return r;
+}
+
 static int write_part(struct journal *j, bool *ret_begins)
 {
 	struct part part;
@@ -346,10 +361,9 @@ static int write_part(struct journal *j, bool *ret_begins)
 	if (r < 0)
 		return r;
 	assert(j->first >= part.prefix && (part.size > 0 || j->first == j->used));
-	seal(j, &part);
 	*ret_begins |= part.begins;
-	r = j->disk.write_and_sync(j->disk.context, part.segment->file, part.offset, j->buffer + j->first - part.prefix,
-				   part.prefix + part.size);
+	seal(j, &part);
+	r = write_sealed(j, &part);
 	if (r < 0)
 		abandon(j, &part);
 	else

@@ -43,24 +43,31 @@ struct recovery_report {
 	journal_position damaged_at; /* the first of them */
 	uint64_t torn_bytes;         /* of the tail */
 	uint64_t queues_refused;     /* of another start of the machine, or damaged: not believed */
+	uint64_t unreadable;         /* records that are whole, but that this program cannot make sense of */
 };
 
-/* Collects: `scan` is for journal_open(). */
+/* 64*T1 at the largest RW_SIP_T1: so long after its end a call's legs are still told of it. */
+#define RECOVERY_CLOSING_US (64 * INT64_C(2000000))
+
+/* Collects: `scan` is for journal_open(); if that fails the recovery is used up. */
 int recovery_create(struct recovery **ret_recovery);
 void recovery_free(struct recovery *r);
 struct journal_scan recovery_scan(struct recovery *r);
 
-/* After journal_open(): the queues of former workers (attached), of which those of this start of the machine are
- * believed. What only they hold is appended to the journal and synced.  0 or a negative errno: then the queues are
- * still needed. */
+/* After journal_open(): the queues of former workers, one after the other, of which those of this start of the machine
+ * are believed; `q` is NULL where record_queue_attach() found a damaged one, which is counted.  What only the queue
+ * holds is appended to the journal under the boot, lane and serial that it has, and synced.  0: the queue is not needed
+ * any more (it is not released, its memory can go); or a negative errno: then it still is, and nothing is wrong with
+ * trying again, now or at the next start. */
 int recovery_take_queue(struct recovery *r, struct journal *j, struct record_queue *q,
 			const struct record_queue_owner *owner, uint64_t machine);
 
-/* Puts the calls in order; calls that ended longer than 64*T1 before now_us are forgotten. */
-void recovery_finish(struct recovery *r, int64_t now_us, struct recovery_report *ret_report);
+/* Puts the calls in order; calls that ended longer than RECOVERY_CLOSING_US before now_us are forgotten.  0 or -ENOMEM.
+ */
+int recovery_finish(struct recovery *r, int64_t now_us, struct recovery_report *ret_report);
 
-/* Calls by number, 0 to recovery_count() - 1, in the order of their cdr_id; any thread.  Bytes are lent while journal
- * and recovery are there, from one thread per call. */
+/* Calls by number, 0 to recovery_count() - 1, in the order of their cdr_id; any thread.  Bytes are lent until
+ * journal_forget_scanned() or recovery_free().  false: what is needed of this call cannot be read any more. */
 uint64_t recovery_count(const struct recovery *r);
 uint16_t recovery_bucket(const struct recovery *r, uint64_t index);
 bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, struct recovered_call *ret_call);

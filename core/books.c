@@ -101,7 +101,11 @@ static int open_journal(struct books *b, const struct books_settings *settings, 
 		return result;
 	b->disk_is_open = true;
 	journal.disk = b->disk;
-	return journal_open(&journal, &scan, &b->journal, error);
+	char why[JOURNAL_ERROR_BYTES] = "";
+	result = journal_open(&journal, &scan, &b->journal, why);
+	if (result < 0)
+		snprintf(error, 512, "%.200s: %s", b->journal_path, why);
+	return result;
 }
 
 static int take_queue(void *context, struct record_queue *queue, const struct record_queue_owner *owner)
@@ -169,6 +173,8 @@ static void tell_recovered(const struct recovery_report *report)
 		log_printf(LOG_WARNING,
 			   "event=queues_not_believed count=%" PRIu64 " reason=\"the machine was restarted\"",
 			   report->queues_refused);
+	if (report->unreadable > 0)
+		log_printf(LOG_ERROR, "event=records_unreadable count=%" PRIu64, report->unreadable);
 	if (report->records > 0)
 		log_printf(LOG_NOTICE,
 			   "event=recovered calls=%" PRIu64 " closing=%" PRIu64 " cdrs=%" PRIu64
@@ -186,7 +192,9 @@ static int recover(struct books *b, const struct books_settings *settings, char 
 	if (result < 0)
 		return result;
 	import_left(b);
-	recovery_finish(b->recovery, (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000), &report);
+	result = recovery_finish(b->recovery, (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000), &report);
+	if (result < 0)
+		return fail("the calls in the journal", result, error);
 	tell_recovered(&report);
 	return 0;
 }

@@ -56,7 +56,7 @@ int queue_files_make(int dir_fd, unsigned count, size_t ring_bytes, struct recor
 		return -ENOMEM;
 	for (unsigned i = 0; result == 0 && i < count; i++) {
 		char name[NAME_SIZE];
-		void *memory;
+		void *memory = NULL;
 
 		name_of(i, name);
 		result = make_one(dir_fd, name, files.bytes, &memory);

@@ -201,8 +201,10 @@ void show_hangup(const json_t *result, FILE *out)
 
 void show_stop(const json_t *result, FILE *out)
 {
-	(void)result;
-	fputs("the node is stopping: live calls get their BYEs\n", out);
+	fputs(json_is_true(json_object_get(result, "keep_calls"))
+		      ? "the node is stopping: live calls are left to the next start\n"
+		      : "the node is stopping: live calls get their BYEs\n",
+	      out);
 }
 
 void show_reload(const json_t *result, FILE *out)

@@ -49,8 +49,10 @@ static void method_node_info(struct request *r)
 
 static void method_node_stop(struct request *r)
 {
-	node_stop(r->control->node, request_flag(r, "keep_calls"));
-	request_result(r, json_pack("{s:b}", "stopping", 1));
+	const bool keep_calls = request_flag(r, "keep_calls");
+
+	node_stop(r->control->node, keep_calls);
+	request_result(r, json_pack("{s:b, s:b}", "stopping", 1, "keep_calls", (int)keep_calls));
 }
 
 static void method_config_show(struct request *r)

@@ -67,12 +67,12 @@ Test(database, a_database_of_a_newer_program_is_refused_and_left_alone)
 	char error[256];
 
 	cdr_store_close(open_store(path));
-	raw_run(path, "PRAGMA user_version = 3");
-	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "schema version 3, this program knows up to 2"));
+	raw_run(path, "PRAGMA user_version = 4");
+	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "schema version 4, this program knows up to 3"));
 	cr_assert_not_null(strstr(refusal(path, -EPROTONOSUPPORT), "run that one, or move the file away"));
 	cr_assert_eq(list_refusal(path, error), -EPROTONOSUPPORT);
 	cr_assert_not_null(strstr(error, "newer"));
-	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "3");
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "4");
 }
 
 Test(database, a_path_that_cannot_be_is_refused_by_name)
@@ -174,14 +174,14 @@ Test(database, version_1_is_migrated_and_lists_as_before)
 
 	add_one(store, &cdrs[0]);
 	cdr_store_close(store);
-	raw_run(path, "CREATE INDEX cdr_start_us ON cdr (start_us); PRAGMA user_version = 1");
+	raw_run(path, "CREATE INDEX cdr_start_us ON cdr (start_us); DROP TABLE applied; PRAGMA user_version = 1");
 	struct listing l = list(path, (struct cdr_filter){ .since_us = cdrs[0].start_us });
 	cr_assert_eq(l.count, 1, "read before the switch was started");
 	json_decref(l.first);
 	store = open_store(path);
 	add_one(store, &cdrs[1]);
 	cdr_store_close(store);
-	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "3");
 	cr_assert_str_eq(raw_query(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'cdr_start_us'"), "0");
 	l = list(path, (struct cdr_filter){ .since_us = cdrs[0].start_us });
 	cr_assert_eq(l.count, 2);

@@ -37,8 +37,8 @@ struct made {
 	uint16_t lane, boot;
 	enum record_kind kind;
 	size_t size;
-	bool promised; /* a sync of it returned 0, or a start has read it */
-	bool spared;   /* in segments that may have been dropped */
+	bool promised;             /* a sync of it returned 0, or a start has read it */
+	bool spared;               /* in segments that may have been dropped */
 	journal_position position; /* where the reader saw it */
 };
 
@@ -292,8 +292,9 @@ static void step(struct world *w)
 
 static void choose_faults(struct world *w)
 {
-	const struct memory_faults rare = { .write_eio = 300, .sync_eio = 300, .create_eio = 500, .create_full = 1000,
-					    .remove_eio = 1000 };
+	const struct memory_faults rare = {
+		.write_eio = 300, .sync_eio = 300, .create_eio = 500, .create_full = 1000, .remove_eio = 1000
+	};
 	const struct memory_faults often = { .write_eio = 3000, .sync_eio = 2000, .create_full = 3000 };
 	const uint64_t kind = draw(w) % 8;
 

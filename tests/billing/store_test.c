@@ -32,7 +32,7 @@ Test(store, spec_9_table_has_exactly_these_columns_in_this_order_and_none_is_nul
 	sqlite3_finalize(s);
 	sqlite3_close(db);
 	cr_assert_str_eq(raw_query(path, "PRAGMA journal_mode"), "wal");
-	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "2");
+	cr_assert_str_eq(raw_query(path, "PRAGMA user_version"), "3");
 	cr_assert_str_eq(raw_query(path, "SELECT group_concat(name) FROM pragma_index_list('cdr')"),
 			 "sqlite_autoindex_cdr_1");
 }
@@ -420,5 +420,31 @@ Test(store, random_bytes_in_texts_never_break_the_listing)
 		cr_assert(json_is_array(json_object_get(l.first, "attempts")));
 		json_decref(l.first);
 	}
+	cdr_store_close(store);
+}
+
+/* The position comes and goes with the rows. */
+Test(store, a_position_is_committed_with_its_rows)
+{
+	const char *path = sample_path("cdr.db");
+	struct cdr_store *store = open_store(path);
+	const struct cdr one = sample_cdr(1);
+	const struct sink_position first = { .journal = UINT64_MAX, .position = UINT64_C(0xfedcba9876543210) };
+	const struct sink_position second = { .journal = 1, .position = 2 };
+	struct sink_position position;
+
+	cr_assert_eq(cdr_store_position(store, &position), 0);
+	cr_assert(position.journal == 0 && position.position == 0);
+	cr_assert_eq(cdr_store_begin(store), 0);
+	cr_assert_eq(cdr_store_add(store, &one), 0);
+	cr_assert_eq(cdr_store_set_position(store, &first), 0);
+	cr_assert_eq(cdr_store_commit(store), 0);
+	cr_assert_eq(cdr_store_begin(store), 0);
+	cr_assert_eq(cdr_store_set_position(store, &second), 0);
+	cdr_store_rollback(store);
+	cdr_store_close(store);
+	store = open_store(path);
+	cr_assert_eq(cdr_store_position(store, &position), 0);
+	cr_assert(position.journal == first.journal && position.position == first.position);
 	cdr_store_close(store);
 }

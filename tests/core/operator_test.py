@@ -5,6 +5,7 @@
 
 Each test has a switch of its own on loopback; a line for each, exit status 1 if any failed."""
 
+import csv
 import json
 import os
 import resource
@@ -147,7 +148,7 @@ def stop_waits_for_a_store_that_is_held_a_while():
         store.close()
         need(switch.process.wait(10) == 0, "exit status: " + switch.log())
         need(switch.rows() == 5, "%d records" % switch.rows())
-        need(not os.path.exists(switch.path("data", "cdr.left")), "a file was left")
+        need(not os.path.exists(switch.path("data", "queue.0")), "a queue was left")
 
 
 @test
@@ -168,13 +169,12 @@ def what_a_stop_cannot_store_is_stored_by_the_next_start():
         begun = time.monotonic()
         need(switch.stop() == 1, "exit status: " + switch.log())
         need(time.monotonic() - begun > 8, "it hardly tried")
-        need("event=cdrs_left count=5 file=\"%s\"" % switch.path("data", "cdr.left") in switch.log(), switch.log())
+        need("event=cdrs_left store=sqlite count=5" in switch.log(), switch.log())
         store.rollback()
         store.close()
         need(switch.rows() == 0, "there are records")
         switch.start()
-        need("event=cdrs_left_imported count=5" in switch.log(), switch.log())
-        need(switch.rows() == 5, "%d records" % switch.rows())
+        wait_for(lambda: switch.rows() == 5, "the records of the journal")
         need(switch.stop() == 0, "exit status: " + switch.log())
         need(switch.rows() == 5, "%d records" % switch.rows())
 
@@ -278,19 +278,233 @@ def stuck_records_are_seen_in_the_statistics():
 
 
 @test
-def new_calls_are_refused_while_records_cannot_be_stored():
-    with Switch(max_calls=50000).start() as switch:
-        store = hold(switch.path("data", "cdr.db"))
+def spec_11_new_calls_are_refused_while_the_journal_cannot_grow():
+    """A process that may open no more files cannot reserve another segment."""
+    with Switch(max_calls=50000, extra="journal_segment_mb = 4\n").start() as switch:
+        limit = resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+        calls = 0
         while "event=new_calls_refused" not in switch.log():
-            need(switch.ask("stats")["cdr_queued"] < 60000, "none was refused")
+            need(calls < 60000, "none was refused")
             switch.call(500, padding=900)
+            calls += 500
         switch.call(100)
         need(switch.log().count("event=new_calls_refused") == 1, switch.log())
-        need(switch.ask("stats")["invites_rejected_overload"] >= 100, "not refused")
-        store.rollback()
-        store.close()
+        need("event=journal_full" in switch.log(), switch.log())
+        resource.prlimit(switch.process.pid, resource.RLIMIT_NOFILE, limit)
         wait_for(lambda: "event=new_calls_taken_again shard=0" in switch.log(), "the end of it")
+        need("event=journal_has_room" in switch.log(), switch.log())
+        stats = switch.ask("stats")
+        need(stats["invites_rejected_overload"] >= 100, "not refused")
+        need(stats["journal_taking"] == 1 and stats["journal_failed"] == 0, str(stats))
         need(switch.stop() == 0, "exit status")
+        need(switch.rows() == stats["cdr_queued"], "%d records of %d" % (switch.rows(), stats["cdr_queued"]))
+
+
+@test
+def records_of_a_process_that_was_killed_are_in_the_journal_of_the_next():
+    """Killed over and over, right after it has answered: what lay in its queues is not lost (design, rule 7)."""
+    with Switch(workers=2) as switch:
+        for round in range(1, 9):
+            switch.start()
+            switch.call(7)
+            switch.process.kill()
+            switch.process.wait()
+        switch.start()
+        wait_for(lambda: switch.rows() == 8 * 7, "all records")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need(switch.rows() == 8 * 7, "%d records" % switch.rows())
+
+
+@test
+def more_or_fewer_workers_take_what_the_former_ones_have_left():
+    with Switch() as switch:
+        for workers in 4, 1, 3, 2:
+            with open(switch.config) as text:
+                configuration = text.read()
+            with open(switch.config, "w") as out:
+                out.write("workers = %d\n%s" % (workers, configuration.split("\n", 1)[1]))
+            switch.start()
+            switch.call(20)
+            switch.process.kill()
+            switch.process.wait()
+        switch.start()
+        wait_for(lambda: switch.rows() == 80, "all records")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need([name for name in os.listdir(switch.path("data")) if name.startswith("queue")] == [], "queues are left")
+
+
+class Peers:
+    """A caller and the vendor that answers it, one call at a time, as plainly as can be."""
+
+    def __init__(self, switch):
+        self.switch = switch
+        self.caller, self.vendor = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        for end in self.caller, self.vendor:
+            end.bind(("127.0.0.1", 0))
+            end.settimeout(5)
+        self.port = self.caller.getsockname()[1]
+        self.name = os.urandom(8).hex()
+
+    def configuration(self):
+        return 'routing_gateway "live" { address = "127.0.0.1:%d" prefix = "5" }\n' % self.vendor.getsockname()[1]
+
+    def request(self, method, cseq, to="<sip:5@127.0.0.1>", target=None, extra=()):
+        lines = ["%s %s SIP/2.0" % (method, target or "sip:5@127.0.0.1:%d" % self.switch.port),
+                 "Via: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bK%s%d" % (self.port, self.name, cseq),
+                 "From: <sip:1@127.0.0.1>;tag=a" + self.name, "To: " + to, "Call-ID: " + self.name,
+                 "CSeq: %d %s" % (cseq, method), "Contact: <sip:1@127.0.0.1:%d>" % self.port,
+                 "Max-Forwards: 70", *extra, "Content-Length: 0", "", ""]
+        self.caller.sendto("\r\n".join(lines).encode(), ("127.0.0.1", self.switch.port))
+
+    @staticmethod
+    def field(message, name):
+        return [line.split(": ", 1)[1] for line in message.split("\r\n") if line.lower().startswith(name.lower() + ":")]
+
+    def answer(self, end, request, source):
+        lines = ["SIP/2.0 200 OK", *["Via: " + via for via in self.field(request, "Via")],
+                 "From: " + self.field(request, "From")[0],
+                 "To: " + self.field(request, "To")[0] + (";tag=b" if "tag=" not in self.field(request, "To")[0] else ""),
+                 "Call-ID: " + self.field(request, "Call-ID")[0], "CSeq: " + self.field(request, "CSeq")[0],
+                 "Contact: <sip:5@127.0.0.1:%d>" % end.getsockname()[1], "Content-Length: 0", "", ""]
+        end.sendto("\r\n".join(lines).encode(), source)
+
+    def expect(self, end, beginning):
+        """The next message that begins like this; others are let go by."""
+        while True:
+            message, source = end.recvfrom(65536)
+            if message.decode().startswith(beginning):
+                return message.decode(), source
+
+    def call(self):
+        self.request("INVITE", 1)
+        self.answer(self.vendor, *self.expect(self.vendor, "INVITE"))
+        self.answered, _ = self.expect(self.caller, "SIP/2.0 200")
+        self.in_dialog("ACK", 1)
+        self.expect(self.vendor, "ACK")
+
+    def in_dialog(self, method, cseq):
+        target = self.field(self.answered, "Contact")[0].strip("<>").split(">")[0]
+        self.request(method, cseq, to=self.field(self.answered, "To")[0], target=target)
+
+    def bye(self):
+        self.in_dialog("BYE", 2)
+        self.answer(self.vendor, *self.expect(self.vendor, "BYE"))
+        self.expect(self.caller, "SIP/2.0 200")
+
+
+def row_of(switch):
+    with sqlite3.connect(switch.path("data", "cdr.db")) as store:
+        return store.execute("SELECT end_reason, end_side, recovered, hold_ms FROM cdr").fetchone()
+
+
+def call_over_a_restart(end, workers, extra=""):
+    """A call is set up; `end` ends the process; the next one, with `workers`, is started."""
+    switch = Switch(extra=extra)
+    peers = Peers(switch)
+    with open(switch.config, "a") as out:
+        out.write(peers.configuration())
+    switch.start()
+    peers.call()
+    end(switch)
+    with open(switch.config) as text:
+        configuration = text.read()
+    with open(switch.config, "w") as out:
+        out.write("workers = %d\n%s" % (workers, configuration.split("\n", 1)[1]))
+    switch.start()
+    return switch, peers
+
+
+def kill(switch):
+    switch.process.kill()
+    switch.process.wait()
+
+
+def keep_calls(switch):
+    begun = time.monotonic()
+    switch.ask("node.stop", keep_calls=True)
+    need(switch.process.wait(5) == 0, "exit status: " + switch.log())
+    need(time.monotonic() - begun < 2, "it took its time")
+
+
+@test
+def a_call_that_was_up_when_the_process_was_killed_ends_with_its_bye():
+    for workers in 1, 3:
+        switch, peers = call_over_a_restart(kill, workers)
+        with switch:
+            need("event=recovered calls=1 closing=0" in switch.log(), switch.log())
+            need(switch.ask("stats")["calls_active"] == 1, "it is not up")
+            peers.bye()
+            need(switch.stop() == 0, "exit status: " + switch.log())
+            need(switch.rows() == 1, "%d records" % switch.rows())
+            need(row_of(switch)[:3] == ("normal", "caller", 1), str(row_of(switch)))
+
+
+@test
+def a_stop_that_keeps_calls_drops_none():
+    switch, peers = call_over_a_restart(keep_calls, 2)
+    with switch:
+        need("event=recovered calls=1 closing=0" in switch.log(), switch.log())
+        peers.bye()
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        need(switch.rows() == 1, "%d records" % switch.rows())
+        need(row_of(switch)[:2] == ("normal", "caller"), str(row_of(switch)))
+
+
+@test
+def on_restart_close_ends_what_was_up():
+    switch, peers = call_over_a_restart(kill, 1, extra='on_restart = "close"\n')
+    with switch:
+        for end in peers.caller, peers.vendor:
+            peers.answer(end, *peers.expect(end, "BYE"))
+        wait_for(lambda: switch.rows() == 1, "its record")
+        need(row_of(switch)[:3] == ("node_crash", "switch", 1), str(row_of(switch)))
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
+def answer_after_sync_answers_when_the_disk_has_the_call():
+    with Switch(extra="answer_after_sync = on\njournal_sync_ms = 2\n") as switch:
+        peers = Peers(switch)
+        with open(switch.config, "a") as out:
+            out.write(peers.configuration())
+        switch.start()
+        synced = switch.ask("stats")["journal_records"]
+        peers.call()
+        need(switch.ask("stats")["journal_records"] > synced, "nothing is on the disk")
+        peers.bye()
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
+def records_are_in_text_files_too():
+    with Switch(extra="cdr_files = on\n").start() as switch:
+        switch.call(5)
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        switch.start()
+        switch.call(3)
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        lines = []
+        for name in sorted(os.listdir(switch.path("data", "cdr"))):
+            if name.endswith(".csv"):
+                with open(switch.path("data", "cdr", name), newline="") as rows:
+                    lines += list(csv.DictReader(rows))
+        need(len(lines) == 8 and len({line["cdr_id"] for line in lines}) == 8, "%d lines" % len(lines))
+        need(all(line["end_reason"] == "no_route" for line in lines), str(lines[0]))
+
+
+@test
+def a_damaged_queue_is_kept_aside_and_told():
+    with Switch() as switch:
+        switch.start()
+        switch.process.kill()
+        switch.process.wait()
+        with open(switch.path("data", "queue.0"), "r+b") as queue:
+            queue.write(b"\xff" * 64)
+        switch.start()
+        need("event=queues_damaged count=1" in switch.log(), switch.log())
+        need(os.path.exists(switch.path("data", "queue.0.refused")), "it was thrown away")
+        need(switch.stop() == 0, "exit status: " + switch.log())
 
 
 @test
