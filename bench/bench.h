@@ -24,6 +24,7 @@ enum bench_exit {
 int bench_cdr(int argc, char **argv);
 int bench_cps(int argc, char **argv);
 int bench_hold(int argc, char **argv);
+int bench_journal(int argc, char **argv);
 int bench_limit(int argc, char **argv);
 int bench_parse(int argc, char **argv);
 int bench_pdd(int argc, char **argv);

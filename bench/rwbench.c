@@ -14,6 +14,8 @@ static const struct subcommand subcommands[] = {
 	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
 	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
 	{ "hold", bench_hold, "many calls kept up: refreshes, their lateness, CPU time and memory of the switch" },
+	{ "journal", bench_journal,
+	  "records into the journal: records a second, CPU time, the time of a sync, reading back" },
 	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
 	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
 	{ "pdd", bench_pdd, "delay from INVITE in to INVITE out, of a switch and of the forwarder in turns" },

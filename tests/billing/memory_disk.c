@@ -229,7 +229,8 @@ static int disk_read(void *context, int file, uint64_t offset, void *to, size_t 
 
 static void put(struct file *f, uint64_t offset, const uint8_t *from, size_t size)
 {
-	memcpy(f->seen + offset, from, size);
+	if (size > 0)
+		memcpy(f->seen + offset, from, size);
 	for (uint64_t b = offset / BLOCK; b < blocks_of(offset + size); b++)
 		f->dirty[b] = true;
 }
