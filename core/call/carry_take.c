@@ -105,18 +105,19 @@ static uint32_t keep_body(struct shard *s, const struct call_image *c, uint8_t b
 }
 
 /* A tag that was given to a later edition of the leg ends its From and To. */
-static bool has_tag(const struct shard *s, const struct leg *leg)
+static bool take_tag(const struct shard *s, struct leg *leg)
 {
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
-	return dialog.text[DIALOG_LOCAL].size > TAG_SIZE_MAX + sizeof ";tag=" - 1 && leg_edition(s, leg) > 0;
+	leg->tagged = dialog.text[DIALOG_LOCAL].size > TAG_SIZE_MAX + sizeof ";tag=" - 1;
+	leg->tagged = leg->tagged && leg_edition(s, leg) > 0;
+	return leg->tagged;
 }
 
 static bool fill_leg(struct shard *s, const struct call_image *c, const struct leg_image *image, struct leg *leg)
 {
 	const struct confirmed_image *state = &image->state;
-	uint32_t boots = (uint16_t)(s->boot - image->clock.boot);
-	uint32_t jump = CARRY_CSEQ_JUMP * (boots < 1000 ? boots : 1000);
+	uint32_t jump = carry_cseq_jump(s, image->clock.boot);
 	leg->remote_tag_hash = image->remote_tag_hash;
 	/* Requests since that record, of each process since then, have numbers up to this. */
 	leg->local_cseq = state->local_cseq + jump;
@@ -140,8 +141,7 @@ static bool fill_leg(struct shard *s, const struct call_image *c, const struct l
 	leg->ack_body = keep_body(s, c, image->ack_body);
 	if (!(state->flags & LEG_IMAGE_TAGGED))
 		return true;
-	leg->tagged = leg->side == LEG_CALLER && has_tag(s, leg);
-	return leg->tagged;
+	return leg->side == LEG_CALLER && take_tag(s, leg);
 }
 
 /* Nothing of it was ever used. */

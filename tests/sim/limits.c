@@ -47,7 +47,7 @@ static void check_refusal(struct sim *sim, const struct limit_answer *answer)
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		const struct lease *lease = admission_lease(sim->shards[i].shard, id);
 		idle += lease->idle;
-		if (lease->second_ends_ns > sim->now_ns)
+		if (lease->second_ends_ns > node_clock_ns(sim))
 			starts += lease->starts;
 	}
 	if (sim->limits->gateways[id].lent_on_way || (answer->by_rate ? starts : idle))
@@ -114,7 +114,7 @@ static void check_rate(struct sim *sim, uint32_t id, struct watched *w, bool set
 	uint32_t rate = config_limits(sim->config, id).rate_limit;
 	uint64_t before = w->begun, granted = w->granted_on_way;
 	uint64_t second_ns = home_of(home_shard_of(sim, id), id)->second_ends_ns;
-	bool ended = sim->now_ns >= second_ns;
+	bool ended = node_clock_ns(sim) >= second_ns;
 	w->begun = tally_attempts(&tallies, id);
 	w->granted_on_way = w->granted;
 	if (!rate || !settled) {
@@ -134,6 +134,8 @@ static void check_rate(struct sim *sim, uint32_t id, struct watched *w, bool set
 
 void limits_step(struct sim *sim)
 {
+	if (sim->down)
+		return;
 	bool settled = is_settled(sim);
 	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++) {
 		struct watched *w = &sim->limits->gateways[id];
@@ -161,6 +163,8 @@ static void check_room(struct sim *sim)
 
 void limits_check(struct sim *sim)
 {
+	if (sim->down)
+		return;
 	check_room(sim);
 	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++) {
 		int64_t held = sim->limits->gateways[id].on_way;
