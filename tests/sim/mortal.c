@@ -58,8 +58,9 @@ void node_die(struct world *w, enum death death)
 	for (unsigned i = 0; i < n->shard_count; i++)
 		if (n->shards[i].queue)
 			keep_queue(w, &n->shards[i]);
-	if (w->deaths < sizeof w->death_ns / sizeof *w->death_ns)
-		w->death_ns[w->deaths++] = w->now_ns;
+	if (!w->outage_count || w->outages[w->outage_count - 1].to_ns)
+		w->outages[w->outage_count++].from_ns = w->now_ns;
+	assert(w->outage_count < sizeof w->outages / sizeof *w->outages);
 }
 
 static void free_node(struct world *w)
@@ -408,6 +409,8 @@ static void serve(struct world *w, struct recovery *r)
 	int result = intake_create(&settings, &n->intake);
 	assert(!result);
 	sink_open(w);
+	if (w->outage_count)
+		w->outages[w->outage_count - 1].to_ns = w->now_ns;
 	trace(w, "it serves: start", n->boot);
 	world_at(w, w->now_ns + TURN_NS, turn_due, NULL);
 }

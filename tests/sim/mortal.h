@@ -153,8 +153,10 @@ struct world {
 
 	struct calls *calls;
 	struct mortal_call known[MORTAL_CALLS_MAX];
-	uint64_t death_ns[64]; /* when something died */
-	unsigned deaths;
+	struct outage {
+		uint64_t from_ns, to_ns; /* to_ns 0: not over */
+	} outages[64];
+	unsigned outage_count;
 
 	/* Drawn from the seed. */
 	unsigned shards;

@@ -10,6 +10,7 @@
 #define BATCH      200
 #define HOLD_MS    20
 #define NEAR_NS    (60 * MORTAL_MS) /* so close to a death nobody can say on which side of it something happened */
+#define NEGLECT_NS (3 * MORTAL_S)   /* the refresh is due when half of 12 s are over */
 #define COMMIT_PPM 500000
 
 /* The call that a payload is about, by the Call-ID of its caller's leg in it: "c123@crash-".  -1: none is in it. */
@@ -201,6 +202,17 @@ static void check_hold(struct world *w, uint32_t i)
 			   (long long)best);
 }
 
+/* The node was down so long that refreshes did not come in time. */
+static bool was_neglected(const struct world *w, uint32_t i)
+{
+	const struct call_truth *truth = calls_truth(w->calls, i);
+	for (unsigned k = 0; k < w->outage_count; k++)
+		if (w->outages[k].to_ns - w->outages[k].from_ns > NEGLECT_NS &&
+		    w->outages[k].to_ns > truth->ok.before_ns)
+			return true;
+	return false;
+}
+
 static void check_reason(struct world *w, uint32_t i)
 {
 	const struct call_truth *truth = calls_truth(w->calls, i);
@@ -212,7 +224,7 @@ static void check_reason(struct world *w, uint32_t i)
 		;
 	else if (call->end_reason == CDR_END_dialog_lost && hung_up)
 		; /* asked after while its BYE was on its way */
-	else
+	else if (call->end_reason != CDR_END_session_timeout || !was_neglected(w, i))
 		world_fail(w, "reason", "call %u: %s", i, cdr_end_reason_name(call->end_reason));
 }
 
@@ -222,9 +234,11 @@ static void check_recovered(struct world *w, uint32_t i)
 	const struct mortal_call *call = &w->known[i];
 	uint64_t begin_ns = truth->ok.before_ns, end_ns = begin_ns + (uint64_t)call->hold_ms * MORTAL_MS;
 	bool through = false, near = false;
-	for (unsigned k = 0; k < w->deaths; k++) {
-		through |= w->death_ns[k] > begin_ns + NEAR_NS && w->death_ns[k] + NEAR_NS < end_ns;
-		near |= w->death_ns[k] + NEAR_NS > begin_ns && w->death_ns[k] < end_ns + NEAR_NS;
+	for (unsigned k = 0; k < w->outage_count; k++) {
+		uint64_t death_ns = w->outages[k].from_ns;
+		through |= death_ns > begin_ns + NEAR_NS && death_ns + NEAR_NS < end_ns;
+		near |= death_ns + NEAR_NS > begin_ns && death_ns < w->outages[k].to_ns + NEAR_NS &&
+			death_ns < end_ns + NEAR_NS;
 	}
 	if ((through && !call->recovered) || (call->recovered && !near && !w->close_calls))
 		world_fail(w, "recovered", "call %u: recovered %u", i, call->recovered);
@@ -266,8 +280,7 @@ static void check_call(struct world *w, uint32_t i)
 		return;
 	check_reason(w, i);
 	check_recovered(w, i);
-	/* A node that is down for long loses refreshes. */
-	if (!w->counts.machine_deaths && !w->counts.starts_refused)
+	if (!was_neglected(w, i))
 		check_peers(w, i);
 }
 

@@ -173,7 +173,8 @@ static void trace_packet(const struct world *w, bool to_node, enum side side, co
 	if (!w->settings.trace || !message_read(at, size, &m))
 		return;
 	printf("%12.6f  %c %s %.*s%s %u %s\n", (double)w->now_ns / 1e9, "ab"[side], to_node ? "->" : "<-",
-	       (int)(m.is_request ? 0 : 12), at, m.is_request ? method_names[m.method] : "", m.cseq, lost ? "lost" : "");
+	       (int)(m.is_request ? 0 : 12), at, m.is_request ? method_names[m.method] : "", m.cseq,
+	       lost ? "lost" : "");
 	printf("              %.*s  %.*s  %.*s\n", SHOW(m.call_id_value), SHOW(m.from_tag), SHOW(m.to_tag));
 }
 
