@@ -33,6 +33,8 @@ class Node(Switch):
         gateways += routing_gateway("callees", HOST, ports[2], [""], timer="on")
         parameters = {"SS_SIP_SESSION_TTL": options.expires, "RW_SIP_MIN_SE": min(options.expires, 4),
                       "RW_SIP_T1": options.t1}
+        if options.machine:  # calls whose end was forgotten with the machine would wait for their cap of two hours
+            parameters["RW_NO_TIMER_PROBE_INTERVAL"] = 10
         calls_max = max(50000, 2 * options.live)
         super().__init__(options.ringwheel, options.directory, "auto", options.workers, parameters, gateways, calls_max)
         self.port = ports[0]

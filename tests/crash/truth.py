@@ -136,7 +136,7 @@ class Comparison:
                 flags = t[side + "_flags"]
                 if flags:
                     yield "%s: side %s: %s; answered %s" % (call, side, " ".join(flags), self._when(t["seen"]))
-                if t[side + "_lost"] and not t[other + "_byes"]:
+                if t[side + "_lost"] and not t[other + "_byes"] and not self.close:
                     yield "%s: side %s: %d to its refresh, and nobody had hung up; answered %s" % (
                         call, side, t[side + "_lost"], self._when(t["seen"]))
                 if t[side + "_bye_status"] == 408:

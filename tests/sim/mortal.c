@@ -256,7 +256,7 @@ static struct config *load_config(const struct world *w)
 	int fd = mkstemp(path);
 	assert(fd >= 0);
 	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"" NODE_ADDRESS "\" port = 5060 }\n"
-		    "parameters { SS_SIP_SESSION_TTL = 12 RW_SIP_MIN_SE = 4 }\n"
+		    "parameters { SS_SIP_SESSION_TTL = 12 RW_SIP_MIN_SE = 4 RW_NO_TIMER_PROBE_INTERVAL = 30 }\n"
 		    "mapping_gateway \"callers\" { address = {\"10.1.0.1:5060\"} capacity = 100000 }\n"
 		    "routing_gateway \"callees\" { address = \"10.2.0.1:5060\" prefix = {\"\"} capacity = 100000 }\n");
 	close(fd);

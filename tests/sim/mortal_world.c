@@ -338,7 +338,11 @@ void world_run(struct world *w)
 	while (!is_over(w) && w->now_ns < enough_ns)
 		run_until(w, w->now_ns + MORTAL_S);
 	if (!is_over(w))
-		world_fail(w, "end", "there are calls without end");
+		world_fail(w, "end",
+			   "of %u calls %u are over for their peers; for the node %llu are up, %llu in set-up",
+			   calls_count(w->calls).placed, calls_count(w->calls).settled,
+			   (unsigned long long)node_stat_at(w, offsetof(struct shard_stats, calls_active)),
+			   (unsigned long long)node_stat_at(w, offsetof(struct shard_stats, calls_setup)));
 	run_until(w, w->now_ns + SETTLE_NS);
 	node_check(w);
 	node_check_empty(w);
