@@ -548,7 +548,7 @@ static void callee_invited(struct calls *c, struct call *call, uint64_t now_ns, 
 		if (leg->state == LEG_EARLY)
 			respond(c, m, CALLEE, call, 180, "Ringing");
 		else if (leg->answer.text)
-			transmit(c, CALLEE, leg->answer.text, leg->answer.size);
+			call->truth.ok.after_ns = transmit(c, CALLEE, leg->answer.text, leg->answer.size).after_ns;
 		return;
 	}
 	leg->state = LEG_EARLY;

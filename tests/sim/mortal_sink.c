@@ -43,10 +43,13 @@ static void watch_record(struct world *w, const struct journal_record *record)
 void sink_watch(struct world *w)
 {
 	struct journal_record record;
+	uint32_t unreadable_ppm = w->disk.unreadable_ppm;
 	int result;
+	w->disk.unreadable_ppm = 0; /* not in the way of who only looks */
 	while ((result = journal_reader_next(w->node->watcher, &record)) == 1 || result == -EBADMSG)
 		if (result == 1)
 			watch_record(w, &record);
+	w->disk.unreadable_ppm = unreadable_ppm;
 }
 
 /* ---- the store ---- */
