@@ -636,7 +636,8 @@ static void request_in_dialog(struct calls *c, struct call *call, enum side side
 	}
 	bool again = m->cseq == leg->remote_cseq && m->method == leg->remote_method;
 	if (m->cseq < leg->remote_cseq || (m->cseq == leg->remote_cseq && !again)) {
-		call->truth.sides[side].stale_cseq = true;
+		if (leg->state == LEG_UP) /* else the BYE may have overtaken it */
+			call->truth.sides[side].stale_cseq = true;
 		respond(c, m, side, call, 500, "CSeq Used Up");
 		return;
 	}
