@@ -58,7 +58,8 @@ struct carry {
 	struct carried_leg *legs;
 	uint32_t *heads;
 	uint32_t head_mask;
-	bool taken;                  /* some calls were taken up: the shard may have more than its share */
+	uint64_t heard; /* shards, a bit each, that have come to a configuration, or told of the calls they took up */
+	bool taken;     /* some calls were taken up: the shard may have more than its share */
 	uint32_t known[CARRY_KNOWN]; /* ids that names were found to have, by a hash of the name */
 
 	/* What is to be ended: a list that grows only before the first datagram. */

@@ -6,7 +6,6 @@
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
 #include "core/call/exchange.h"
-#include "core/call/home.h"
 #include "core/call/leg.h"
 #include "core/call/refresh.h"
 #include "core/call/room.h"
@@ -530,14 +529,6 @@ bool shard_restore(struct shard *s, const struct recovered_call *call, bool clos
 	return taken;
 }
 
-/* Lines of limited gateways are counted by their homes. */
-static void register_lines(struct shard *s)
-{
-	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++)
-		if (config_limits(s->config, id).capacity && s->tally[id].calls)
-			admission_register(s, id);
-}
-
 static uint64_t spread_ns(const struct shard *s)
 {
 	uint64_t spread = s->calls.used * SPREAD_NS;
@@ -570,6 +561,6 @@ void shard_restored(struct shard *s)
 	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1))
 		if (leg_at(s, i)->call != POOL_NONE && carry_is_carried(s, leg_at(s, i)))
 			refresh_soon(s, leg_at(s, i), spread);
-	register_lines(s);
+	admission_restored(s);
 	room_look(s);
 }

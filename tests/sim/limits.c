@@ -93,6 +93,13 @@ static bool is_settled(const struct sim *sim)
 	return !at_ns || sim->now_ns > at_ns + SETTLES_NS;
 }
 
+void limits_carried(struct sim *sim)
+{
+	const struct tallies tallies = { sim->tallies, sim->shard_count };
+	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++)
+		sim->limits->gateways[id].calls = tally_calls(&tallies, id);
+}
+
 /* ---- each step ---- */
 
 static void check_capacity(struct sim *sim, uint32_t id, struct watched *w, bool settled)

@@ -346,6 +346,7 @@ unsigned node_restart(struct sim *sim, const struct sim_restart *how)
 		shard_restored(sim->shards[i].shard);
 		shard_checkpoint(sim->shards[i].shard, sim->boot);
 	}
+	limits_carried(sim);
 	return refused;
 }
 

@@ -276,6 +276,12 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 
 /* ---- out: requests ---- */
 
+/* The machine was restarted, and the wall clock, by which the node measures over that, has jumped. */
+static bool is_out_of_time(const struct sim *sim)
+{
+	return sim->machine > 1 && sim->counts.clock_steps;
+}
+
 static void check_bye(struct sim *sim, struct watched *d, struct watched_dialog *dialog)
 {
 	/* A 2xx that was under way to another process, and comes when the call is over, gets one of its own. */
@@ -288,7 +294,7 @@ static void check_bye(struct sim *sim, struct watched *d, struct watched_dialog 
 		return;
 	if (!d->ok_out_ns)
 		sim_fail(sim, d->call, "rfc3261-15-early-bye", "BYE to a caller who was not answered");
-	else if (!sim->counts.lends_refused && !d->ack_in_ns && !d->bye_in_ns &&
+	else if (!sim->counts.lends_refused && !d->ack_in_ns && !d->bye_in_ns && !is_out_of_time(sim) &&
 		 sim->now_ns + SIM_MS < d->ok_out_ns + SIM_64T1)
 		sim_fail(sim, d->call, "rfc3261-15-bye-before-ack", "BYE to the caller before its ACK");
 }
@@ -492,7 +498,7 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 	struct switches *switches = initial ? switches_of(sim, d->call) : NULL;
 	if (switches)
 		switches_response_out(sim, switches, w);
-	if (w->status == 481 && wire_method_is(w, "BYE") && !d->callee_side && !d->ok_out_ns)
+	if (w->status == 481 && wire_method_is(w, "BYE") && !d->callee_side && (!d->ok_out_ns || !d->ack_in_ns))
 		d->bye_in_ns = 0; /* of an early dialog that was no more: the call goes on */
 	if (d->offers)
 		offers_response(sim, d->offers, w, false);
@@ -549,13 +555,24 @@ static void forget_watched(struct watched *d)
 		d->dialogs[i].bye = false;
 }
 
+/* What it answered inside a dialog: a request that comes again is taken anew. */
+static void forget_seen(struct seen *seen)
+{
+	struct wire w;
+	seen->glare = false;
+	if (seen->status && wire_read(seen->text, &w) && w.to_tag.size)
+		seen->status = 0;
+}
+
 void watch_killed(struct sim *sim)
 {
+	for (unsigned i = 0; i < sim->host_count; i++)
+		sim->hosts[i].rests_until_ns = 0; /* who asked for a rest is not remembered */
 	for (unsigned i = 0; i < HEADS; i++) {
 		for (struct watched *d = sim->watch->watched[i]; d; d = d->next)
 			forget_watched(d);
 		for (struct seen *seen = sim->watch->seen[i]; seen; seen = seen->next)
-			seen->glare = false;
+			forget_seen(seen);
 	}
 	for (struct sim_call *call = sim->calls; call; call = call->next) {
 		const struct watched *a = find(sim, bytes_of(call->call_id));
@@ -579,7 +596,7 @@ static struct bytes bytes_of_text(struct cdr_text text)
 static bool agrees(const struct sim *sim, int64_t is_us, int64_t should_us)
 {
 	int64_t slack_us = (sim->settings.mailbox ? 200 : 0) + (sim->machine > 1 ? 2 : 0);
-	if (sim->machine > 1 && sim->counts.clock_steps)
+	if (is_out_of_time(sim))
 		return true;
 	return is_us >= should_us - slack_us && is_us <= should_us + slack_us;
 }
