@@ -434,7 +434,6 @@ static void take_timers(struct shard *s, const struct call_image *c, struct call
 static void go_on(struct shard *s, const struct call_image *c, struct call *call)
 {
 	struct leg *caller = leg_at(s, call->caller_leg), *callee = leg_at(s, call->callee_leg);
-	callee->ack_wanted = !c->acked && (c->legs[LEG_CALLEE].state.flags & LEG_IMAGE_ACK_WANTED);
 	if (c->acked)
 		take_offers(s, call);
 	refresh_arm(s, caller);
@@ -475,6 +474,7 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 		if (c->has_invite)
 			bury_invite(s, &c->invite, leg_at(s, call->caller_leg));
 	}
+	leg_at(s, call->callee_leg)->ack_wanted = !c->acked && (c->legs[LEG_CALLEE].state.flags & LEG_IMAGE_ACK_WANTED);
 	call->mapping_line = call->routing_line = 1;
 	count_in(s, call);
 	s->carry->taken = true;

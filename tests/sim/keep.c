@@ -211,21 +211,17 @@ static bool is_needed(const struct sim *sim, const struct kept *k)
 	return !k->ended || (k->closed != 3 && sim->now_ns < k->ended_ns + SIM_64T1);
 }
 
-unsigned keep_count(const struct sim *sim)
+void keep_each(struct sim *sim, void (*visit)(struct sim *sim, const struct recovered_call *call, void *context),
+	       void *context)
 {
-	unsigned count = 0;
+	struct recovered_call call;
 	for (unsigned i = 0; i < HEADS; i++)
-		for (const struct kept *k = sim->keep->heads[i]; k; k = k->next)
-			count += is_needed(sim, k);
-	return count;
-}
-
-bool keep_find(const struct sim *sim, const char *cdr_id, struct recovered_call *ret_call)
-{
-	const struct kept *k = find(sim, cdr_id);
-	if (k)
-		recover(k, ret_call);
-	return k != NULL;
+		for (const struct kept *k = sim->keep->heads[i]; k; k = k->next) {
+			if (!is_needed(sim, k))
+				continue;
+			recover(k, &call);
+			visit(sim, &call, context);
+		}
 }
 
 /* The caller's Call-ID stands in the record of its leg. */

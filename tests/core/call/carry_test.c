@@ -351,6 +351,26 @@ Test(on_restart, close_ends_calls_at_their_last_proof_of_life)
 	over(d);
 }
 
+/* Its 2xx still waited for the ACK with the answer: it gets one without, and then BYE. */
+Test(on_restart, close_acks_an_offer_that_has_no_answer)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	struct sim_call *call = sim_call_now(sim, .delayed_offer = true, .ack_delay_ns = 20 * SIM_S,
+					     .answers = { { .ring_ns = SIM_MS, .final_ns = SIM_S } });
+	sim_run(sim, 3 * SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_B, "ACK"), 0);
+	node_kill(sim);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ .close = true }), 0);
+	sim_run(sim, SIM_S);
+	assert_reason(call, node_crash);
+	cr_assert_eq(sim_seen(call, OUT_B, "ACK"), 1);
+	cr_assert_eq(sim_seen(call, OUT_B, "BYE"), 1);
+	cr_assert_eq(sim_seen(call, OUT_A, "BYE"), 0, "not before its ACK");
+	sim_run(sim, 30 * SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_A, "BYE"), 1);
+	finish(sim);
+}
+
 Test(rule7, a_leg_that_has_not_answered_its_bye_gets_it_again)
 {
 	struct duel *d = duel_up();
