@@ -27,10 +27,10 @@
 #define MIB            (1024u * 1024u)
 
 struct outlet {
-	struct sink sink;
+	struct sink sink; /* without a context: not made */
 	void (*free)(struct sink *sink);
 	void (*hurry)(const struct sink *sink, unsigned wait_ms); /* before a stop; NULL: it waits for nobody */
-	bool must_open;                                           /* or the node does not start */
+	bool must_open; /* at the start, or there is none; else it is tried again while the node runs */
 	struct feeder *feeder;
 };
 
@@ -205,24 +205,23 @@ static int recover(struct books *b, const struct books_settings *settings, char 
 
 /* ---- where CDRs go ---- */
 
-static struct outlet *add_outlet(struct books *b, void (*free_sink)(struct sink *sink))
+static struct outlet *add_outlet(struct books *b, bool must_open, void (*free_sink)(struct sink *sink))
 {
 	struct outlet *outlet = &b->outlets[b->outlet_count++];
 
 	assert(b->outlet_count <= BOOKS_SINKS_MAX);
+	outlet->must_open = must_open;
 	outlet->free = free_sink;
-	outlet->must_open = true;
 	return outlet;
 }
 
 /* A server that is away is no reason not to take calls: the journal keeps their CDRs. */
 static int make_server_outlet(struct books *b, const struct config *config, char error[static 512])
 {
-	struct outlet *outlet = add_outlet(b, postgresql_sink_free);
+	struct outlet *outlet = add_outlet(b, false, postgresql_sink_free);
 	char reason[SINK_ERROR_BYTES];
 
 	outlet->hurry = postgresql_sink_hurry;
-	outlet->must_open = false;
 	const int result = postgresql_sink_create(config->cdr_store, config->node, &outlet->sink, reason);
 	if (result < 0)
 		snprintf(error, 512, "cdr_store: %s", reason);
@@ -234,13 +233,13 @@ static int make_outlets(struct books *b, const struct config *config, char error
 	int result;
 
 	if (config->cdr_store[0] == '\0')
-		result = cdr_sink_create(b->store_path, &add_outlet(b, cdr_sink_free)->sink);
+		result = cdr_sink_create(b->store_path, &add_outlet(b, true, cdr_sink_free)->sink);
 	else if ((result = make_server_outlet(b, config, error)) < 0)
 		return result;
 	if (result == 0)
-		result = ledger_sink_create(b->ledger_path, &add_outlet(b, ledger_sink_free)->sink);
+		result = ledger_sink_create(b->ledger_path, &add_outlet(b, true, ledger_sink_free)->sink);
 	if (result == 0 && config->cdr_files)
-		result = files_sink_create(b->files_path, &add_outlet(b, files_sink_free)->sink);
+		result = files_sink_create(b->files_path, &add_outlet(b, true, files_sink_free)->sink);
 	return result < 0 ? fail("stores", result, error) : 0;
 }
 
@@ -260,9 +259,10 @@ static int start_feeders(struct books *b, char error[static 512])
 {
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++)
-		result = feeder_start(b->journal, &b->outlets[i].sink, b->outlets[i].must_open, log_line,
-				      &b->outlets[i].feeder, error);
+	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++) {
+		struct outlet *outlet = &b->outlets[i];
+		result = feeder_start(b->journal, &outlet->sink, outlet->must_open, log_line, &outlet->feeder, error);
+	}
 	return result;
 }
 

@@ -62,6 +62,8 @@ struct node {
 	bool cdrs_missing;    /* not all of them are in the store at the end */
 	uint64_t stop_by_ns, write_by_ns;
 	uint64_t started_ns;
+	uint64_t listening_ns; /* both clocks when the sockets were opened */
+	int64_t listening_real_ns;
 	int64_t started_us;
 	char database[4096 + 8];
 	uint64_t machine;
@@ -350,6 +352,8 @@ static int open_crew(struct node *n, char error[static 256])
 		.cdr_queues = books_queues(n->books),
 		.cdr_queue_bytes = n->queue_bytes,
 		.machine = n->machine,
+		.listening_ns = n->listening_ns,
+		.listening_real_ns = n->listening_real_ns,
 		.intake = books_intake(n->books),
 		.answer_after_sync = node_config(n)->answer_after_sync,
 		.recovery = books_recovery(n->books),
@@ -412,6 +416,8 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
+	n->listening_ns = clock_read_ns(CLOCK_MONOTONIC);
+	n->listening_real_ns = (int64_t)clock_read_ns(CLOCK_REALTIME);
 	r = listeners_open(config, n->workers, &n->listeners, error);
 	if (r == 0)
 		r = open_steering(n, error);

@@ -1,9 +1,14 @@
 /* Time as a shard sees it.  Both clocks are read once a turn of the loop; a datagram's receive stamp (CLOCK_REALTIME)
  * is carried over to CLOCK_MONOTONIC by its age.  What the shard is told never runs backwards and is never ahead of the
- * turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived. */
+ * turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived.
+ *
+ * When a worker begins, datagrams wait in its sockets that came while calls of a former process were taken up.  Until
+ * they are read the clock is behind: deadlines and notes wait for them, and a BYE among them ends its call at the
+ * moment in which it came. */
 #ifndef RW_CORE_NET_CLOCK_H
 #define RW_CORE_NET_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -15,6 +20,7 @@ struct clock {
 	uint64_t now_ns;  /* CLOCK_MONOTONIC of this turn */
 	int64_t real_ns;  /* CLOCK_REALTIME of this turn, since 1970 */
 	uint64_t told_ns; /* the latest time the shard was told */
+	bool behind;      /* time goes on with the datagrams only */
 };
 
 static inline uint64_t clock_read_ns(clockid_t id)
@@ -34,8 +40,9 @@ static inline void clock_turn(struct clock *c, uint64_t monotonic_ns, int64_t re
 /* For deadlines, notes and commands. */
 static inline uint64_t clock_tell(struct clock *c)
 {
-	c->told_ns = c->now_ns;
-	return c->now_ns;
+	if (!c->behind)
+		c->told_ns = c->now_ns;
+	return c->told_ns;
 }
 
 /* For a datagram received at stamp_ns by the wall clock; 0: it has no stamp. */

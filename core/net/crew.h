@@ -35,8 +35,10 @@ struct crew_settings {                   /* everything is borrowed until crew_st
 	struct record_queue *const *cdr_queues; /* one a worker */
 	size_t cdr_queue_bytes;                 /* what one holds */
 	uint64_t machine;                       /* this start of the machine */
-	const struct intake *intake;            /* where the journal stands; NULL: there is none */
-	bool answer_after_sync;                 /* shards are told what is on the disk: see crew_wake() */
+	uint64_t listening_ns;       /* CLOCK_MONOTONIC and CLOCK_REALTIME, read before the sockets were opened: what */
+	int64_t listening_real_ns;   /* waits in them while calls are taken up came in later, and is given its time */
+	const struct intake *intake; /* where the journal stands; NULL: there is none */
+	bool answer_after_sync;      /* shards are told what is on the disk: see crew_wake() */
 	/* Calls of a former process, which each worker takes up (those of its buckets) before its first datagram;
 	 * needed until crew_start() returns.  NULL: none. */
 	const struct recovery *recovery;

@@ -18,7 +18,8 @@ enum {
 	LOG_LINES_PER_SECOND = 1000,
 };
 
-#define NOTES_WAIT_NS UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
+#define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
+#define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
 bool command_list_give(struct command_list *list, struct command *command)
 {
@@ -384,6 +385,20 @@ static void take_configuration(struct worker *w)
 	w->generation = config->generation;
 }
 
+/* What waited in the sockets has been read, for all that the rings say: here, and by those who hand over what is for
+ * this shard.  Then the clock need not wait for it any more from the next turn on. */
+static void catch_up(struct worker *w, unsigned received)
+{
+	bool all = true;
+
+	w->empty_turns = received ? 0 : w->empty_turns + 1;
+	if (w->empty_turns >= CAUGHT_UP_TURNS)
+		atomic_store_explicit(&w->caught_up, true, memory_order_release);
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		all = all && atomic_load_explicit(&w->workers[i].caught_up, memory_order_acquire);
+	w->clock.behind = !all || !mailboxes_empty(w);
+}
+
 static void turn(struct worker *w)
 {
 	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
@@ -395,6 +410,8 @@ static void turn(struct worker *w)
 	run_commands(w);
 	look_at_journal(w);
 	w->more = shard_advance(w->shard, clock_tell(&w->clock), DEADLINES_PER_TURN);
+	if (w->clock.behind)
+		catch_up(w, received);
 	ring_doorbells(w);
 	bool completed = uring_submit(&w->uring);
 	count_datagrams(w, received);
@@ -406,7 +423,7 @@ static void turn(struct worker *w)
 	measure_relayed(w, end_ns);
 	if (end_ns >= w->publish_ns)
 		publish(w, end_ns);
-	if (!completed && !left && !w->more && !w->running)
+	if (!completed && !left && !w->more && !w->running && !w->clock.behind)
 		sleep_until(w, end_ns);
 }
 
@@ -502,7 +519,10 @@ static int begin(struct worker *w, char error[static 256])
 	w->stats = &w->settings->stats[w->index];
 	w->period_from_ns = clock_read_ns(CLOCK_MONOTONIC);
 	w->publish_ns = w->period_from_ns + WORKER_PUBLISH_NS;
-	clock_turn(&w->clock, w->period_from_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	/* The shard begins with the sockets: a BYE that came while it was being made ends its call then, not later. */
+	clock_turn(&w->clock, w->settings->listening_ns, w->settings->listening_real_ns);
+	clock_tell(&w->clock);
+	w->clock.behind = true;
 	r = make_shard(w);
 	if (r < 0) {
 		snprintf(error, 256, "cannot reserve the memory of shard %u for %u calls: %s", w->index,

@@ -38,6 +38,7 @@ struct worker {
 	_Atomic bool end;         /* set by the control thread */
 	_Atomic bool drained;     /* its shard takes no calls and has none */
 	_Atomic bool stopped;     /* its shard has nothing left to do */
+	_Atomic bool caught_up;   /* what waited in its sockets at the start is read, or in the others' mailboxes */
 
 	/* set by the crew before the thread starts */
 	_Alignas(64) const struct crew_settings *settings;
@@ -55,6 +56,7 @@ struct worker {
 	/* the thread's */
 	struct uring uring;
 	struct clock clock;
+	unsigned empty_turns; /* running, while the clock is behind: turns that brought no datagram */
 	struct shard *shard;
 	uint32_t generation; /* of the configuration that the shard has */
 	struct shard_stats *stats;

@@ -65,6 +65,20 @@ Test(clock, never_runs_backwards)
 	cr_assert_eq(a.now_ns, 1000 * S);
 }
 
+/* What came before the shard was ready ends calls at its own time; then time goes on as ever. */
+Test(clock, time_waits_for_what_came_before)
+{
+	clock_tell(&c);
+	c.behind = true;
+	clock_turn(&c, 1002 * S, REAL_NS + 2 * (int64_t)S);
+	cr_assert_eq(clock_tell(&c), 1000 * S);
+	clock_arrival(&c, REAL_NS + (int64_t)S, &a);
+	cr_assert_eq(a.now_ns, 1001 * S);
+	cr_assert_eq(clock_tell(&c), 1001 * S);
+	c.behind = false;
+	cr_assert_eq(clock_tell(&c), 1002 * S);
+}
+
 /* Another worker's turn may have begun later than ours, or long ago. */
 Test(clock, an_arrival_of_another_shard_is_fitted_in)
 {

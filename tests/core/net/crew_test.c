@@ -277,6 +277,8 @@ static void start(void)
 		.secret = secret,
 		.boot = 1,
 		.calls_max = CALLS_MAX,
+		.listening_ns = clock_read_ns(CLOCK_MONOTONIC),
+		.listening_real_ns = (int64_t)clock_read_ns(CLOCK_REALTIME),
 		.stats = stats,
 		.cdr_queues = queues,
 		.cdr_queue_bytes = size,
