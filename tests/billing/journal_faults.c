@@ -37,8 +37,8 @@ struct made {
 	uint16_t lane, boot;
 	enum record_kind kind;
 	size_t size;
-	bool promised; /* a sync of it returned 0, or a start has read it */
-	bool spared;   /* in segments that may have been dropped */
+	bool promised;             /* a sync of it returned 0, or a start has read it */
+	bool spared;               /* in segments that may have been dropped */
 	journal_position position; /* where the reader saw it */
 };
 
@@ -52,7 +52,6 @@ struct world {
 	size_t scanned;       /* of `made`, by the scan under way */
 	size_t read;          /* by the reader */
 	bool faulty, limited; /* something may fail */
-	bool torn;            /* something has been lost once */
 	bool damaged;         /* bytes were damaged on purpose, and this record is in them: */
 	uint64_t damaged_serial;
 	unsigned damages;
@@ -138,7 +137,7 @@ static void take_damage(void *context, const struct journal_damage *damage)
 			continue;
 		if (damage->from <= m->position && damage->to > m->position) {
 			w->damages++;
-			REQUIRE(!damage->tail || w->torn);
+			REQUIRE(!damage->tail);
 		}
 	}
 }
@@ -197,11 +196,6 @@ static void follow(struct world *w, uint64_t most)
 	int r = 1;
 
 	while (most-- > 0 && (r = journal_reader_next(w->reader, &record)) != 0) {
-		if (r == -EBADMSG && w->torn) { /* the tail of an earlier process, with records behind it */
-			REQUIRE(record.next > record.position);
-			r = 0;
-			continue;
-		}
 		if (r < 0)
 			break;
 		REQUIRE(w->read < w->made_count && is_made(&w->made[w->read], &record));
@@ -292,8 +286,9 @@ static void step(struct world *w)
 
 static void choose_faults(struct world *w)
 {
-	const struct memory_faults rare = { .write_eio = 300, .sync_eio = 300, .create_eio = 500, .create_full = 1000,
-					    .remove_eio = 1000 };
+	const struct memory_faults rare = {
+		.write_eio = 300, .sync_eio = 300, .create_eio = 500, .create_full = 1000, .remove_eio = 1000
+	};
 	const struct memory_faults often = { .write_eio = 3000, .sync_eio = 2000, .create_full = 3000 };
 	const uint64_t kind = draw(w) % 8;
 
@@ -325,7 +320,6 @@ static void crash(struct world *w)
 	REQUIRE(memory_disk_open_files(w->disk) == 0);
 	memory_disk_crash(w->disk, machine);
 	memory_disk_limit(w->disk, 0);
-	w->torn |= machine || w->faulty;
 	w->faulty = w->limited = false;
 }
 
