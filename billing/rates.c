@@ -76,8 +76,8 @@ static int read_all(int fd, char **ret_text, size_t *ret_size)
 
 static int read_csv(const char *file, struct rates_csv *ret_csv, char error[static DATABASE_ERROR_BYTES])
 {
-	char *text;
-	size_t size;
+	char *text = NULL;
+	size_t size = 0;
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
