@@ -31,7 +31,6 @@ static struct charge *take_charge(struct shard *s, struct call *call)
 	const struct parameters *p = &s->config->parameters;
 	wheel_entry_init(&charge->timer, WHEEL_CHARGE);
 	charge->call = call_index(s, call);
-	charge->due_ns = NEVER;
 	charge->rules = (struct rating_rules){ .hold_precision_ms = (uint16_t)p->SERVER_BILLING_HOLD_TIME_PRECISION,
 					       .free_s = (uint16_t)p->SERVER_BILLING_FREE_TIME,
 					       .fee_decimals = (uint8_t)p->SERVER_BILLING_FEE_PRECISION };
@@ -118,7 +117,6 @@ static void set_end(struct shard *s, struct charge *charge)
 
 static void arm(struct shard *s, struct charge *charge, uint64_t due_ns)
 {
-	charge->due_ns = due_ns;
 	if (due_ns == NEVER)
 		wheel_cancel(&s->wheel, &charge->timer);
 	else
@@ -604,9 +602,9 @@ static void check_charge(const struct shard *s, uint32_t index, struct charge *c
 	assert(charge_is_new(charge) == !call->connect_ns);
 	assert(charge->reserved_e8 >= 0 && charge->prefix_size <= RATE_PREFIX_MAX);
 	assert(charge->account_id || (!charge->reserved_e8 && !charge->waits));
-	assert(wheel_armed(&charge->timer) == (charge->due_ns != NEVER));
-	assert(charge_is_new(charge) ? charge->due_ns == NEVER
-				     : charge->ends_ns == NEVER || charge->due_ns <= charge->ends_ns);
+	bool watched = !charge_is_new(charge) && (charge->unlimited || charge->ends_ns != NEVER);
+	assert(wheel_armed(&charge->timer) == watched);
+	assert(!watched || charge->unlimited || wheel_deadline_ns(&charge->timer) < charge->ends_ns + WHEEL_TICK_NS);
 	const struct setup *setup = setup_of(s, call);
 	assert(!charge_is_new(charge) || charge->waits == (setup->asked == LINE_CREDIT));
 	if (charge->waits && !charge->previous)
@@ -620,7 +618,7 @@ uint64_t charge_check(const struct shard *s)
 	for (uint32_t i = pool_next_used(&s->charges, 0); i != POOL_NONE; i = pool_next_used(&s->charges, i + 1)) {
 		struct charge *charge = pool_at(&s->charges, i);
 		check_charge(s, i, charge);
-		armed += charge->due_ns != NEVER;
+		armed += wheel_armed(&charge->timer);
 	}
 	purse_check(s);
 	bank_check(s);

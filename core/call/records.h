@@ -225,8 +225,7 @@ struct attempt {
 
 struct charge {
 	struct slot slot;
-	struct wheel_entry timer; /* due_ns */
-	uint64_t due_ns;          /* when to look for more credit, or to end the call; UINT64_MAX: never */
+	struct wheel_entry timer; /* when to look for more credit, or to end the call */
 	uint64_t ends_ns;         /* what is reserved lasts so long, of an answered call; UINT64_MAX: for ever */
 	uint32_t call;
 	uint32_t account_id;       /* the customer's; 0: no customer's account, the vendor's alone */
@@ -246,6 +245,8 @@ struct charge {
 	bool waits : 1;     /* in the purse's queue */
 	bool unlimited : 1; /* the account's overdraft is: credit was not looked at */
 };
+
+static_assert(sizeof(struct charge) == 192, "three cache lines: see docs/architecture.md");
 
 /* ---- check: is a routing gateway online (core/call/check.h) ---- */
 
