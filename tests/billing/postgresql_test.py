@@ -295,7 +295,7 @@ def corrected_fees_are_what_is_added(cluster):
 
 def rows_a_second(cluster):
     db = Database(cluster)
-    count = 200000
+    count = 100000
     print("rows a second, one node: %s" % db.feed("rate", "node1", count).strip())
     started = time.monotonic()
     db.feed("sums", "account")

@@ -28,6 +28,8 @@ static const char *const lines[] = {
 	"\"5\"}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":11,\"method\":\"gateways.list\",\"params\":{\"\\ud83d\\ude00\":[[[{}]]]}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"cdr.list\",\"params\":{\"limit\":1,\"account\":\"\xc3\xa9\"}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":16,\"method\":\"cdr.sums\",\"params\":{\"by\":\"day\",\"utc_offset_s\":-3600,"
+	"\"until\":17,\"number\":\"+1\",\"answered\":true,\"end_reason\":\"normal\",\"cdr_id\":\"00\"}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":13,\"method\":\"node.stop\",\"params\":{\"keep_calls\":true}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":14,\"method\":\"config.reload\"}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":15,\"method\":\"node.drain\",\"params\":{\"timeout_s\":5}}\n",
