@@ -449,7 +449,8 @@ void node_check(struct sim *sim)
 	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++)
 		shard_check(sim->shards[i].shard);
 	limits_check(sim);
-	credit_check(sim);
+	if (!sim->down)
+		credit_check(sim);
 }
 
 uint64_t node_stat_at(struct sim *sim, size_t offset)
