@@ -354,7 +354,8 @@ static void tops_up(struct sim *sim, void *context)
 				   .account_id = gateway_id(GATEWAY_ACCOUNT, "traffic"),
 				   .amount_e8 = (int64_t)below(sim, 60) * MONEY_ONE };
 	(void)context;
-	node_command(sim, &command);
+	if (!sim->down)
+		node_command(sim, &command);
 }
 
 static void comes_back(struct sim *sim, void *context)
