@@ -30,6 +30,9 @@ struct journal_disk {
 	 * size 0 it only waits for what an earlier process wrote, and `file` may be one that was opened for reading. */
 	int (*write_and_sync)(void *context, int file, uint64_t offset, const void *from, size_t size);
 
+	/* Where the file's data ends: what is behind was reserved and never written, and is zeroes.  NULL: nobody
+	 * knows; all of it is read then. */
+	int (*data_end)(void *context, int file, uint64_t *ret_end);
 	/* Lends the first `size` bytes of a file until they are given back, whether the file is closed or removed
 	 * meanwhile.  Both NULL: it has no such thing, and what is to be lent is read into memory. */
 	int (*map)(void *context, int file, size_t size, const uint8_t **ret_at);

@@ -40,12 +40,14 @@ struct scanner {
 	struct outline *outlines; /* of each segment */
 	struct ranges damaged, torn;
 	struct journal_past past;
+	bool failing; /* something could not be read, while the id was searched for */
 
 	/* The segment that is looked at. */
 	uint8_t *buffer;
 	size_t buffer_bytes;
 	size_t loaded;
-	size_t content; /* nothing but zeroes behind it, in 8-byte steps */
+	size_t content;    /* nothing but zeroes behind it, in 8-byte steps */
+	size_t unreadable; /* end of what the disk could not read, likewise; 0: nothing */
 };
 
 static int add_range(struct ranges *r, journal_position from, journal_position to)
@@ -97,41 +99,64 @@ static size_t content_end(const uint8_t *buffer, size_t size)
 	return at;
 }
 
+/* Bytes of the file that are worth reading: up to where its data ends, or all. */
+static size_t data_of(const struct scanner *s, int file, size_t size)
+{
+	const struct journal_disk *d = &s->j->disk;
+	uint64_t end;
+
+	if (d->data_end == NULL || d->data_end(d->context, file, &end) < 0 || end > size)
+		return size;
+	return (size_t)end;
+}
+
+/* Behind the data are zeroes, and the last record may end in some. */
+static void add_zeroes(struct scanner *s, size_t size)
+{
+	const size_t end = s->loaded + JOURNAL_FOOTPRINT_MAX < size ? s->loaded + JOURNAL_FOOTPRINT_MAX : size;
+
+	memset(s->buffer + s->loaded, 0, end - s->loaded);
+	s->loaded = end;
+}
+
 /* Reads the first `size` bytes of a segment. */
 static int load(struct scanner *s, const struct segment *segment, size_t size)
 {
 	const struct journal_disk *d = &s->j->disk;
 	char name[JOURNAL_NAME_BYTES];
-	size_t unreadable = 0;
 	int file;
 
 	journal_name(segment->number, name);
 	const int r = d->open(d->context, name, &file);
 	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 		return r;
-	s->loaded = size < segment->size ? size : (size_t)segment->size;
+	size = size < segment->size ? size : (size_t)segment->size;
+	s->loaded = size;
 	if (r < 0) { /* damage, all of it */
 		memset(s->buffer, 0, s->loaded);
-		s->content = (s->loaded + 7) & ~(size_t)7;
+		s->content = s->unreadable = (s->loaded + 7) & ~(size_t)7;
 		return 0;
 	}
+	s->loaded = data_of(s, file, size);
+	s->unreadable = 0;
 	for (size_t at = 0; at < s->loaded;) {
 		const size_t wanted = s->loaded - at < BLOCK ? s->loaded - at : BLOCK;
 		size_t got;
 
 		if (d->read(d->context, file, at, s->buffer + at, wanted, &got) < 0) {
 			const size_t end = load_pages(s, file, at, wanted);
-			unreadable = end > unreadable ? end : unreadable;
+			s->unreadable = end > s->unreadable ? end : s->unreadable;
 			got = wanted;
 		}
 		at += got;
 		if (got < wanted)
-			s->loaded = at; /* shorter than it was */
+			size = s->loaded = at; /* shorter than it was */
 	}
+	add_zeroes(s, size);
 	d->close(d->context, file);
 	s->content = content_end(s->buffer, s->loaded);
-	unreadable = (unreadable + 7) & ~(size_t)7;
-	s->content = s->content > unreadable ? s->content : unreadable;
+	s->unreadable = (s->unreadable + 7) & ~(size_t)7;
+	s->content = s->content > s->unreadable ? s->content : s->unreadable;
 	return 0;
 }
 
@@ -169,6 +194,7 @@ static int read_outline(struct scanner *s, size_t index)
 	}
 	if (o->known)
 		s->past.id = o->facts.id;
+	s->failing |= r == 0 && s->unreadable > 0;
 	return r;
 }
 
@@ -193,6 +219,10 @@ static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTE
 		o->limit = limit;
 		if (o->known && o->facts.previous_end < limit)
 			limit = o->facts.previous_end;
+	}
+	if (s->past.id == 0 && s->failing) { /* under another id it would be lost for good */
+		snprintf(error, JOURNAL_ERROR_BYTES, "the disk can read no segment");
+		return -EIO;
 	}
 	return 0;
 }
@@ -252,7 +282,10 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 			r = take(s, &record);
 		at = journal_offset(record.next);
 	}
-	segment->end = (uint32_t)at;
+	/* What the disk may read another time is not to be void then. */
+	segment->end = (uint32_t)(limited || at > s->unreadable ? at : s->unreadable);
+	if (segment->end > at)
+		s->past.end = journal_at(segment->number, segment->end);
 	if (r == 0 && at < end)
 		r = add_range(&s->damaged, journal_at(segment->number, (uint32_t)at),
 			      journal_at(segment->number, (uint32_t)end));

@@ -133,6 +133,24 @@ static int read_file(void *context, int file, uint64_t offset, void *to, size_t 
 	return 0;
 }
 
+static int data_end(void *context, int file, uint64_t *ret_end)
+{
+	off_t end = 0, data;
+
+	(void)context;
+	while ((data = lseek(file, end, SEEK_DATA)) >= 0) {
+		const off_t hole = lseek(file, data, SEEK_HOLE);
+
+		if (hole <= data)
+			return -EIO; /* it is being changed, or the file system does not mean it */
+		end = hole;
+	}
+	if (errno != ENXIO)
+		return -errno;
+	*ret_end = (uint64_t)end;
+	return 0;
+}
+
 static int map(void *context, int file, size_t size, const uint8_t **ret_at)
 {
 	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
@@ -261,6 +279,7 @@ int journal_uring_open(const char *path, struct journal_disk *ret_disk, char err
 					   .remove = remove_file,
 					   .read = read_file,
 					   .write_and_sync = write_and_sync,
+					   .data_end = data_end,
 					   .map = map,
 					   .unmap = unmap };
 	return 0;

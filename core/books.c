@@ -26,8 +26,9 @@
 #define MIB            (1024u * 1024u)
 
 struct outlet {
-	struct sink sink;
+	struct sink sink; /* without a context: not made */
 	void (*free)(struct sink *sink);
+	bool must_open; /* at the start, or there is none; else it is tried again while the node runs */
 	struct feeder *feeder;
 };
 
@@ -202,13 +203,14 @@ static int recover(struct books *b, const struct books_settings *settings, char 
 
 /* ---- where CDRs go ---- */
 
-static struct outlet *add_outlet(struct books *b, void (*free_sink)(struct sink *sink))
+static struct sink *add_outlet(struct books *b, bool must_open, void (*free_sink)(struct sink *sink))
 {
 	struct outlet *outlet = &b->outlets[b->outlet_count++];
 
 	assert(b->outlet_count <= BOOKS_SINKS_MAX);
+	outlet->must_open = must_open;
 	outlet->free = free_sink;
-	return outlet;
+	return &outlet->sink;
 }
 
 static int make_outlets(struct books *b, const struct config *config, char error[static 512])
@@ -217,11 +219,11 @@ static int make_outlets(struct books *b, const struct config *config, char error
 
 	if (config->cdr_store[0] != '\0')
 		return fail("cdr_store: this program was built without PostgreSQL", -EOPNOTSUPP, error);
-	result = cdr_sink_create(b->store_path, &add_outlet(b, cdr_sink_free)->sink);
+	result = cdr_sink_create(b->store_path, add_outlet(b, true, cdr_sink_free));
 	if (result == 0)
-		result = ledger_sink_create(b->ledger_path, &add_outlet(b, ledger_sink_free)->sink);
+		result = ledger_sink_create(b->ledger_path, add_outlet(b, true, ledger_sink_free));
 	if (result == 0 && config->cdr_files)
-		result = files_sink_create(b->files_path, &add_outlet(b, files_sink_free)->sink);
+		result = files_sink_create(b->files_path, add_outlet(b, true, files_sink_free));
 	return result < 0 ? fail("stores", result, error) : 0;
 }
 
@@ -241,8 +243,10 @@ static int start_feeders(struct books *b, char error[static 512])
 {
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++)
-		result = feeder_start(b->journal, &b->outlets[i].sink, true, log_line, &b->outlets[i].feeder, error);
+	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++) {
+		struct outlet *outlet = &b->outlets[i];
+		result = feeder_start(b->journal, &outlet->sink, outlet->must_open, log_line, &outlet->feeder, error);
+	}
 	return result;
 }
 

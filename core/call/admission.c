@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "core/call/carry.h"
 #include "core/call/home.h"
 #include "core/call/limit_note.h"
 #include "core/call/room.h"
@@ -334,7 +335,7 @@ static bool generation_of(struct shard *s, unsigned shard, uint32_t generation)
 	return least != before;
 }
 
-void admission_register(struct shard *s, uint32_t gateway_id)
+static void register_calls(struct shard *s, uint32_t gateway_id)
 {
 	struct limit_return lines = { .gateway_id = gateway_id, .lines = (uint32_t)s->tally[gateway_id].calls };
 	struct note note = limit_return_note(NOTE_REGISTER, s->shard, &lines);
@@ -359,7 +360,7 @@ static void limits_changed(struct shard *s, uint32_t gateway_id, const struct ga
 	else
 		give_back(s, gateway_id, lines, starts, lease->second_ends_ns);
 	if (!was->capacity && is->capacity)
-		admission_register(s, gateway_id);
+		register_calls(s, gateway_id);
 }
 
 static bool same_limits(const struct gateway_limits *a, const struct gateway_limits *b)
@@ -373,9 +374,32 @@ void admission_begin(struct shard *s)
 		s->limits[id] = config_limits(s->config, id);
 }
 
-void admission_configured(struct shard *s)
+static void tell_configured(struct shard *s)
 {
 	struct note note = { .kind = NOTE_CONFIGURED, .from = s->shard, .a = s->config->generation };
+	generation_of(s, s->shard, s->config->generation);
+	for (unsigned i = 0; i < s->shard_count; i++)
+		if (i != s->shard)
+			s->edge.post(s->edge.context, i, &note);
+}
+
+void admission_restored(struct shard *s)
+{
+	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++) {
+		if (!config_limits(s->config, id).capacity)
+			continue;
+		if (home_is_here(s, id))
+			home_of(s, id)->since = s->config->generation;
+		register_calls(s, id);
+	}
+	for (unsigned i = 0; i < s->shard_count; i++)
+		if (i != s->shard && !(s->carry->heard >> i & 1))
+			s->generations[i] = 0;
+	tell_configured(s);
+}
+
+void admission_configured(struct shard *s)
+{
 	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++) {
 		struct gateway_limits was = s->limits[id], is = config_limits(s->config, id);
 		if (same_limits(&was, &is))
@@ -385,10 +409,7 @@ void admission_configured(struct shard *s)
 			home_of(s, id)->since = s->config->generation;
 		limits_changed(s, id, &was, &is);
 	}
-	generation_of(s, s->shard, s->config->generation);
-	for (unsigned i = 0; i < s->shard_count; i++)
-		if (i != s->shard)
-			s->edge.post(s->edge.context, i, &note);
+	tell_configured(s);
 }
 
 /* ---- notes ---- */
@@ -424,6 +445,7 @@ void admission_note(struct shard *s, const struct note *note)
 		room_given(s, note);
 		break;
 	case NOTE_CONFIGURED:
+		s->carry->heard |= UINT64_C(1) << note->from;
 		if (generation_of(s, note->from, (uint32_t)note->a))
 			home_generation_reached(s);
 		break;

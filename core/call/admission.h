@@ -39,13 +39,12 @@ void admission_free(struct shard *s, uint32_t gateway_id);
 /* The call waits no longer: it has ended, or nobody answers it. */
 void admission_forget(struct shard *s, struct call *call);
 
-/* Tells the home of the calls that are up here already: its capacity is new, or they were carried over. */
-void admission_register(struct shard *s, uint32_t gateway_id);
-
 void admission_note(struct shard *s, const struct note *note);
 /* s->config is the first one, or has come in place of another, which is not looked at any more. */
 void admission_begin(struct shard *s);
 void admission_configured(struct shard *s);
+/* Calls were carried over, here or to other shards: each tells the homes how many it has before they answer anybody. */
+void admission_restored(struct shard *s);
 
 /* From home.c: the answer for the first of this shard's own calls that wait for a line of it. */
 void admission_own_answer(struct shard *s, uint32_t gateway_id, enum line_answer answer);

@@ -58,7 +58,8 @@ struct carry {
 	struct carried_leg *legs;
 	uint32_t *heads;
 	uint32_t head_mask;
-	bool taken;                  /* some calls were taken up: the shard may have more than its share */
+	uint64_t heard; /* shards, a bit each, that have come to a configuration, or told of the calls they took up */
+	bool taken;     /* some calls were taken up: the shard may have more than its share */
 	uint32_t known[CARRY_KNOWN]; /* ids that names were found to have, by a hash of the name */
 
 	/* What is to be ended: a list that grows only before the first datagram. */
@@ -94,6 +95,12 @@ static inline void carry_note_leg(struct shard *s, struct call *call, const stru
 /* Requests of a leg between two records: a carried leg goes on with CSeq numbers that are further ahead. */
 #define CARRY_CSEQ_STEP 64u
 #define CARRY_CSEQ_JUMP 128u
+/* So much further than the process of that start was known to be, and those between that one and this may have been. */
+static inline uint32_t carry_cseq_jump(const struct shard *s, uint16_t boot)
+{
+	uint32_t boots = (uint16_t)(s->boot - boot);
+	return CARRY_CSEQ_JUMP * (boots < 1000 ? boots : 1000);
+}
 
 /* The call has ended, its CDR is written: the leg will be closed when its last transaction is over. */
 void carry_leg_ends(const struct call *call, struct leg *leg);

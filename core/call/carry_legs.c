@@ -13,9 +13,10 @@ struct carried_leg {
 	uint16_t shard; /* of the call's start: part of its cdr_id */
 };
 
-static uint32_t *head_of(const struct shard *s, uint32_t slot, uint32_t generation, uint16_t boot)
+/* Slots are numbered by each shard for itself: only the bucket tells those of two former ones apart. */
+static uint32_t *head_of(const struct shard *s, const struct ident *id)
 {
-	const uint32_t name[] = { slot, generation, boot };
+	const uint32_t name[] = { id->slot, id->generation, (uint32_t)id->boot << 16 | id->bucket };
 	return &s->carry->heads[siphash13(s->key.k0, s->key.k1, (const char *)name, sizeof name) & s->carry->head_mask];
 }
 
@@ -67,11 +68,12 @@ struct leg *carry_find(const struct shard *s, const struct ident *id)
 	const struct carry *c = s->carry;
 	if (!c->legs)
 		return NULL;
-	for (uint32_t link = *head_of(s, id->slot, id->generation, id->boot); link; link = c->legs[link - 1].chain) {
+	for (uint32_t link = *head_of(s, id); link; link = c->legs[link - 1].chain) {
 		const struct carried_leg *entry = &c->legs[link - 1];
 		struct leg *leg = leg_at(s, link - 1);
-		if (entry->slot == id->slot && entry->generation == id->generation && leg->boot == id->boot)
-			return leg->bucket == id->bucket ? leg : NULL;
+		if (entry->slot == id->slot && entry->generation == id->generation && leg->boot == id->boot &&
+		    leg->bucket == id->bucket)
+			return leg;
 	}
 	return NULL;
 }
@@ -80,7 +82,7 @@ bool carry_name_leg(struct shard *s, struct leg *leg, const struct ident *id, ui
 {
 	if (id->boot == s->boot || !reserve(s) || carry_find(s, id))
 		return false;
-	uint32_t index = leg_index(s, leg), *head = head_of(s, id->slot, id->generation, id->boot);
+	uint32_t index = leg_index(s, leg), *head = head_of(s, id);
 	s->carry->legs[index] = (struct carried_leg){ .slot = id->slot,
 						      .generation = id->generation & POOL_GENERATION_MAX,
 						      .named = 1,
@@ -94,7 +96,8 @@ bool carry_name_leg(struct shard *s, struct leg *leg, const struct ident *id, ui
 void carry_forget_leg(struct shard *s, const struct leg *leg)
 {
 	struct carried_leg *entry = entry_of(s, leg);
-	uint32_t link = leg_index(s, leg) + 1, *at = head_of(s, entry->slot, entry->generation, leg->boot);
+	struct ident id = carry_ident(s, leg);
+	uint32_t link = leg_index(s, leg) + 1, *at = head_of(s, &id);
 	while (*at != link) {
 		assert(*at);
 		at = &s->carry->legs[*at - 1].chain;

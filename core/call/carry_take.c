@@ -6,7 +6,6 @@
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
 #include "core/call/exchange.h"
-#include "core/call/home.h"
 #include "core/call/leg.h"
 #include "core/call/refresh.h"
 #include "core/call/room.h"
@@ -105,18 +104,19 @@ static uint32_t keep_body(struct shard *s, const struct call_image *c, uint8_t b
 }
 
 /* A tag that was given to a later edition of the leg ends its From and To. */
-static bool has_tag(const struct shard *s, const struct leg *leg)
+static bool take_tag(const struct shard *s, struct leg *leg)
 {
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
-	return dialog.text[DIALOG_LOCAL].size > TAG_SIZE_MAX + sizeof ";tag=" - 1 && leg_edition(s, leg) > 0;
+	leg->tagged = dialog.text[DIALOG_LOCAL].size > TAG_SIZE_MAX + sizeof ";tag=" - 1;
+	leg->tagged = leg->tagged && leg_edition(s, leg) > 0;
+	return leg->tagged;
 }
 
 static bool fill_leg(struct shard *s, const struct call_image *c, const struct leg_image *image, struct leg *leg)
 {
 	const struct confirmed_image *state = &image->state;
-	uint32_t boots = (uint16_t)(s->boot - image->clock.boot);
-	uint32_t jump = CARRY_CSEQ_JUMP * (boots < 1000 ? boots : 1000);
+	uint32_t jump = carry_cseq_jump(s, image->clock.boot);
 	leg->remote_tag_hash = image->remote_tag_hash;
 	/* Requests since that record, of each process since then, have numbers up to this. */
 	leg->local_cseq = state->local_cseq + jump;
@@ -140,8 +140,7 @@ static bool fill_leg(struct shard *s, const struct call_image *c, const struct l
 	leg->ack_body = keep_body(s, c, image->ack_body);
 	if (!(state->flags & LEG_IMAGE_TAGGED))
 		return true;
-	leg->tagged = leg->side == LEG_CALLER && has_tag(s, leg);
-	return leg->tagged;
+	return leg->side == LEG_CALLER && take_tag(s, leg);
 }
 
 /* Nothing of it was ever used. */
@@ -530,14 +529,6 @@ bool shard_restore(struct shard *s, const struct recovered_call *call, bool clos
 	return taken;
 }
 
-/* Lines of limited gateways are counted by their homes. */
-static void register_lines(struct shard *s)
-{
-	for (uint32_t id = 1; id < s->config->gateway_end && id < LINES_MAX; id++)
-		if (config_limits(s->config, id).capacity && s->tally[id].calls)
-			admission_register(s, id);
-}
-
 static uint64_t spread_ns(const struct shard *s)
 {
 	uint64_t spread = s->calls.used * SPREAD_NS;
@@ -570,6 +561,6 @@ void shard_restored(struct shard *s)
 	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1))
 		if (leg_at(s, i)->call != POOL_NONE && carry_is_carried(s, leg_at(s, i)))
 			refresh_soon(s, leg_at(s, i), spread);
-	register_lines(s);
+	admission_restored(s);
 	room_look(s);
 }

@@ -101,6 +101,8 @@ static void check_legs(const struct shard *s)
 		bool closing = leg->state == LEG_UP && carry_is_carried(s, leg); /* carry_close_later() */
 		assert(leg->call != POOL_NONE || leg->transactions != POOL_NONE || closing);
 		assert(leg->call == POOL_NONE || call_at(s, leg->call)->slot.used);
+		struct ident id = leg_ident(s, leg);
+		assert(leg_find(s, &id) == leg);
 		assert(!leg->tagged || (leg->side == LEG_CALLER && leg_edition(s, leg)));
 		for (uint32_t t = leg->transactions; t != POOL_NONE; t = transaction_at(s, t)->next) {
 			const struct transaction *tx = transaction_at(s, t);

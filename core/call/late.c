@@ -1,5 +1,6 @@
 #include "core/call/late.h"
 
+#include "core/call/carry.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "sip/pack.h"
@@ -135,7 +136,7 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 	leg->fork = true;
 	s->forks++;
 	leg->flow = *from;
-	leg->local_cseq = m->cseq;
+	leg->local_cseq = m->cseq + carry_cseq_jump(s, id->boot); /* a former process may have sent one, too */
 	leg_release(s, leg);
 	if (leg_set_dialog(s, leg, &dialog))
 		leg_bye(s, leg, BYTES_NONE);

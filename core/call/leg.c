@@ -65,11 +65,13 @@ static struct bytes lend_token(const struct shard *s, const struct leg *leg)
 {
 	struct ident id = leg_ident(s, leg);
 	struct token_memo *memo = &s->memo->tokens[leg->side];
-	if (memo->leg != id.slot || memo->generation != id.generation || memo->boot != id.boot) {
+	if (memo->leg != id.slot || memo->generation != id.generation || memo->boot != id.boot ||
+	    memo->bucket != id.bucket) {
 		ident_write(&s->key, &id, memo->token);
 		memo->leg = id.slot;
 		memo->generation = id.generation;
 		memo->boot = id.boot;
+		memo->bucket = id.bucket;
 	}
 	return (struct bytes){ memo->token, IDENT_SIZE };
 }

@@ -51,7 +51,7 @@
 struct memo {
 	struct token_memo { /* by enum leg_side: the token of a leg, which is Call-ID, tag, branch and Contact */
 		uint32_t leg, generation; /* POOL_NONE: none */
-		uint16_t boot;
+		uint16_t boot, bucket;
 		char token[IDENT_SIZE];
 	} tokens[2];
 	uint64_t key; /* table_key() of the message with its own method */

@@ -475,6 +475,39 @@ Test(journal, what_the_disk_cannot_read_is_damage_and_the_rest_is_read)
 	free(seen);
 }
 
+/* The disk reads it another time: what was behind the last record that it could read is not taken for void. */
+Test(journal, what_the_disk_could_not_read_at_one_start_is_there_at_the_next)
+{
+	struct seen *whole = new_seen(), *seen = new_seen();
+	journal_position promise;
+	size_t end;
+	struct memory_disk *d = small_journal(whole, &promise, &end);
+	uint64_t n = 12;
+	struct journal *j;
+
+	memory_disk_unreadable(d, memory_disk_name(d, 0, NULL), 0, end);
+	cr_assert_eq(try_open(memory_disk_interface(d), 2, seen, &j), -EIO);
+	memory_disk_crash(d, false);
+	/* A head of 4 KiB, and all groups behind it. */
+	j = open_memory(d, 2, NULL);
+	for (; journal_offset(journal_synced(j)) < 20000; n++)
+		append_group(j, n, n + 1);
+	end = journal_offset(journal_synced(j));
+	crash(d, j);
+	memory_disk_unreadable(d, memory_disk_name(d, 1, NULL), 4096, end - 4096);
+	j = open_memory(d, 3, seen);
+	cr_assert(seen->count > 12 && seen->count < n);
+	cr_assert_eq(seen->damages, 1);
+	append_group(j, n, n + 1);
+	crash(d, j);
+	j = open_memory(d, 4, seen);
+	expect_serials(seen, 0, n + 1);
+	journal_close(j);
+	memory_disk_free(d);
+	free(whole);
+	free(seen);
+}
+
 /* A sector of zeroes where a segment begins: its later groups say what its head said. */
 Test(journal, a_segment_without_its_first_sector_is_read)
 {

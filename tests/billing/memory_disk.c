@@ -23,7 +23,7 @@ struct file {
 struct memory_disk {
 	pthread_mutex_t lock;
 	uint64_t random, limit, dies_in;
-	bool dead;
+	bool dead, knows_data_end;
 	struct memory_faults faults;
 	struct file files[FILES_MAX];
 	struct file *handles[HANDLES_MAX];
@@ -227,6 +227,21 @@ static int disk_read(void *context, int file, uint64_t offset, void *to, size_t 
 	return r;
 }
 
+/* Zeroes that were written are no data either. */
+static int disk_data_end(void *context, int file, uint64_t *ret_end)
+{
+	struct memory_disk *d = context;
+
+	pthread_mutex_lock(&d->lock);
+	const struct file *f = d->handles[file];
+	uint64_t end = f->size;
+	while (end > f->bad_to && f->seen[end - 1] == 0)
+		end--;
+	*ret_end = end;
+	pthread_mutex_unlock(&d->lock);
+	return d->dead ? -EIO : 0;
+}
+
 static void put(struct file *f, uint64_t offset, const uint8_t *from, size_t size)
 {
 	if (size > 0)
@@ -304,7 +319,8 @@ struct journal_disk memory_disk_interface(struct memory_disk *d)
 				      .close = disk_close,
 				      .remove = disk_remove,
 				      .read = disk_read,
-				      .write_and_sync = disk_write_and_sync };
+				      .write_and_sync = disk_write_and_sync,
+				      .data_end = d->knows_data_end ? disk_data_end : NULL };
 }
 
 /* ---- what a test calls ---- */
@@ -316,6 +332,7 @@ struct memory_disk *memory_disk_create(uint64_t seed)
 	if (d == NULL)
 		abort();
 	d->random = seed;
+	d->knows_data_end = seed % 4 != 0;
 	pthread_mutex_init(&d->lock, NULL);
 	return d;
 }

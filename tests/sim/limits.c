@@ -47,7 +47,7 @@ static void check_refusal(struct sim *sim, const struct limit_answer *answer)
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		const struct lease *lease = admission_lease(sim->shards[i].shard, id);
 		idle += lease->idle;
-		if (lease->second_ends_ns > sim->now_ns)
+		if (lease->second_ends_ns > node_clock_ns(sim))
 			starts += lease->starts;
 	}
 	if (sim->limits->gateways[id].lent_on_way || (answer->by_rate ? starts : idle))
@@ -93,6 +93,13 @@ static bool is_settled(const struct sim *sim)
 	return !at_ns || sim->now_ns > at_ns + SETTLES_NS;
 }
 
+void limits_carried(struct sim *sim)
+{
+	const struct tallies tallies = { sim->tallies, sim->shard_count };
+	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++)
+		sim->limits->gateways[id].calls = tally_calls(&tallies, id);
+}
+
 /* ---- each step ---- */
 
 static void check_capacity(struct sim *sim, uint32_t id, struct watched *w, bool settled)
@@ -114,7 +121,7 @@ static void check_rate(struct sim *sim, uint32_t id, struct watched *w, bool set
 	uint32_t rate = config_limits(sim->config, id).rate_limit;
 	uint64_t before = w->begun, granted = w->granted_on_way;
 	uint64_t second_ns = home_of(home_shard_of(sim, id), id)->second_ends_ns;
-	bool ended = sim->now_ns >= second_ns;
+	bool ended = node_clock_ns(sim) >= second_ns;
 	w->begun = tally_attempts(&tallies, id);
 	w->granted_on_way = w->granted;
 	if (!rate || !settled) {
@@ -134,6 +141,8 @@ static void check_rate(struct sim *sim, uint32_t id, struct watched *w, bool set
 
 void limits_step(struct sim *sim)
 {
+	if (sim->down)
+		return;
 	bool settled = is_settled(sim);
 	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++) {
 		struct watched *w = &sim->limits->gateways[id];
@@ -161,6 +170,8 @@ static void check_room(struct sim *sim)
 
 void limits_check(struct sim *sim)
 {
+	if (sim->down)
+		return;
 	check_room(sim);
 	for (uint32_t id = 1; id < sim->config->gateway_end && id < GATEWAYS_MAX; id++) {
 		int64_t held = sim->limits->gateways[id].on_way;

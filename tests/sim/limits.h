@@ -19,6 +19,8 @@ struct limits *limits_create(struct sim *sim);
 void limits_note(struct sim *sim, const struct note *note, bool sent);
 /* A shard has come to another configuration. */
 void limits_configured(struct sim *sim);
+/* Calls of a former process are up, and however many there may be now, they stay. */
+void limits_carried(struct sim *sim);
 
 void limits_step(struct sim *sim);  /* after each */
 void limits_check(struct sim *sim); /* now and then */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/call/state.h"
+#include "tests/sim/keep.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/watch.h"
@@ -58,6 +59,7 @@ static void unlend(void *context, char *at)
 /* Something on its way from one shard to another. */
 struct mail {
 	unsigned to;
+	uint16_t boot; /* of the process that it is in */
 	bool is_note;
 	struct note note;
 	struct arrival arrival;
@@ -69,9 +71,11 @@ static void deliver(struct sim *sim, void *context)
 {
 	struct mail *mail = context;
 	struct shard *shard = sim->shards[mail->to].shard;
+	if (sim->down || mail->boot != sim->boot)
+		return; /* gone with its process */
 	if (mail->is_note) {
 		limits_note(sim, &mail->note, false);
-		shard_note(shard, sim->now_ns, &mail->note);
+		shard_note(shard, node_clock_ns(sim), &mail->note);
 	} else
 		shard_datagram_handed_over(shard, &mail->arrival, &mail->from, mail->datagram);
 }
@@ -84,6 +88,7 @@ static void post_mail(struct sim_shard *from, unsigned to, struct mail *mail)
 	uint64_t *last_ns = mail->is_note ? &from->note_ns[to] : &from->mail_ns[to];
 	assert(to < sim->shard_count && to != from->index);
 	mail->to = to;
+	mail->boot = sim->boot;
 	*last_ns = at_ns > *last_ns ? at_ns : *last_ns;
 	sim_at(sim, *last_ns, deliver, mail);
 }
@@ -129,8 +134,33 @@ static bool cdr(void *context, const struct cdr *record)
 	sim->cdrs = kept;
 	sim->cdr_count++;
 	sim->counts.cdrs++;
+	keep_cdr(sim, &kept->cdr);
 	watch_cdr(sim, kept);
 	return true;
+}
+
+static uint8_t *record_lend(void *context, size_t size)
+{
+	struct sim_shard *shard = context;
+	assert(size <= RECORD_BYTES_MAX);
+	if (shard->sim->refuse_cdrs)
+		return NULL;
+	free(shard->record);
+	shard->record = malloc(size); /* of that size: a byte more is found out by the sanitizer */
+	assert(shard->record);
+	return shard->record;
+}
+
+static void record(void *context, enum record_kind kind, size_t size)
+{
+	struct sim_shard *shard = context;
+	struct sim *sim = shard->sim;
+	assert(shard->record);
+	if (sim->recorded)
+		sim->recorded(sim, shard->index, kind, shard->record, size);
+	keep_record(sim, shard->index, kind, shard->record, size);
+	free(shard->record);
+	shard->record = NULL;
 }
 
 static bool cdr_room(void *context)
@@ -173,12 +203,15 @@ static struct config *load_config(const struct sim *sim, const char *parameters,
 /* A configuration on its way to a shard. */
 struct reload {
 	unsigned shard;
+	uint16_t boot;
 	struct config *config;
 };
 
 static void reload_shard(struct sim *sim, void *context)
 {
 	const struct reload *reload = context;
+	if (sim->down || reload->boot != sim->boot)
+		return;
 	shard_configure(sim->shards[reload->shard].shard, reload->config);
 	limits_configured(sim);
 }
@@ -194,7 +227,7 @@ void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns)
 		struct sim_shard *shard = &sim->shards[i];
 		struct reload *reload = sim_alloc(sim, sizeof *reload);
 		uint64_t at_ns = sim->now_ns + sim_below(sim, SIM_NETWORK, within_ns);
-		*reload = (struct reload){ i, config };
+		*reload = (struct reload){ i, sim->boot, config };
 		shard->reload_ns = at_ns > shard->reload_ns ? at_ns : shard->reload_ns;
 		sim_at(sim, shard->reload_ns, reload_shard, reload);
 	}
@@ -207,19 +240,25 @@ void node_configure(struct sim *sim, const char *parameters, const char *gateway
 	sim->config = load_config(sim, parameters ? parameters : sim->settings.parameters,
 				  gateways ? gateways : sim->settings.gateways);
 	sim->configs[0] = sim->config;
-	for (unsigned i = 0; i < sim->shard_count; i++)
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++)
 		shard_configure(sim->shards[i].shard, sim->config);
 	limits_configured(sim);
 	config_free(former);
 	sim->counts.reloads++;
 }
 
-void node_create(struct sim *sim)
+/* Of all shards, however many they are this time. */
+static uint32_t node_calls_max(const struct sim *sim)
 {
-	sim->config = load_config(sim, sim->settings.parameters, sim->settings.gateways);
-	sim->configs[sim->config_count++] = sim->config;
-	for (unsigned i = 0; i < sizeof sim->secret; i++)
-		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
+	unsigned shards = sim->settings.shards ? sim->settings.shards : 1;
+	return shards * (sim->settings.calls_max ? sim->settings.calls_max : 512);
+}
+
+/* A process. */
+static void begin(struct sim *sim)
+{
+	sim->boot++;
+	sim->down = false;
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		sim->tallies[i] = tally_reserve();
 		sim->qualities[i] = quality_reserve();
@@ -237,6 +276,8 @@ void node_create(struct sim *sim)
 				  .hand_over = hand_over,
 				  .post = post,
 				  .cdr = cdr,
+				  .record_lend = record_lend,
+				  .record = record,
 				  .cdr_room = cdr_room,
 				  .log = say },
 			.stats = &shard->stats,
@@ -245,24 +286,73 @@ void node_create(struct sim *sim)
 			.secret = sim->secret,
 			.shard = (uint16_t)i,
 			.shard_count = (uint16_t)sim->shard_count,
-			.boot = 1,
-			.calls_max = sim->settings.calls_max ? sim->settings.calls_max : 512,
-			.seed = (sim->settings.seed ^ sim->settings.salt) * SIM_SHARDS_MAX + i,
-			.now_ns = sim->now_ns,
+			.boot = sim->boot,
+			.calls_max = node_calls_max(sim) / sim->shard_count,
+			.seed = (sim->settings.seed ^ sim->settings.salt) * SIM_SHARDS_MAX + i +
+				(sim->boot - 1u) * UINT64_C(0x9e3779b97f4a7c15),
+			.now_ns = node_clock_ns(sim),
+			.now_us = sim_real_us(sim, sim->now_ns),
+			.machine = sim->machine,
 		};
 		int error = shard_create(&settings, &shard->shard);
 		assert(!error);
 	}
 }
 
-void node_destroy(struct sim *sim)
+void node_create(struct sim *sim)
 {
-	for (unsigned i = 0; i < sim->shard_count; i++) {
+	sim->config = load_config(sim, sim->settings.parameters, sim->settings.gateways);
+	sim->configs[sim->config_count++] = sim->config;
+	for (unsigned i = 0; i < sizeof sim->secret; i++)
+		sim->secret[i] = (uint8_t)sim_random(sim, SIM_NETWORK);
+	sim->machine = 1;
+	begin(sim);
+}
+
+static void end(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++) {
 		assert(!sim->shards[i].lent);
 		shard_destroy(sim->shards[i].shard);
+		free(sim->shards[i].record);
 		tally_release(sim->tallies[i]);
 		quality_release(sim->qualities[i]);
 	}
+}
+
+void node_kill(struct sim *sim)
+{
+	assert(!sim->down);
+	end(sim);
+	sim->down = true;
+	memset(sim->shards, 0, sizeof sim->shards);
+	sim->counts.kills++;
+	keep_killed(sim);
+}
+
+unsigned node_restart(struct sim *sim, const struct sim_restart *how)
+{
+	assert(sim->down);
+	if (how->shards)
+		sim->shard_count = how->shards;
+	if (how->machine) {
+		sim->machine++;
+		sim->clock_ns = sim->now_ns - SIM_S;
+	}
+	sim->limits = limits_create(sim);
+	begin(sim);
+	unsigned refused = keep_restore(sim, how->close);
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		shard_restored(sim->shards[i].shard);
+		shard_checkpoint(sim->shards[i].shard, sim->boot);
+	}
+	limits_carried(sim);
+	return refused;
+}
+
+void node_destroy(struct sim *sim)
+{
+	end(sim);
 	for (unsigned i = 0; i < sim->config_count; i++)
 		config_free(sim->configs[i]);
 }
@@ -281,7 +371,11 @@ static unsigned arrival_shard(struct sim *sim, struct bytes datagram)
 
 void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged)
 {
-	struct arrival arrival = { .now_ns = sim->now_ns, .real_us = sim_real_us(sim, sim->now_ns) };
+	if (sim->down) {
+		watch_unheard(sim, datagram);
+		return;
+	}
+	struct arrival arrival = { .now_ns = node_clock_ns(sim), .real_us = sim_real_us(sim, sim->now_ns) };
 	struct flow flow = { .peer = from->address, .transport = TRANSPORT_UDP };
 	unsigned shard = arrival_shard(sim, datagram);
 	watch_in(sim, from, datagram, damaged);
@@ -291,24 +385,24 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 uint64_t node_next_ns(const struct sim *sim)
 {
 	uint64_t next = UINT64_MAX;
-	for (unsigned i = 0; i < sim->shard_count; i++) {
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++) {
 		uint64_t at = shard_next_ns(sim->shards[i].shard);
 		if (at < next)
 			next = at;
 	}
-	return next;
+	return next == UINT64_MAX ? next : next + sim->clock_ns;
 }
 
 void node_advance(struct sim *sim)
 {
-	for (unsigned i = 0; i < sim->shard_count; i++) {
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++) {
 		struct sim_shard *shard = &sim->shards[i];
-		if (shard_next_ns(shard->shard) > sim->now_ns)
+		if (shard_next_ns(shard->shard) > node_clock_ns(sim))
 			continue;
 		shard->advances = shard->advanced_ns == sim->now_ns ? shard->advances + 1 : 0;
 		shard->advanced_ns = sim->now_ns;
 		assert(shard->advances < SPINNING_MAX);
-		shard_advance(shard->shard, sim->now_ns, 1000);
+		shard_advance(shard->shard, node_clock_ns(sim), 1000);
 	}
 }
 
@@ -317,7 +411,7 @@ void node_command(struct sim *sim, struct command *command)
 	sim->stopping |= command->kind == COMMAND_STOP;
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		command->cursor = 0;
-		while (!shard_command(sim->shards[i].shard, sim->now_ns, command))
+		while (!shard_command(sim->shards[i].shard, node_clock_ns(sim), command))
 			;
 	}
 }
@@ -334,7 +428,7 @@ bool node_stopped(const struct sim *sim)
 
 void node_check(struct sim *sim)
 {
-	for (unsigned i = 0; i < sim->shard_count; i++)
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++)
 		shard_check(sim->shards[i].shard);
 	limits_check(sim);
 }
@@ -342,7 +436,7 @@ void node_check(struct sim *sim)
 uint64_t node_stat_at(struct sim *sim, size_t offset)
 {
 	uint64_t sum = 0;
-	for (unsigned i = 0; i < sim->shard_count; i++) {
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++) {
 		shard_publish_stats(sim->shards[i].shard);
 		sum += *(const uint64_t *)(const void *)((const char *)&sim->shards[i].stats + offset);
 	}
@@ -374,7 +468,7 @@ void node_check_empty(struct sim *sim)
 			sim_fail(sim, NULL, "leak", "%s is %llu at the end", gauges[i].name, (unsigned long long)value);
 	}
 	limits_check_empty(sim);
-	if (node_stat(sim, calls_attempted) != sim->cdr_count)
+	if (sim->boot == 1 && node_stat(sim, calls_attempted) != sim->cdr_count)
 		sim_fail(sim, NULL, "one-cdr-a-call", "%llu calls, %u CDRs",
 			 (unsigned long long)node_stat(sim, calls_attempted), sim->cdr_count);
 }

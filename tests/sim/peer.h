@@ -127,6 +127,8 @@ struct sim_call {
 	unsigned cdr_count;
 	bool excused; /* something of it was damaged or silenced: only what must hold even so is checked */
 	bool damaged;
+	bool promised;               /* it was answered, and written down: whatever kills the node, it has one CDR */
+	bool carried;                /* it was up when the node was killed */
 	struct session_truth *truth; /* session.h; NULL: not answered */
 	struct switches *switches;   /* switches.h; NULL: nobody has asked */
 	struct message_note log[SIM_LOG_MAX];

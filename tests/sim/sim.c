@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/keep.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/peer.h"
 #include "tests/sim/watch.h"
@@ -139,7 +140,8 @@ static_assert(SIM_SETTLE_NS > 3 * SIM_64T1, "one more, to be sure");
 
 bool sim_is_quiet(struct sim *sim)
 {
-	return !sim->planned && !node_stat(sim, calls_active) && !node_stat(sim, calls_setup) && peer_all_quiet(sim);
+	return !sim->planned && !sim->down && !node_stat(sim, calls_active) && !node_stat(sim, calls_setup) &&
+	       peer_all_quiet(sim);
 }
 
 void sim_check_end(struct sim *sim)
@@ -200,6 +202,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 		sim->settings.link.delay_ns = SIM_MS;
 	sim->watch = watch_create(sim);
 	sim->limits = limits_create(sim);
+	sim->keep = keep_create(sim);
 	peer_create_hosts(sim);
 	node_create(sim);
 	return sim;
@@ -208,6 +211,7 @@ struct sim *sim_create(const struct sim_settings *settings)
 void sim_destroy(struct sim *sim)
 {
 	node_destroy(sim);
+	keep_destroy(sim->keep);
 	while (sim->event_count)
 		free(take_event(sim));
 	free(sim->heap);

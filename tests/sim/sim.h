@@ -5,6 +5,7 @@
  *   sim.c      time, events, memory, failures
  *   network.c  links that lose, repeat, delay, damage
  *   node.c     the shards and their edge
+ *   keep.c     what outlives them
  *   offers.c   one offer at a time on a leg, ACKs
  *   session.c  session timers as spec 5 has them, held against what the watch sees
  *   retry.c    when a refresh that failed is tried again
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 #include "billing/cdr.h"
+#include "billing/record.h"
 #include "core/shard.h"
 #include "sip/address.h"
 #include "sip/bytes.h"
@@ -115,6 +117,10 @@ struct ua;
 	X(refused_full) \
 	X(refused_rate) \
 	X(cdrs) \
+	X(records) \
+	X(checkpoints) \
+	X(kills) \
+	X(carried) \
 	X(tandem_calls) \
 	X(tandem_partings) \
 	X(inner_refreshes) \
@@ -174,6 +180,13 @@ struct sim_settings {
 	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
 };
 
+/* How a node comes back (node_restart()). */
+struct sim_restart {
+	unsigned shards; /* 0: as many as before */
+	bool close;      /* on_restart = "close" */
+	bool machine;    /* the machine was restarted, too: its clock begins anew */
+};
+
 struct sim_cdr {
 	struct sim_cdr *next;
 	struct cdr cdr;
@@ -182,13 +195,15 @@ struct sim_cdr {
 };
 
 struct event;
+struct keep;
 
 struct sim_shard {
 	struct shard *shard;
 	struct shard_stats stats;
 	struct sim *sim;
 	unsigned index;
-	char *lent; /* NULL: nothing */
+	char *lent;      /* NULL: nothing */
+	uint8_t *record; /* room for one, NULL: none is lent */
 	/* Arrival of the last datagram, and of the last note, on their way to each other shard: both in order. */
 	uint64_t mail_ns[SIM_SHARDS_MAX], note_ns[SIM_SHARDS_MAX];
 	uint64_t reload_ns; /* when it comes to its newest configuration */
@@ -218,6 +233,13 @@ struct sim {
 	struct quality_book *qualities[SIM_SHARDS_MAX];
 	unsigned shard_count;
 	uint8_t secret[32];
+	struct keep *keep; /* what outlives the node */
+	uint16_t boot;     /* start of the node */
+	uint64_t machine;  /* and of its machine, whose clock began at: */
+	uint64_t clock_ns;
+	bool down; /* it was killed, and is not back yet */
+	void (*recorded)(struct sim *sim, unsigned shard, enum record_kind kind, const uint8_t *payload,
+			 size_t size);               /* a test that wants to see them; NULL */
 	bool refuse_lends, refuse_cdrs, no_cdr_room; /* set by a test for as long as it likes */
 	bool attempts_unseen; /* likewise: by the watch or by the CDR, so they are not held against each other */
 	uint32_t lend_refusal_ppm;
@@ -229,6 +251,7 @@ struct sim {
 	struct sim_call **by_serial;
 	unsigned call_count, call_room;
 	unsigned planned;     /* calls that traffic has yet to place */
+	uint64_t traffic_ns;  /* over which it places them */
 	struct sim_cdr *cdrs; /* newest first */
 	unsigned cdr_count;
 	struct watch *watch;
@@ -306,6 +329,15 @@ uint64_t node_next_ns(const struct sim *sim);
 void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns);
 /* Deadlines that have come. */
 void node_advance(struct sim *sim);
+/* SIGKILL, between two inputs; nothing is left but what its edge has kept, and what comes in is lost.  And back again
+ * with that.  How many records the shards refused. */
+void node_kill(struct sim *sim);
+unsigned node_restart(struct sim *sim, const struct sim_restart *how);
+/* What its clock says. */
+static inline uint64_t node_clock_ns(const struct sim *sim)
+{
+	return sim->now_ns - sim->clock_ns;
+}
 void node_check(struct sim *sim);
 void node_check_empty(struct sim *sim);
 /* Carries a command out on every shard. */

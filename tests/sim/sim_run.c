@@ -1,7 +1,8 @@
 /* Random mixed traffic under simulation:
  *
- *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--tandem] [--trace]
+ *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--tandem] [--kills] [--trace]
  *
+ * In every eighth seed the node is killed up to three times and comes back; with --kills in each.
  * Every tenth seed is followed by a run of a tenth as many calls through two nodes in a row (tandem.h); with --tandem
  * every seed is one such run, and nothing else.
  *
@@ -23,6 +24,7 @@
 
 #define WORKERS_MAX  64
 #define TANDEM_EVERY 10
+#define KILLS_EVERY  8
 
 /* Of runs through two nodes. */
 #define TANDEM_REQUIRED(X)                                                                                             \
@@ -64,7 +66,7 @@
 struct plan {
 	unsigned long long seeds, from;
 	unsigned calls, workers;
-	bool tandem, trace;
+	bool tandem, trace, kills;
 };
 
 /* What a worker hands back. */
@@ -142,6 +144,8 @@ static bool run_seed(uint64_t seed, const struct plan *plan, struct sim_counts *
 	traffic_settings(seed, &settings);
 	struct sim *sim = sim_create(&settings);
 	traffic_schedule(sim, plan->calls);
+	if (plan->kills || seed % KILLS_EVERY == 0)
+		traffic_kill(sim, 1 + (unsigned)(seed % 3));
 	sim_finish(sim);
 	add_counts(sum, &sim->counts);
 	bool good = !sim->failed;
@@ -172,10 +176,10 @@ static bool run_tandem(uint64_t seed, unsigned calls, bool trace, struct sim_cou
 }
 
 /* What a failure or an assert is followed by. */
-static void say_how(unsigned long long seed, unsigned calls, bool tandem)
+static void say_how(const struct plan *plan, unsigned long long seed, unsigned calls, bool tandem)
 {
-	snprintf(replay, sizeof replay, "replay: sim_run %s--seeds 1 --from %llu --calls %u --trace\n",
-		 tandem ? "--tandem " : "", seed, calls);
+	snprintf(replay, sizeof replay, "replay: sim_run %s%s--seeds 1 --from %llu --calls %u --trace\n",
+		 tandem ? "--tandem " : "", plan->kills ? "--kills " : "", seed, calls);
 }
 
 /* Every `workers`-th seed, beginning with the `first`. */
@@ -185,12 +189,12 @@ static void run(const struct plan *plan, unsigned first, struct outcome *ret_out
 	for (unsigned long long i = first; i < plan->seeds && !outcome.failed; i += plan->workers) {
 		unsigned long long seed = plan->from + i;
 		unsigned tandem_calls = plan->tandem ? plan->calls : (plan->calls + TANDEM_EVERY - 1) / TANDEM_EVERY;
-		say_how(seed, plan->calls, false);
+		say_how(plan, seed, plan->calls, false);
 		if (!plan->tandem)
 			outcome.failed = !run_seed(seed, plan, &outcome.counts);
 		if (outcome.failed || (!plan->tandem && seed % TANDEM_EVERY != 0))
 			continue;
-		say_how(seed, tandem_calls, true);
+		say_how(plan, seed, tandem_calls, true);
 		outcome.failed = !run_tandem(seed, tandem_calls, plan->trace, &outcome.counts);
 	}
 	if (outcome.failed)
@@ -239,12 +243,15 @@ static void run_all(const struct plan *plan, struct outcome *ret_sum)
 
 static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
 {
-	static const struct option options[] = {
-		{ "seeds", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
-		{ "calls", required_argument, NULL, 'c' }, { "workers", required_argument, NULL, 'w' },
-		{ "least", required_argument, NULL, 'l' }, { "tandem", no_argument, NULL, '2' },
-		{ "trace", no_argument, NULL, 't' },       { NULL, 0, NULL, 0 }
-	};
+	static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
+						 { "from", required_argument, NULL, 'f' },
+						 { "calls", required_argument, NULL, 'c' },
+						 { "workers", required_argument, NULL, 'w' },
+						 { "least", required_argument, NULL, 'l' },
+						 { "tandem", no_argument, NULL, '2' },
+						 { "trace", no_argument, NULL, 't' },
+						 { "kills", no_argument, NULL, 'k' },
+						 { NULL, 0, NULL, 0 } };
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		unsigned long long value = optarg ? strtoull(optarg, NULL, 10) : 0;
@@ -260,6 +267,8 @@ static bool read_options(int argc, char **argv, struct plan *plan, unsigned long
 			*least = value;
 		else if (option == '2')
 			plan->tandem = true;
+		else if (option == 'k')
+			plan->kills = true;
 		else if (option == 't')
 			plan->trace = true;
 		else

@@ -302,10 +302,38 @@ static void reload_same(struct sim *sim, void *context)
 	node_configure(sim, NULL, NULL);
 }
 
+static void comes_back(struct sim *sim, void *context)
+{
+	static const unsigned shards[] = { 0, 1, 2, 3, 4 };
+	struct sim_restart how = { .shards = shards[below(sim, sizeof shards / sizeof *shards)],
+				   .close = chance(sim, 10),
+				   .machine = chance(sim, 20) };
+	(void)context;
+	if (node_restart(sim, &how))
+		sim_fail(sim, NULL, "carried", "a shard refused a record");
+}
+
+static void is_killed(struct sim *sim, void *context)
+{
+	(void)context;
+	if (sim->down)
+		return;
+	node_kill(sim);
+	sim_at(sim, sim->now_ns + (chance(sim, 25) ? below(sim, 400 * SIM_S) : below(sim, 5 * SIM_S)), comes_back,
+	       NULL);
+}
+
+void traffic_kill(struct sim *sim, unsigned times)
+{
+	for (; times; times--)
+		sim_at(sim, sim->now_ns + below(sim, sim->traffic_ns), is_killed, NULL);
+}
+
 void traffic_schedule(struct sim *sim, unsigned calls)
 {
 	bool timed = has_timers(sim->settings.seed);
 	uint64_t most_ms = timed ? 150000 : 1500, span_ns = (1 + below(sim, most_ms) * calls) * SIM_MS;
+	sim->traffic_ns = span_ns;
 	uint64_t begin_ns = sim->now_ns;
 	sim->planned += calls;
 	for (unsigned i = 0; i < calls; i++)

@@ -15,6 +15,9 @@ void traffic_draw_timer_script(struct sim *sim, struct script *script);
 /* Places `calls` calls over some virtual minutes, with noise and faults between them; does not wait for their end. */
 void traffic_schedule(struct sim *sim, unsigned calls);
 
+/* After that: the node is killed so often while they are placed, and comes back each time. */
+void traffic_kill(struct sim *sim, unsigned times);
+
 /* One of them, at that time: what a call does is drawn then. */
 void traffic_place_at(struct sim *sim, uint64_t at_ns);
 

@@ -12,8 +12,12 @@ struct watch *watch_create(struct sim *sim);
 void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
 void watch_out(struct sim *sim, const struct host *to, struct bytes datagram);
 void watch_lost(struct sim *sim, struct bytes datagram, bool to_node);
+/* One that came while the node was down. */
+void watch_unheard(struct sim *sim, struct bytes datagram);
 /* One that is about to be damaged on its way to the node. */
 void watch_damaged(struct sim *sim, struct bytes datagram);
+/* The node was killed: what it has forgotten it is not held to. */
+void watch_killed(struct sim *sim);
 void watch_cdr(struct sim *sim, struct sim_cdr *record);
 void watch_check_end(struct sim *sim);
 

@@ -1,0 +1,589 @@
+/* Calls that outlive the process that took them: design, rule 7; spec 2 (on_restart, stop --keep-calls), 5 (windows and
+ * caps), 9 (one CDR a call), 11 (what cannot be kept is not begun). */
+#include "script.h"
+
+#include <stdlib.h>
+
+#include "core/call/state.h"
+
+#define TIMED      CALLER_TIMED("Session-Expires: 600;refresher=uas")
+#define TIMED_OK   CALLEE_TIMED("Session-Expires: 600;refresher=uac")
+#define SOON_NS    (5 * SIM_S) /* carried legs are refreshed within it */
+#define CRASH_LINE "SIP;cause=503;text=\"node restarted\""
+
+/* Killed, down for that long, and back. */
+static void comes_back(struct duel *d, uint64_t down_ns, const struct sim_restart *how)
+{
+	node_kill(d->sim);
+	run(d, down_ns);
+	cr_assert_eq(node_restart(d->sim, how), 0, "a record was refused");
+}
+#define restart(d, down_ns, ...) comes_back((d), (down_ns), &(struct sim_restart){ __VA_ARGS__ })
+
+static void assert_recovered(const struct duel *d, const char *id)
+{
+	const struct cdr *cdr = cdr_of(d->call);
+	cr_assert_eq(cdr->recovered, 1);
+	if (id)
+		cr_assert(memcmp(cdr->cdr_id, id, CDR_ID_SIZE) == 0, "%.*s", CDR_ID_SIZE, cdr->cdr_id);
+}
+
+/* ---- dialogs ---- */
+
+/* Whatever the number of shards was and is. */
+Test(rule7, a_carried_call_is_ended_by_its_peers)
+{
+	for (unsigned shards = 1; shards <= 4; shards++)
+		for (unsigned by_callee = 0; by_callee < 2; by_callee++) {
+			struct duel *d = duel_up(.seed = SEED + shards);
+			run(d, 20 * SIM_S);
+			restart(d, 2 * SIM_S, .shards = shards);
+			run(d, 30 * SIM_S);
+			struct said *bye = say(by_callee ? &d->b : &d->a, "BYE", NULL, BYTES_NONE);
+			run(d, SIM_S);
+			cr_assert_eq(status_of(bye), 200);
+			cr_assert_eq(count(by_callee ? &d->a : &d->b, "BYE"), 1);
+			assert_recovered(d, NULL);
+			cr_assert_eq(cdr_of(d->call)->hold_ms, (int64_t)((bye->at_ns - d->up_ns) / SIM_MS));
+			over(d);
+		}
+}
+
+Test(rule7, a_call_may_be_carried_over_any_number_of_starts)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	char id[CDR_ID_SIZE] = "";
+	for (unsigned i = 0; i < 10; i++) {
+		restart(d, SIM_S, .shards = 1 + i % 4, .machine = i % 3 == 2);
+		run(d, 20 * SIM_S + i * 30 * SIM_S);
+	}
+	cr_assert_geq(refreshes(&d->a), 10);
+	hang_up(d);
+	assert_recovered(d, NULL);
+	memcpy(id, cdr_of(d->call)->cdr_id, sizeof id);
+	cr_assert(memcmp(id + CDR_ID_START_DIGITS, "-0001-", 6) == 0, "the first start's: %.*s", CDR_ID_SIZE, id);
+	over(d);
+}
+
+Test(rfc3261_12, requests_inside_a_carried_dialog_go_on)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	restart(d, SIM_S, .shards = 2);
+	struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	cr_assert_eq(count(&d->b, "INVITE"), 2, "relayed");
+	struct said *update = say(&d->b, "UPDATE", NULL, new_sdp(&d->b));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(update), 200);
+	struct said *same = say(&d->a, "INVITE", NULL, sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(same), 200);
+	cr_assert_eq(count(&d->b, "INVITE"), 2, "a session that is known as it is, is answered here");
+	struct said *info = say(&d->a, "INFO", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(info), 200);
+	over(d);
+}
+
+/* A session that was changed before is the one that is carried. */
+Test(rfc3261_14, a_changed_session_and_target_are_carried)
+{
+	struct duel *d = duel_up();
+	d->b.contact++;
+	struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	restart(d, SIM_S);
+	say_again(&d->a, invite); /* its answer was lost with the process */
+	struct said *same = say(&d->b, "INVITE", NULL, sdp(&d->b));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(same), 200);
+	cr_assert_eq(count(&d->a, "INVITE"), 0, "the callee's session is known");
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	over(d); /* the simulation holds the request-URI against the Contact */
+}
+
+Test(rfc3261_17_2_1, a_repeated_invite_makes_no_second_call)
+{
+	struct duel *d = duel_up();
+	run(d, SIM_S);
+	restart(d, 100 * SIM_MS, .shards = 3);
+	run(d, SIM_S);
+	peer_send_raw(d->sim, d->a.host, d->call->caller->invite->text);
+	run(d, 10 * SIM_S);
+	cr_assert_eq(node_stat(d->sim, calls_attempted), 0);
+	cr_assert_eq(count(&d->b, "INVITE"), 1);
+	over(d);
+}
+
+Test(rfc3261_13_2_2_4, a_repeated_200_of_the_callee_is_acked)
+{
+	struct duel *d = duel_up();
+	restart(d, 100 * SIM_MS, .shards = 2);
+	struct heard *invite = nth(&d->b, "INVITE", 0);
+	unsigned before = nth(&d->b, "ACK", 0)->again;
+	char text[1024];
+	int size = snprintf(text, sizeof text,
+			    "SIP/2.0 200 OK\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=%s\r\nCall-ID: %s\r\nCSeq: %s\r\n"
+			    "Content-Length: 0\r\n\r\n",
+			    header(invite, "Via"), header(invite, "From"), header(invite, "To"), d->b.ua->local_tag,
+			    d->b.ua->call_id, header(invite, "CSeq"));
+	peer_send_raw(d->sim, d->b.host, (struct bytes){ text, (uint32_t)size });
+	run(d, SIM_S);
+	cr_assert_eq(nth(&d->b, "ACK", 0)->again, before + 1);
+	cr_assert_eq(count(&d->b, "BYE"), 0);
+	over(d);
+}
+
+/* ---- the caller's ACK ---- */
+
+Test(rfc3261_13_3_1_4, a_200_without_ack_is_sent_again_after_the_start)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY), &(struct plan){ .seed = SEED });
+	d->a.no_ack = true;
+	run(d, 2 * SIM_S);
+	node_kill(d->sim);
+	run(d, 3 * SIM_S);
+	unsigned before = nth(&d->a, "200 INVITE", 0)->again;
+	d->a.no_ack = false;
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ .shards = 2 }), 0);
+	run(d, SIM_S);
+	cr_assert_gt(nth(&d->a, "200 INVITE", 0)->again, before, "byte for byte the same");
+	over(d);
+}
+
+Test(spec4, an_ack_that_never_comes_ends_a_carried_call)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY), &(struct plan){ .seed = SEED });
+	d->a.no_ack = true;
+	run(d, 2 * SIM_S);
+	cr_assert(d->up_ns);
+	restart(d, 5 * SIM_S);
+	run_until(d, d->up_ns + SIM_64T1 - SIM_MS);
+	cr_assert_eq(count(&d->a, "BYE"), 0);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(count(&d->a, "BYE"), 1);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	assert_reason(d->call, ack_missing);
+	assert_recovered(d, NULL);
+	finish(d->sim);
+}
+
+Test(spec4, an_ack_that_did_not_come_while_nobody_was_there)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY), &(struct plan){ .seed = SEED });
+	d->a.no_ack = true;
+	run(d, 2 * SIM_S);
+	restart(d, 100 * SIM_S);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "BYE") + count(&d->b, "BYE"), 2);
+	assert_reason(d->call, ack_missing);
+	cr_assert_eq(cdr_of(d->call)->hold_ms, (int64_t)(SIM_64T1 / SIM_MS));
+	finish(d->sim);
+}
+
+/* ---- timers ---- */
+
+Test(rfc4028_10, carried_legs_are_refreshed_soon)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 20 * SIM_S);
+	restart(d, SIM_S, .shards = 2);
+	uint64_t back_ns = d->sim->now_ns;
+	run(d, SOON_NS + SIM_S);
+	for (unsigned i = 0; i < 2; i++) {
+		struct party *party = i ? &d->b : &d->a;
+		cr_assert_eq(refreshes(party), 1);
+		cr_assert_leq(refresh(party, 0)->at_ns, back_ns + SOON_NS + SIM_MS);
+	}
+	hang_up(d);
+	cr_assert_eq(cdr_of(d->call)->refreshes_confirmed, 2);
+	over(d);
+}
+
+Test(rfc4028_10, a_dead_peer_is_found_at_the_end_of_its_window_not_of_a_new_one)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 100 * SIM_S);
+	d->a.gone = true;
+	restart(d, 30 * SIM_S, .shards = 4);
+	assert_expires(d, d->up_ns + 600 * SIM_S);
+	assert_recovered(d, NULL);
+	over(d);
+}
+
+Test(rfc4028_10, a_window_that_ended_meanwhile_ended_then)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 100 * SIM_S);
+	restart(d, 700 * SIM_S);
+	run(d, SIM_S);
+	assert_reason(d->call, session_timeout);
+	cr_assert_eq(cdr_of(d->call)->hold_ms, 600000);
+	assert_header(nth(&d->a, "BYE", 0), "Reason", SESSION_EXPIRED);
+	assert_header(nth(&d->b, "BYE", 0), "Reason", SESSION_EXPIRED);
+	assert_last_confirmed(d, d->up_ns);
+	over(d);
+}
+
+/* The window counts from the latest confirmation, which is a record of its own. */
+Test(rfc4028_10, a_confirmation_is_carried)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 350 * SIM_S);
+	cr_assert_eq(refreshes(&d->a), 1);
+	cr_assert_eq(refreshes(&d->b), 1);
+	uint64_t a_ns = refresh(&d->a, 0)->replied_ns, b_ns = refresh(&d->b, 0)->replied_ns;
+	uint64_t first_ns = a_ns < b_ns ? a_ns : b_ns;
+	d->a.gone = d->b.gone = true;
+	restart(d, SIM_S, .shards = 3);
+	assert_expires(d, first_ns + 600 * SIM_S);
+	cr_assert_eq(cdr_of(d->call)->refreshes_confirmed, 2);
+	over(d);
+}
+
+Test(spec5, the_grace_of_a_carried_call)
+{
+	struct duel *d =
+		duel_up(.parameters = "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP = 20\n", .invite = TIMED, .ok = TIMED_OK);
+	d->a.gone = d->b.gone = true;
+	run_until(d, d->up_ns + 590 * SIM_S);
+	restart(d, 15 * SIM_S);
+	unsigned before = refreshes(&d->a);
+	run(d, SIM_S);
+	cr_assert_gt(refreshes(&d->a), before, "the last refresh");
+	assert_expires(d, d->up_ns + 620 * SIM_S);
+	over(d);
+}
+
+Test(rfc4028_10, a_dialog_that_the_peer_has_lost_ends_the_call)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 20 * SIM_S);
+	answers(&d->b.update, "481");
+	restart(d, SIM_S);
+	run(d, SOON_NS + SIM_S);
+	assert_reason(d->call, dialog_lost);
+	assert_recovered(d, NULL);
+	over(d);
+}
+
+/* A peer that refreshes is left to do so. */
+Test(rfc4028_10, a_peer_that_refreshes_goes_on)
+{
+	struct duel *d = duel_up(.invite = CALLER_TIMED("Session-Expires: 600;refresher=uac"), .ok = TIMED_OK);
+	run(d, 20 * SIM_S);
+	restart(d, SIM_S);
+	run(d, 250 * SIM_S);
+	cr_assert_eq(refreshes(&d->a), 0);
+	struct said *update = say(&d->a, "UPDATE", TIMED, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(update), 200);
+	over(d);
+}
+
+Test(spec5, caps_count_from_the_connect)
+{
+	struct duel *d = duel_up(.parameters = "RW_MAX_CALL_DURATION = 300\n");
+	run(d, 100 * SIM_S);
+	restart(d, 50 * SIM_S, .shards = 2);
+	assert_ends(d, d->up_ns + 300 * SIM_S, CDR_END_max_duration);
+	over(d);
+	d = duel_up(.parameters = "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 300\n");
+	run(d, 100 * SIM_S);
+	restart(d, 500 * SIM_S);
+	run(d, SIM_S);
+	assert_reason(d->call, no_timer_cap);
+	cr_assert_eq(cdr_of(d->call)->hold_ms, 300000);
+	cr_assert_eq(count(&d->a, "BYE") + count(&d->b, "BYE"), 2);
+	over(d);
+}
+
+/* The clock of the new start of the machine begins at next to nothing: windows and calls begin before it. */
+Test(rule7, over_a_restart_of_the_machine_the_wall_clock_counts)
+{
+	struct duel *d = duel_up(.parameters = "RW_MAX_CALL_DURATION = 900\n", .invite = TIMED, .ok = TIMED_OK);
+	run(d, 100 * SIM_S);
+	restart(d, 60 * SIM_S, .machine = true, .shards = 2);
+	run(d, 400 * SIM_S);
+	cr_assert_geq(refreshes(&d->a), 1);
+	hang_up(d);
+	const struct cdr *cdr = cdr_of(d->call);
+	int64_t true_ms = (int64_t)((d->sim->now_ns - SIM_S - d->up_ns) / SIM_MS);
+	cr_assert(cdr->hold_ms >= true_ms && cdr->hold_ms <= true_ms + 3, "%lld ms, not %lld", (long long)cdr->hold_ms,
+		  (long long)true_ms);
+	over(d);
+	d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 100 * SIM_S);
+	d->a.gone = d->b.gone = true;
+	restart(d, 60 * SIM_S, .machine = true);
+	run_until(d, d->up_ns + 599 * SIM_S);
+	cr_assert_eq(d->call->cdr_count, 0);
+	run(d, 2 * SIM_S);
+	assert_reason(d->call, session_timeout);
+	cr_assert(abs((int)(cdr_of(d->call)->hold_ms - 600000)) <= 1);
+	over(d);
+	d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	restart(d, 3000 * SIM_S, .machine = true);
+	run(d, SIM_S);
+	assert_reason(d->call, session_timeout);
+	cr_assert(abs((int)(cdr_of(d->call)->hold_ms - 600000)) <= 1);
+	over(d);
+}
+
+/* ---- ends ---- */
+
+Test(on_restart, close_ends_calls_at_their_last_proof_of_life)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 350 * SIM_S);
+	uint64_t a_ns = refresh(&d->a, 0)->replied_ns, b_ns = refresh(&d->b, 0)->replied_ns;
+	uint64_t last_ns = a_ns > b_ns ? a_ns : b_ns;
+	restart(d, 30 * SIM_S, .close = true, .shards = 2);
+	run(d, SIM_S);
+	assert_reason(d->call, node_crash);
+	assert_recovered(d, NULL);
+	cr_assert_eq(cdr_of(d->call)->hold_ms, (int64_t)((last_ns - d->up_ns) / SIM_MS));
+	assert_last_confirmed(d, last_ns);
+	assert_header(nth(&d->a, "BYE", 0), "Reason", CRASH_LINE);
+	assert_header(nth(&d->b, "BYE", 0), "Reason", CRASH_LINE);
+	over(d);
+}
+
+Test(rule7, a_leg_that_has_not_answered_its_bye_gets_it_again)
+{
+	struct duel *d = duel_up();
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(d->call->cdr_count, 1);
+	unsigned before = count(&d->b, "BYE");
+	restart(d, SIM_S, .shards = 2);
+	d->b.gone = false;
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->b, "BYE"), before + 1);
+	cr_assert_eq(count(&d->a, "BYE"), 0, "who hung up hears nothing");
+	cr_assert_eq(d->call->cdr_count, 1);
+	restart(d, SIM_S);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->b, "BYE"), before + 1, "it has answered");
+	over(d);
+}
+
+Test(rule7, calls_go_on_without_their_gateways)
+{
+	struct duel *d = duel_up();
+	node_kill(d->sim);
+	node_configure(d->sim, NULL,
+		       "mapping_gateway \"other-mg\" { address = {\"10.1.0.0/16\"} }\n"
+		       "routing_gateway \"other-rg\" { address = \"10.2.0.3:5060\" prefix = {\"99\"} }\n");
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ .shards = 2 }), 0);
+	run(d, SIM_S);
+	hang_up(d);
+	const struct cdr *cdr = cdr_of(d->call);
+	cr_assert(cdr->routing_gateway.size == 3 && memcmp(cdr->routing_gateway.at, "rg1", 3) == 0);
+	cr_assert(cdr->mapping_gateway.size == 2 && memcmp(cdr->mapping_gateway.at, "mg", 2) == 0);
+	over(d);
+}
+
+Test(spec4, carried_calls_take_their_lines)
+{
+	struct sim *sim =
+		sim_new(.seed = SEED, .shards = 3,
+			.gateways = "mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"
+				    "routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} "
+				    "capacity = 4 }\n");
+	for (unsigned i = 0; i < 3; i++)
+		sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	node_kill(sim);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ .shards = 2 }), 0);
+	struct sim_call *more[3];
+	for (unsigned i = 0; i < 3; i++)
+		more[i] = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(20) });
+	sim_run(sim, 10 * SIM_S);
+	unsigned refused = 0;
+	for (unsigned i = 0; i < 3; i++)
+		refused += more[i]->cdr_count && cdr_of(more[i])->end_reason == CDR_END_capacity;
+	cr_assert_eq(refused, 2);
+	finish(sim);
+}
+
+/* ---- what was under way ---- */
+
+Test(rfc3261_13_2_2_4, a_200_to_an_invite_of_a_former_process_gets_ack_and_bye)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY),
+					&(struct plan){ .rings_ns = 10 * SIM_S });
+	run(d, 5 * SIM_S);
+	restart(d, SIM_S, .shards = 2);
+	run(d, 20 * SIM_S);
+	cr_assert_eq(count(&d->b, "ACK"), 1);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	cr_assert_eq(d->call->cdr_count, 0, "it was not answered");
+	finish(d->sim);
+}
+
+/* ---- the answer ---- */
+
+Test(spec11, a_call_that_cannot_be_written_down_is_not_begun)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY), &(struct plan){ .seed = SEED });
+	run(d, 500 * SIM_MS);
+	d->sim->refuse_cdrs = true;
+	run(d, 2 * SIM_S);
+	cr_assert(d->up_ns);
+	cr_assert(nth(&d->a, "503 INVITE", 0));
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	d->sim->refuse_cdrs = false;
+	run(d, SIM_S);
+	const struct cdr *cdr = cdr_of(d->call);
+	cr_assert_eq(cdr->end_reason, CDR_END_overload);
+	cr_assert_eq(cdr->sip_code, 503);
+	cr_assert_eq(cdr->hold_ms, 0);
+	finish(d->sim);
+}
+
+/* A change that finds no room is written when there is some. */
+Test(spec11, a_change_without_room_is_written_later)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	d->sim->refuse_cdrs = true;
+	struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	uint64_t written = d->sim->counts.records;
+	d->sim->refuse_cdrs = false;
+	run(d, SIM_S);
+	cr_assert_eq(d->sim->counts.records, written + 1);
+	restart(d, SIM_S);
+	struct said *same = say(&d->b, "INVITE", NULL, sdp(&d->b));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(same), 200);
+	cr_assert_eq(count(&d->a, "INVITE"), 0);
+	over(d);
+}
+
+static struct duel *held(void)
+{
+	struct duel *d = script_call_in(sim_new(.seed = SEED, .gateways = ONE_GATEWAY), &(struct plan){ .seed = SEED });
+	d->sim->config->answer_after_sync = true;
+	run(d, 1500 * SIM_MS);
+	cr_assert(d->up_ns);
+	cr_assert_eq(count(&d->b, "ACK"), 1);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0, "it waits for the disk");
+	return d;
+}
+
+static void synced(struct duel *d, uint64_t serial_end)
+{
+	shard_synced(d->sim->shards[0].shard, node_clock_ns(d->sim), serial_end);
+	run(d, 100 * SIM_MS);
+}
+
+Test(answer_after_sync, the_200_waits_until_its_record_is_on_the_disk)
+{
+	struct duel *d = held();
+	synced(d, 0);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	synced(d, 1);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	run(d, SIM_S);
+	over(d);
+}
+
+Test(answer_after_sync, a_cancel_meanwhile_ends_it)
+{
+	struct duel *d = held();
+	say_cancel(&d->a, d->a.said);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "487 INVITE"), 1);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	synced(d, 10);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	assert_reason(d->call, cancelled);
+	cr_assert_eq(cdr_of(d->call)->sip_code, 487);
+	finish(d->sim);
+}
+
+Test(answer_after_sync, a_bye_of_the_callee_meanwhile_ends_it_unanswered)
+{
+	struct duel *d = held();
+	struct said *bye = say(&d->b, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(bye), 200);
+	cr_assert_eq(count(&d->a, "480 INVITE"), 1);
+	cr_assert_eq(cdr_of(d->call)->connect_us, 0);
+	cr_assert_eq(cdr_of(d->call)->sip_code, 480);
+	finish(d->sim);
+}
+
+Test(answer_after_sync, a_disk_that_never_answers_ends_it)
+{
+	struct duel *d = held();
+	run(d, SIM_64T1 + SIM_S);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	cr_assert_eq(cdr_of(d->call)->connect_us, 0);
+	finish(d->sim);
+}
+
+/* It is in the queue, if not on the disk: to the next process it is an answered call whose ACK is missing. */
+Test(answer_after_sync, a_held_call_is_carried)
+{
+	struct duel *d = held();
+	restart(d, SIM_S);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	over(d);
+}
+
+/* ---- checkpoints, the stop ---- */
+
+Test(rule7, a_checkpoint_writes_every_live_call)
+{
+	struct sim *sim = sim_new(.seed = SEED, .shards = 2);
+	for (unsigned i = 0; i < 300; i++)
+		sim_call_now(sim, .caller = i % 3, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	uint64_t before = sim->counts.records;
+	for (unsigned i = 0; i < 2; i++)
+		shard_checkpoint(sim->shards[i].shard, 7);
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim->counts.records, before + 300 + 4);
+	cr_assert_eq(sim->counts.checkpoints, 2);
+	sim->refuse_cdrs = true; /* one that has to wait for room */
+	shard_checkpoint(sim->shards[0].shard, 8);
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim->counts.checkpoints, 2);
+	sim->refuse_cdrs = false;
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim->counts.checkpoints, 3);
+	finish(sim);
+}
+
+Test(keep_calls, the_stop_leaves_calls_that_are_up_to_the_next_process)
+{
+	struct sim *sim = sim_new(.seed = SEED, .shards = 2);
+	struct sim_call *up = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	struct sim_call *ringing = sim_call_now(sim, .answers = { { .ring_ns = 1, .final_ns = 60 * SIM_S } });
+	sim_run(sim, 2 * SIM_S);
+	struct command stop = { .kind = COMMAND_STOP, .keep_calls = true };
+	node_command(sim, &stop);
+	sim_run(sim, SIM_S);
+	cr_assert(node_stopped(sim));
+	assert_reason(ringing, node_shutdown);
+	cr_assert_eq(sim_seen(ringing, OUT_B, "CANCEL"), 1);
+	cr_assert_eq(sim_seen(ringing, OUT_A, "503 INVITE"), 1);
+	cr_assert_eq(up->cdr_count, 0);
+	cr_assert_eq(sim_seen(up, OUT_A, "BYE") + sim_seen(up, OUT_B, "BYE"), 0);
+	node_kill(sim);
+	sim->stopping = false;
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ .shards = 3 }), 0);
+	sim_run(sim, 100 * SIM_S);
+	assert_reason(up, normal);
+	cr_assert_eq(cdr_of(up)->recovered, 1);
+	finish(sim);
+}
