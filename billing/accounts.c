@@ -228,16 +228,17 @@ static int find_correction(struct operation *o, const char *cdr_id, struct fee_c
 static int find_charge(struct operation *o, const char *cdr_id, struct fee_correction *c)
 {
 	int64_t amount_e8 = 0;
-	int result = operation_number(o, &amount_e8,
-				      "SELECT amount_e8 FROM ledger WHERE cdr_id = ?1 AND kind IN ('charge', 'cost')"
-				      " AND kind = 'charge'",
-				      cdr_id);
+	int result =
+		operation_number(o, &amount_e8,
+				 "SELECT amount_e8 FROM ledger WHERE cdr_id = ?1 AND (kind = 'charge' OR kind = 'cost')"
+				 " AND kind = 'charge'",
+				 cdr_id);
 
 	c->original_e8 = c->before_e8 = -amount_e8;
 	if (result == 0)
 		result = operation_text(o, c->account, sizeof(c->account),
 					"SELECT a.name FROM ledger l JOIN accounts a ON a.id = l.account"
-					" WHERE cdr_id = ?1 AND kind IN ('charge', 'cost') AND kind = 'charge'",
+					" WHERE cdr_id = ?1 AND (kind = 'charge' OR kind = 'cost') AND kind = 'charge'",
 					cdr_id);
 	return result;
 }
