@@ -215,7 +215,7 @@ static bool was_neglected(const struct world *w, uint32_t i)
 		if (w->outages[k].to_ns - w->outages[k].from_ns > NEGLECT_NS &&
 		    w->outages[k].to_ns > truth->ok.before_ns)
 			return true;
-	return false;
+	return w->neglected;
 }
 
 static void check_reason(struct world *w, uint32_t i)
