@@ -356,7 +356,9 @@ static void restore(struct world *w, struct recovery *r)
 	for (uint64_t i = 0; i < recovery_count(r); i++) {
 		unsigned shard = steer_worker(recovery_bucket(r, i), n->shard_count);
 		if (!recovery_call(r, n->journal, i, &call)) {
-			world_fail(w, "restore", "a recovered call cannot be read");
+			if (!w->disk.unreadable_ppm)
+				world_fail(w, "restore", "a recovered call cannot be read");
+			n->not_taken_up++;
 			continue;
 		}
 		if (!shard_restore(n->shards[shard].shard, &call, w->close_calls))
@@ -408,6 +410,11 @@ static void serve(struct world *w, struct recovery *r)
 	struct intake_settings settings = { n->journal, queues, n->shard_count, MORTAL_SEGMENT };
 	int result = intake_create(&settings, &n->intake);
 	assert(!result);
+	if (n->not_taken_up) {
+		intake_hold(n->intake);
+		w->neglected = true;
+		w->counts.not_taken_up += n->not_taken_up;
+	}
 	sink_open(w);
 	if (w->outage_count)
 		w->outages[w->outage_count - 1].to_ns = w->now_ns;

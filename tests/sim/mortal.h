@@ -43,6 +43,7 @@
 	X(deaths_at_start) \
 	X(starts_refused) \
 	X(carried) \
+	X(not_taken_up) \
 	X(closing) \
 	X(from_queues) \
 	X(recovered_cdrs) \
@@ -93,6 +94,7 @@ struct node {
 	unsigned shard_count;
 	struct journal_reader *watcher; /* tells what has reached the disk */
 	struct journal_reader *reader;  /* the sink's */
+	unsigned not_taken_up;          /* calls that the disk would not let it read: the next start has them */
 	enum death dying;
 	bool in_input, in_sync, starting;
 	uint64_t die_at_action; /* counts down with each record and datagram; 0: not */
@@ -163,7 +165,8 @@ struct world {
 	uint32_t loss_ppm;
 	size_t queue_bytes;
 	bool answer_after_sync, close_calls, varies_shards;
-	bool quiet; /* the time of troubles is over */
+	bool neglected; /* calls were not taken up by a start: their peers heard nothing for long */
+	bool quiet;     /* the time of troubles is over */
 
 	bool failed;
 	char failure[512];

@@ -11,6 +11,8 @@
 #define HOLD_MS    20
 #define NEAR_NS    (60 * MORTAL_MS) /* so close to a death nobody can say on which side of it something happened */
 #define NEGLECT_NS (3 * MORTAL_S)   /* the refresh is due when half of 12 s are over */
+#define BREATH_NS                                                                                                      \
+	(7 * MORTAL_S) /* refreshes of calls taken up are sent in the first 5 s: until then it is one outage */
 #define COMMIT_PPM 500000
 
 /* The call that a payload is about, by the Call-ID of its caller's leg in it: "c123@crash-".  -1: none is in it. */
@@ -211,11 +213,15 @@ static void check_hold(struct world *w, uint32_t i)
 static bool was_neglected(const struct world *w, uint32_t i)
 {
 	const struct call_truth *truth = calls_truth(w->calls, i);
-	for (unsigned k = 0; k < w->outage_count; k++)
-		if (w->outages[k].to_ns - w->outages[k].from_ns > NEGLECT_NS &&
-		    w->outages[k].to_ns > truth->ok.before_ns)
+	uint64_t from_ns = 0, to_ns = 0;
+	for (unsigned k = 0; k < w->outage_count; k++) {
+		if (!k || w->outages[k].from_ns > to_ns + BREATH_NS)
+			from_ns = w->outages[k].from_ns;
+		to_ns = w->outages[k].to_ns;
+		if (to_ns - from_ns > NEGLECT_NS && to_ns > truth->ok.before_ns)
 			return true;
-	return false;
+	}
+	return w->neglected;
 }
 
 static void check_reason(struct world *w, uint32_t i)
@@ -245,8 +251,9 @@ static void check_recovered(struct world *w, uint32_t i)
 		near |= death_ns + NEAR_NS > begin_ns && death_ns < w->outages[k].to_ns + NEAR_NS &&
 			death_ns < end_ns + NEAR_NS;
 	}
-	if ((through && !call->recovered) || (call->recovered && !near && !w->close_calls))
-		world_fail(w, "recovered", "call %u: recovered %u", i, call->recovered);
+	if ((through && !call->recovered) || (call->recovered && !near && call->end_reason == CDR_END_normal))
+		world_fail(w, "recovered", "call %u: recovered %u, %s after %lld ms", i, call->recovered,
+			   cdr_end_reason_name(call->end_reason), (long long)call->hold_ms);
 }
 
 static void check_peers(struct world *w, uint32_t i)

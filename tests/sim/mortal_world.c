@@ -308,6 +308,8 @@ static void sink_due(struct world *w, void *context)
 static bool is_over(struct world *w)
 {
 	struct calls_counts counts = calls_count(w->calls);
+	if (w->quiet && w->node && !w->node->dying && w->node->not_taken_up)
+		world_at(w, w->now_ns, process_dies, NULL); /* an operator who reads the log starts it again */
 	return w->quiet && w->node && !w->node->dying && w->node->intake && counts.placed == w->settings.calls &&
 	       counts.settled == counts.placed && !node_stat_at(w, offsetof(struct shard_stats, calls_active)) &&
 	       !node_stat_at(w, offsetof(struct shard_stats, calls_setup));
