@@ -27,6 +27,7 @@ int bench_hold(int argc, char **argv);
 int bench_limit(int argc, char **argv);
 int bench_parse(int argc, char **argv);
 int bench_pdd(int argc, char **argv);
+int bench_rates(int argc, char **argv);
 int bench_route(int argc, char **argv);
 int bench_shard(int argc, char **argv);
 int bench_timers(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct subcommand subcommands[] = {
 	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
 	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
 	{ "pdd", bench_pdd, "delay from INVITE in to INVITE out, of a switch and of the forwarder in turns" },
+	{ "rates", bench_rates, "rates by dialled number: building the table, one look-up" },
 	{ "route", bench_route, "gateways by dialled number: building the table, one look-up" },
 	{ "shard", bench_shard, "the call logic without a network: CPU time of each message and of a call" },
 	{ "timers", bench_timers, "the timing wheel: cost of an operation, longest advance, lateness" },

@@ -37,12 +37,15 @@ static bool take_digits(const char **text, const char *end, unsigned most, uint6
 
 bool money_parse(const char *text, size_t size, int64_t *ret_e8)
 {
-	const char *end = text + size;
+	const char *end;
 	bool negative = false;
 	uint64_t number = 0;
 	unsigned count, decimals = 0;
 
-	if (text < end && (*text == '+' || *text == '-'))
+	if (size == 0)
+		return false;
+	end = text + size;
+	if (*text == '+' || *text == '-')
 		negative = *text++ == '-';
 	if (!take_digits(&text, end, UINT32_MAX, &number, &count))
 		return false;

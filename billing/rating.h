@@ -29,7 +29,8 @@ struct rating_rules {
 uint64_t rating_billed_s(const struct rate_terms *terms, const struct rating_rules *rules, uint64_t hold_ms);
 /* Of seconds as rating_billed_s() gives them; rounded. */
 int64_t rating_fee_e8(const struct rate_terms *terms, const struct rating_rules *rules, uint64_t billed_s);
-/* The same, not rounded down: what credit must be there for. */
+/* The same before rounding to fee_decimals, but up to a whole 10^-8: what credit must be there for.  The fee is above
+ * it by at most half of its own last decimal. */
 int64_t rating_charge_e8(const struct rate_terms *terms, uint64_t billed_s);
 
 /* The longest hold that is billed no more than `billed_s`; UINT64_MAX: any.  In whole seconds, so that a call cut off

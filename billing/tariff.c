@@ -89,9 +89,12 @@ static void read_words(const struct table *table, const char *number, uint32_t s
  * halves, those that have ended one by one. */
 static const struct price *in_effect(const struct tariff *t, struct prefix_list list, int64_t at_us)
 {
-	const struct price *prices = t->prices + list.first;
+	const struct price *prices;
 	uint32_t from = 0, end = list.count;
 
+	if (list.count == 0)
+		return NULL;
+	prices = t->prices + list.first;
 	while (from < end) {
 		uint32_t middle = from + (end - from) / 2;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/call/check.h"
+#include "core/call/price.h"
 #include "core/call/rest.h"
 #include "sip/pack.h"
 
@@ -15,6 +16,18 @@ struct level {
 	uint32_t count;
 	uint32_t length; /* of the prefix; before the first level CONFIG_PREFIX_MAX + 1 */
 	bool last;       /* no shorter prefix follows */
+	bool customer_asked;
+	struct price customer; /* what the number costs the customer; looked up when a gateway has to earn something */
+};
+
+/* Figures and prices are looked up only where they decide. */
+struct candidate {
+	const struct routing_gateway *rg;
+	uint64_t turn; /* ranked: place in its prefix' list, those of shorter prefixes behind */
+	bool weighed, vendor_asked;
+	struct price vendor;
+	struct quality_asr asr; /* only of a mapping gateway that sorts by it */
+	uint64_t calls, attempts;
 };
 
 static void begin_levels(const struct shard *s, const struct call *call, struct level *level)
@@ -94,41 +107,59 @@ static bool is_struck(const struct shard *s, const struct setup *setup, uint32_t
 	return has_id(struck.at, struck.size / (uint32_t)sizeof routing_id, routing_id);
 }
 
-static bool is_usable(const struct shard *s, const struct setup *setup, const struct level *level,
-		      const struct routing_gateway *rg)
+static struct price vendor_price(const struct shard *s, const struct level *level, struct candidate *c)
 {
-	return is_allowed(level->mapping, rg->id) && !is_struck(s, setup, rg->id) && !check_all_down(s, rg->id) &&
-	       !rest_is_resting(s, rg->id);
+	if (!c->vendor_asked)
+		c->vendor = price_of(s, c->rg->vendor_account_id, level->number);
+	c->vendor_asked = true;
+	return c->vendor;
+}
+
+static struct price customer_price(const struct shard *s, struct level *level)
+{
+	if (!level->customer_asked)
+		level->customer = price_of(s, level->mapping->account_id, level->number);
+	level->customer_asked = true;
+	return level->customer;
+}
+
+/* max_price, min_profit_percent. */
+static bool is_worth_it(const struct shard *s, struct level *level, struct candidate *c)
+{
+	struct price customer = { PRICE_NONE, "" };
+	if (!price_matters(c->rg))
+		return true;
+	if (c->rg->min_profit_percent)
+		customer = customer_price(s, level);
+	return price_allows(c->rg, vendor_price(s, level, c), customer);
+}
+
+static bool is_usable(const struct shard *s, const struct setup *setup, struct level *level, struct candidate *c)
+{
+	uint32_t id = c->rg->id;
+	return is_allowed(level->mapping, id) && !is_struck(s, setup, id) && !check_all_down(s, id) &&
+	       !rest_is_resting(s, id) && is_worth_it(s, level, c);
 }
 
 /* ---- who is preferred ---- */
 
-/* Figures are looked up only where there are two to choose from. */
-struct candidate {
-	const struct routing_gateway *rg;
-	uint64_t turn; /* ranked: place in its prefix' list, those of shorter prefixes behind */
-	bool weighed;
-	struct quality_asr asr; /* only of a mapping gateway that sorts by it */
-	uint64_t calls, attempts;
-};
-
-static bool sorts_by_asr(const struct mapping_gateway *mapping)
+static bool sorts_by(const struct mapping_gateway *mapping, enum sort_policy policy)
 {
-	for (unsigned i = 0; i < mapping->sort_count; i++)
-		if (mapping->sort[i] == SORT_ASR)
-			return true;
-	return false;
+	return memchr(mapping->sort, (int)policy, mapping->sort_count) != NULL;
 }
 
-static void weigh(const struct shard *s, const struct mapping_gateway *mapping, struct candidate *c)
+/* Only where there are two to choose from. */
+static void weigh(const struct shard *s, const struct level *level, struct candidate *c)
 {
 	if (c->weighed)
 		return;
 	c->weighed = true;
 	c->calls = tally_calls(&s->tallies, c->rg->id);
 	c->attempts = tally_attempts(&s->tallies, c->rg->id);
-	if (sorts_by_asr(mapping))
+	if (sorts_by(level->mapping, SORT_ASR))
 		c->asr = quality_glance(&s->qualities, s->shard, s->now.now_ns, c->rg->id);
+	if (c->rg->least_cost || sorts_by(level->mapping, SORT_PRICE))
+		(void)vendor_price(s, level, c);
 }
 
 /* The sign of a - b. */
@@ -161,13 +192,27 @@ static int compare_load(const struct candidate *a, const struct candidate *b)
 	return compare(a->calls, b->calls);
 }
 
+/* An unknown one is more than any. */
+static int compare_prices(struct price a, struct price b)
+{
+	return compare((uint64_t)a.rate_e8, (uint64_t)b.rate_e8);
+}
+
+/* Those without least_cost stand behind, with those whose price is unknown: else who comes before whom could go round
+ * in a circle. */
+static int compare_cost(const struct candidate *a, const struct candidate *b)
+{
+	static const struct price none = { PRICE_NONE, "" };
+	return compare_prices(a->rg->least_cost ? a->vendor : none, b->rg->least_cost ? b->vendor : none);
+}
+
 static int compare_policy(enum sort_policy policy, const struct candidate *a, const struct candidate *b)
 {
 	switch (policy) {
 	case SORT_ASR:
 		return compare_asr(a->asr, b->asr);
 	case SORT_PRICE:
-		break; /* comes with rate tables */
+		return compare_prices(a->vendor, b->vendor);
 	}
 	return 0;
 }
@@ -178,6 +223,8 @@ static bool is_better(const struct mapping_gateway *mapping, const struct candid
 	for (unsigned i = 0; order == 0 && i < mapping->sort_count; i++)
 		order = compare_policy((enum sort_policy)mapping->sort[i], a, b);
 	if (order == 0)
+		order = compare_cost(a, b);
+	if (order == 0)
 		order = compare_load(a, b);
 	if (order == 0)
 		order = compare(a->attempts, b->attempts);
@@ -185,19 +232,18 @@ static bool is_better(const struct mapping_gateway *mapping, const struct candid
 }
 
 /* The best one of a list; only those of the first priority that has a usable one are weighed. */
-static const struct routing_gateway *best_of(const struct shard *s, const struct setup *setup,
-					     const struct level *level)
+static const struct routing_gateway *best_of(const struct shard *s, const struct setup *setup, struct level *level)
 {
 	struct candidate best = { 0 };
 	for (uint32_t i = 0; i < level->count; i++) {
 		struct candidate other = { .rg = level->list[i] };
 		if (best.rg && other.rg->priority != best.rg->priority)
 			break;
-		if (!is_usable(s, setup, level, other.rg))
+		if (!is_usable(s, setup, level, &other))
 			continue;
 		if (best.rg) {
-			weigh(s, level->mapping, &best);
-			weigh(s, level->mapping, &other);
+			weigh(s, level, &best);
+			weigh(s, level, &other);
 		}
 		if (!best.rg || is_better(level->mapping, &other, &best))
 			best = other;
@@ -263,9 +309,9 @@ static void rank(const struct shard *s, const struct call *call, struct ranking 
 		for (uint32_t i = 0; i < level.count && r->count < LINES_MAX; i++) {
 			struct candidate *c = &r->heap[r->count];
 			*c = (struct candidate){ .rg = level.list[i], .turn = list << 32 | i };
-			if (!is_usable(s, setup_of(s, call), &level, c->rg))
+			if (!is_usable(s, setup_of(s, call), &level, c))
 				continue;
-			weigh(s, level.mapping, c);
+			weigh(s, &level, c);
 			r->count++;
 		}
 	for (uint32_t i = r->count / 2; i-- > 0;)

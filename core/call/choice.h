@@ -5,13 +5,17 @@
  *
  *   - the mapping gateway may use (allow, deny),
  *   - this call has not tried, nor found full (struck off),
- *   - and that has an address which is neither down (core/call/check.h) nor at rest (core/call/rest.h)
+ *   - that has an address which is neither down (core/call/check.h) nor at rest (core/call/rest.h)
+ *   - and whose price is no obstacle (max_price, min_profit_percent; core/call/price.h)
  *
  * is preferred in this order: the longer prefix; the smaller priority; the policies of the mapping gateway (sort); the
- * smaller share of its capacity in use; the fewer attempts so far; the name.  A gateway without capacity counts as one
- * of endless capacity: by the share in use it stands before every other that has calls, and two such ones compare by
- * their calls.  By asr the larger share of answered attempts wins, and a gateway of which nothing is known in the
- * window counts as answering all, or it would never get the calls to show what it is worth.
+ * lower price among those with least_cost, the others behind them; the smaller share of its capacity in use; the fewer
+ * attempts so far; the name.
+ *
+ * A gateway without capacity counts as one of endless capacity: by the share in use it stands before every other that
+ * has calls, and two such ones compare by their calls.  By asr the larger share of answered attempts wins, and a
+ * gateway of which nothing is known in the window counts as answering all, or it would never get the calls to show what
+ * it is worth.  By price, one of which no price is known, for want of an account or a rate, is dearer than all others.
  *
  * Nothing is kept of the configuration between two attempts but the ids of the gateways that were tried or skipped:
  * each time the candidates are looked up anew, in the configuration of the moment, so that a reload in mid set-up
@@ -22,7 +26,7 @@
 #include "core/call/state.h"
 
 /* Whether any routing gateway that the mapping gateway may use serves the call's number, be it up or down, full or
- * free. */
+ * free, cheap or dear. */
 bool choice_exists(const struct shard *s, const struct call *call);
 
 /* The best candidate; NULL: none is left.  Lent until the configuration changes, which it does only between two

@@ -122,8 +122,7 @@ static const struct key mapping_keys[] = {
 	  WORD("inherit", "terminate", "continue") },
 	{ "sort", "none", "",
 	  "What decides between routing gateways of the same priority, before their load: the larger ASR, the lower "
-	  "price "
-	  "(which takes effect with rating)",
+	  "price (the rate a minute of the vendor's account)",
 	  LIST(WORD("asr", "price")) },
 	{ "failed_reason_map", "none", "",
 	  "What the caller gets instead of a final code: the first rule that fits. From 300..699 to 400..699",
@@ -158,6 +157,15 @@ static const struct key routing_keys[] = {
 	{ "options_check", "off", "",
 	  "Ask by OPTIONS each SS_SIP_OPTIONS_CHECK_PERIOD whether it is there; no calls go to one that is not",
 	  SWITCH },
+	{ "least_cost", "off", "",
+	  "Of the gateways of the same priority those with it come first, the lowest rate of its account before the "
+	  "others",
+	  SWITCH },
+	{ "min_profit_percent", "0", "%",
+	  "Only for calls whose customer's rate is above the vendor's by so much of the customer's rate; 0 is any call",
+	  NUMBER(0, 100) },
+	{ "max_price", "0", "per min", "Only for calls whose vendor's rate is not above it; 0 is any call",
+	  TEXT("amount", "0.00000001 and more, up to 8 decimals") },
 	{ "timeout_invite", "0", "s", "Its own SS_SIP_TIMEOUT_INVITE; 0 is the parameter", NUMBER(0, 300) },
 	{ "timeout_trying", "0", "s", "Its own SS_SIP_TIMEOUT_TRYING; 0 is the parameter", NUMBER(0, 300) },
 	{ "timeout_session_progress", "0", "s", "Its own SS_SIP_TIMEOUT_SESSION_PROGRESS; 0 is the parameter",
@@ -233,6 +241,9 @@ const struct section_form section_forms[SECTION_KINDS] = {
 		"  rewrite_caller = {\"^(\\\\d{10})$ -> 1\\\\1\"}      # a pattern: ten digits get a 1 in front\n"
 		"  stop_codes     = {404, \"480-489\"}\n"
 		"  options_check  = on\n"
+		"  account        = \"vendor-b\"\n"
+		"  least_cost     = on\n"
+		"  max_price      = 0.05                         # a minute\n"
 		"}\n"
 		"routing_gateway \"vendor-c\" {\n"
 		"  address        = \"203.0.113.9\"\n"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "billing/money.h"
 #include "core/config/codes.h"
 #include "core/config/load.h"
 
@@ -58,6 +59,30 @@ static int load_waits(struct loading *l, const struct section *section, struct r
 	return reader_number(r, section, "timeout_ringing", &gateway->timeout_ringing_s);
 }
 
+static int load_max_price(struct loading *l, const struct section *section, struct routing_gateway *gateway)
+{
+	const struct setting *setting = reader_setting(section, "max_price", 0);
+
+	if (!setting)
+		return 0;
+	if (money_parse(setting->text, strlen(setting->text), &gateway->max_price_e8) && gateway->max_price_e8 >= 0)
+		return 0;
+	return reader_refuse(&l->reader, setting->line, "max_price: '%.60s' is no amount of up to %u decimals",
+			     setting->text, MONEY_DECIMALS);
+}
+
+/* What its price has to do with its calls. */
+static int load_costs(struct loading *l, const struct section *section, struct routing_gateway *gateway)
+{
+	struct reader *r = &l->reader;
+	int result;
+
+	if ((result = reader_switch(r, section, "least_cost", &gateway->least_cost)) < 0 ||
+	    (result = reader_number(r, section, "min_profit_percent", &gateway->min_profit_percent)) < 0)
+		return result;
+	return load_max_price(l, section, gateway);
+}
+
 int load_routing(struct loading *l, const struct section *section, struct routing_gateway *gateway)
 {
 	struct reader *r = &l->reader;
@@ -78,7 +103,8 @@ int load_routing(struct loading *l, const struct section *section, struct routin
 	    (result = load_rewrite(l, section, "rewrite_callee", &gateway->rewrite_callee)) < 0 ||
 	    (result = load_stop_codes(l, section, gateway)) < 0 ||
 	    (result = reader_switch(r, section, "ignore_6xx", &gateway->ignore_6xx)) < 0 ||
-	    (result = reader_switch(r, section, "options_check", &gateway->options_check)) < 0)
+	    (result = reader_switch(r, section, "options_check", &gateway->options_check)) < 0 ||
+	    (result = load_costs(l, section, gateway)) < 0)
 		return result;
 	return load_waits(l, section, gateway);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "billing/money.h"
 #include "core/config/codes.h"
 #include "core/config/config.h"
 #include "core/config/endpoint.h"
@@ -44,6 +45,14 @@ static void write_path(FILE *out, const char *indent, const char *key, const cha
 static void write_number(FILE *out, const char *key, uint32_t value)
 {
 	fprintf(out, "\t%s = %u\n", key, value);
+}
+
+static void write_money(FILE *out, const char *key, int64_t e8)
+{
+	char text[MONEY_TEXT_MAX];
+
+	money_write_short(e8, 0, text);
+	fprintf(out, "\t%s = %s\n", key, text);
 }
 
 static void write_listen(FILE *out, const struct listen_config *listen)
@@ -209,6 +218,9 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	write_stop_codes(out, g);
 	write_switch(out, "ignore_6xx", g->ignore_6xx);
 	write_switch(out, "options_check", g->options_check);
+	write_switch(out, "least_cost", g->least_cost);
+	write_number(out, "min_profit_percent", g->min_profit_percent);
+	write_money(out, "max_price", g->max_price_e8);
 	write_number(out, "timeout_invite", g->timeout_invite_s);
 	write_number(out, "timeout_trying", g->timeout_trying_s);
 	write_number(out, "timeout_session_progress", g->timeout_session_progress_s);
@@ -274,6 +286,33 @@ static void remark_own_address(const struct remark *r, const struct config *c, c
 				       g->name, c->listens[i].name);
 }
 
+static bool has_vendor_account(const struct config *c)
+{
+	for (uint32_t i = 0; i < c->routing_count; i++)
+		if (c->routings[i].vendor_account[0])
+			return true;
+	return false;
+}
+
+static void remark_sort_by_price(const struct remark *r, const struct config *c)
+{
+	for (uint32_t m = 0; m < c->mapping_count && !has_vendor_account(c); m++)
+		if (memchr(c->mappings[m].sort, SORT_PRICE, c->mappings[m].sort_count))
+			remark(r,
+			       "mapping_gateway \"%s\" sorts by price, but no routing_gateway has an account: prices "
+			       "count as equal",
+			       c->mappings[m].name);
+}
+
+static void remark_price(const struct remark *r, const struct routing_gateway *g)
+{
+	if (!g->vendor_account[0] && (g->max_price_e8 || g->min_profit_percent))
+		remark(r, "routing_gateway \"%s\" has %s but no account, so no price is known: it gets no calls",
+		       g->name, g->max_price_e8 ? "max_price" : "min_profit_percent");
+	else if (!g->vendor_account[0] && g->least_cost)
+		remark(r, "routing_gateway \"%s\" has least_cost but no account: it counts as the dearest", g->name);
+}
+
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
 {
 	const struct remark r = { say, context };
@@ -285,14 +324,10 @@ void config_warnings(const struct config *c, void (*say)(void *context, const ch
 		remark(&r, "there is no mapping_gateway: no call will be taken");
 	if (c->routing_count == 0)
 		remark(&r, "there is no routing_gateway: no call can be routed");
-	for (uint32_t m = 0; m < c->mapping_count; m++)
-		if (memchr(c->mappings[m].sort, SORT_PRICE, c->mappings[m].sort_count))
-			remark(&r,
-			       "mapping_gateway \"%s\" sorts by price, which takes effect with rating: until then "
-			       "prices count as equal",
-			       c->mappings[m].name);
+	remark_sort_by_price(&r, c);
 	for (uint32_t i = 0; i < c->routing_count; i++) {
 		remark_own_address(&r, c, &c->routings[i]);
+		remark_price(&r, &c->routings[i]);
 		if (c->routings[i].prefix_count == 0) /* an export that failed, more likely than not */
 			remark(&r,
 			       "routing_gateway \"%s\" has no prefix, as its prefix_file is empty: it gets no calls",

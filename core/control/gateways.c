@@ -2,6 +2,7 @@
  * the books of all shards (core/tally.h, core/quality.h): no shard is asked. */
 #include <stdio.h>
 
+#include "billing/money.h"
 #include "core/config/codes.h"
 #include "core/config/endpoint.h"
 #include "core/config/keys.h"
@@ -205,6 +206,7 @@ static json_t *routing_row(const struct node *node, const struct routing_gateway
 	const struct quality_books books = node_qualities(node);
 	uint32_t online = quality_online(&books, g->id, node_config(node)->generation);
 	json_t *row = json_object();
+	char max_price[MONEY_TEXT_MAX];
 	set_text(row, "name", g->name);
 	set_text(row, "kind", "routing");
 	set_text(row, "state", state_of(node, g, online));
@@ -222,6 +224,10 @@ static json_t *routing_row(const struct node *node, const struct routing_gateway
 	set_switch(row, "options_check", g->options_check);
 	set_switch(row, "ignore_6xx", g->ignore_6xx);
 	json_object_set_new(row, "stop_codes", code_list(g));
+	set_switch(row, "least_cost", g->least_cost);
+	set_number(row, "min_profit_percent", g->min_profit_percent);
+	money_write_short(g->max_price_e8, 0, max_price);
+	set_text(row, "max_price", max_price);
 	set_number(row, "timeout_invite_s", g->timeout_invite_s);
 	set_number(row, "timeout_trying_s", g->timeout_trying_s);
 	set_number(row, "timeout_session_progress_s", g->timeout_session_progress_s);

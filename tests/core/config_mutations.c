@@ -25,7 +25,7 @@ static const char good[] =
 	"  sort = {\"asr\", \"price\"} rate_limit = 10 }\n"
 	"routing_gateway \"r\" { address = {\"10.0.0.9\", \"both.example:5080\"} prefix = {\"\", \"880\"} account = "
 	"\"v\"\n"
-	"  stop_codes = {404, \"480-489\"} tech_prefix = \"+7\" prefix_mode = continue }\n"
+	"  stop_codes = {404, \"480-489\"} tech_prefix = \"+7\" prefix_mode = continue max_price = 0.05 }\n"
 	"routing_gateway \"s\" { address = \"six.example\" rewrite_caller = \"^0 -> 44\" }\n";
 
 static const char *const pieces[] = { "{",  "}", "\"", "'", "#",  "/*", "*/",   "//", "\\", "${HOME}",

@@ -28,6 +28,7 @@ static const char full[] =
 	"1000000\n"
 	"  account = v listen = four timer = off max_duration = 8 tech_prefix = \"+77#\"\n"
 	"  rewrite_caller = {\"44 -> 0\"} rewrite_callee = {\"-> 99\"} stop_codes = {404, \"480-489\", \"6xx\"}\n"
+	"  least_cost = on min_profit_percent = 15 max_price = \"0.0125\"\n"
 	"  ignore_6xx = on options_check = on timeout_invite = 1 timeout_trying = 2 timeout_session_progress = 3\n"
 	"  timeout_session_progress_sdp = 4 timeout_ringing = 5 }\n"
 	"routing_gateway \"s\" { address = \"six.example\" }\n"
@@ -93,6 +94,9 @@ Test(spec_7_config, every_key_of_a_routing_gateway)
 	cr_assert_str_eq(r->tech_prefix, "+77#");
 	cr_assert(r->ignore_6xx);
 	cr_assert(r->options_check);
+	cr_assert(r->least_cost);
+	cr_assert_eq(r->min_profit_percent, 15);
+	cr_assert_eq(r->max_price_e8, 1250000);
 	static const struct code_range stops[] = { { 404, 404 }, { 480, 489 }, { 600, 699 } };
 	cr_assert_eq(r->stop_code_count, 3);
 	cr_assert_arr_eq(r->stop_codes, stops, sizeof stops);
@@ -128,6 +132,9 @@ Test(spec_7_config, defaults_of_the_routing_keys)
 	cr_assert_str_empty(r->tech_prefix);
 	cr_assert_not(r->ignore_6xx);
 	cr_assert_not(r->options_check);
+	cr_assert_not(r->least_cost);
+	cr_assert_eq(r->min_profit_percent, 0);
+	cr_assert_eq(r->max_price_e8, 0);
 	cr_assert_eq(r->stop_code_count, 0);
 	cr_assert_null(r->rewrite_callee);
 	config_free(c);
@@ -302,7 +309,7 @@ Test(spec_7_config, warnings_of_the_routing_keys)
 		"routing_gateway \"r\" { address = {\"10.0.0.1\", \"127.0.0.1\"} }\n");
 
 	config_warnings(c, collect, said);
-	cr_assert_not_null(strstr(said, "mapping_gateway \"m\" sorts by price, which takes effect with rating"));
+	cr_assert_not_null(strstr(said, "mapping_gateway \"m\" sorts by price, but no routing_gateway has an account"));
 	cr_assert_null(strstr(said, "\"n\""));
 	cr_assert_not_null(strstr(said, "\"r\" is this node's own listen \"a\""), "of any of its addresses");
 	config_free(c);
@@ -343,4 +350,23 @@ Test(spec_7_config, time_to_load_grows_with_the_number_of_gateways, .timeout = 1
 	double few = seconds_to_load(2000), many = seconds_to_load(32000);
 
 	cr_assert_lt(many, 32 * few, "2,000 gateways %.3f s, 32,000 %.3f s", few, many);
+}
+
+Test(spec_7_config, warnings_of_the_keys_of_price)
+{
+	char said[2048] = "";
+	struct config *c = load_text(
+		"listen \"a\" { }\nmapping_gateway \"m\" { address = \"10.0.0.1\" sort = \"price\" }\n"
+		"routing_gateway \"o\" { address = \"10.0.1.1\" account = v max_price = 1 min_profit_percent = 1 }\n"
+		"routing_gateway \"p\" { address = \"10.0.1.2\" max_price = 1 }\n"
+		"routing_gateway \"q\" { address = \"10.0.1.3\" min_profit_percent = 1 }\n"
+		"routing_gateway \"r\" { address = \"10.0.1.4\" least_cost = on }\n");
+
+	config_warnings(c, collect, said);
+	cr_assert_null(strstr(said, "sorts by price"), "there is one with an account");
+	cr_assert_null(strstr(said, "\"o\""));
+	cr_assert_not_null(strstr(said, "\"p\" has max_price but no account"));
+	cr_assert_not_null(strstr(said, "\"q\" has min_profit_percent but no account"));
+	cr_assert_not_null(strstr(said, "\"r\" has least_cost but no account"));
+	config_free(c);
 }

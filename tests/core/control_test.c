@@ -543,6 +543,9 @@ Test(control, gateways_list_has_the_keys_of_routing)
 	routing.stop_codes = codes;
 	routing.stop_code_count = 2;
 	routing.options_check = true;
+	routing.least_cost = true;
+	routing.min_profit_percent = 15;
+	routing.max_price_e8 = 1250000;
 	strcpy(routing.tech_prefix, "#31#");
 	routing.capacity = 0;
 	node->config.mappings = &mapping;
@@ -560,6 +563,9 @@ Test(control, gateways_list_has_the_keys_of_routing)
 		"\"addresses\":[\"127.0.0.1:5080\",\"127.0.0.1:5081\"]",
 		"\"stop_codes\":[\"404\",\"480-489\"]",
 		"\"options_check\":true",
+		"\"least_cost\":true",
+		"\"min_profit_percent\":15",
+		"\"max_price\":\"0.0125\"",
 		"\"tech_prefix\":\"#31#\"",
 		"\"free_lines\":null",
 		"\"prefix_mode\":\"inherit\"",

@@ -4,8 +4,8 @@
 
 #include <time.h>
 
-#include "config_files.h"
 #include "billing/prefix_lines.h"
+#include "config_files.h"
 
 #define LISTEN "listen \"main\" { address = \"127.0.0.1\" }\n"
 
