@@ -34,6 +34,9 @@ static const char *const lines[] = {
 	"{\"jsonrpc\":\"2.0\",\"id\":14,\"method\":\"config.reload\"}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":15,\"method\":\"node.drain\",\"params\":{\"timeout_s\":5}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":16,\"method\":\"log.level\",\"params\":{\"level\":\"notice\"}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":18,\"method\":\"accounts.list\",\"params\":{\"name\":\"acme\"}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":19,\"method\":\"rates.lookup\",\"params\":{\"table\":\"t\",\"number\":\"44\"}}\n",
+	"{\"jsonrpc\":\"2.0\",\"id\":20,\"method\":\"accounts.topup\",\"params\":{\"name\":\"a\",\"amount\":\"x\"}}\n",
 	"{\"jsonrpc\":\"2.0\",\"id\":17,\"method\":\"parameters.set\",\"params\":{\"name\":\"RW_SIP_T1\",\"value\":200}"
 	"}\n",
 };
