@@ -466,7 +466,7 @@ static bool wait_for_ack(struct shard *s, const struct call_image *c, struct cal
 
 static bool has_moved(const struct shard *s, const struct call_image *c)
 {
-	return c->clock.key != carry_key_print(s);
+	return c->clock.key != s->carry->key;
 }
 
 static bool restore_live(struct shard *s, const struct call_image *c, bool close)
