@@ -99,7 +99,7 @@ static void grant(struct shard *s, uint32_t account_id, struct bank *b, unsigned
 	b->out_e8 += amount;
 	int64_t lent = to_lend(s, b, shard, ask.want_e8);
 	b->out_e8 += lent;
-	if (lent)
+	if (shard != s->shard && (lent || amount < ask.want_e8)) /* of less than it wants it may not need all */
 		b->lenders |= bit(shard);
 	answer(s, shard,
 	       &(struct credit_answer){

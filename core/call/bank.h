@@ -33,7 +33,7 @@ struct bank {
 	int64_t balance_e8;
 	int64_t overdraft_e8; /* OVERDRAFT_UNLIMITED: all is granted */
 	int64_t out_e8;
-	uint64_t lenders;  /* bit by shard: may hold what no call has */
+	uint64_t lenders;  /* bit by shard: may hold what no call has, or have it on its way back */
 	uint64_t recalled; /* those of them that are to give it back, and have not yet */
 	uint16_t turn;     /* the shard that is served next */
 	bool open;
