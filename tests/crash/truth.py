@@ -5,6 +5,7 @@ import collections
 HOLD_US = 20000  # how far hold_ms may be from the truth
 NEGLECT_US = 2500000  # of 12 s; the refresh is due when half of them are over
 CLOSE_US = 60000  # so close to a death nobody can say on which side of it something happened
+STARVED_US = 200000  # a thread that waited for a core is seen to have waited some time afterwards
 SHOWN = 5  # failures of a kind that are printed
 
 
@@ -64,7 +65,7 @@ class Comparison:
         """When its BYE came the switch got no core to look at the time."""
         end = t["first_200"] + row["hold_ms"] * 1000
         nearest = min((bye[0] for bye in self._byes(t)), key=lambda at: abs(at - end))
-        return self.starvation.touches(min(nearest, end) - CLOSE_US, max(nearest, end) + CLOSE_US)
+        return self.starvation.touches(min(nearest, end) - STARVED_US, max(nearest, end) + STARVED_US)
 
     def _byes(self, t):
         return t["a_byes"] + t["b_byes"]
@@ -141,9 +142,9 @@ class Comparison:
         for call, t, row in self._pairs():
             if not row["connect_us"] or call in self.forgiven:
                 continue
-            begin, end = t["first_200"], t["first_200"] + row["hold_ms"] * 1000
-            through = any(begin + CLOSE_US < d.at_us < end - CLOSE_US for d in self.deaths)
-            near = any(begin - CLOSE_US < d.at_us < end + CLOSE_US for d in self.deaths)
+            first, last, hold = t["first_200"], t["last_200"], row["hold_ms"] * 1000
+            through = any(last + CLOSE_US < d.at_us < first + hold - CLOSE_US for d in self.deaths)
+            near = any(first - CLOSE_US < d.at_us < last + hold + CLOSE_US for d in self.deaths)
             if through and not row["recovered"] or row["recovered"] and not near:
                 yield "%s: recovered=%d, %s" % (call, row["recovered"], "carried through a death" if through
                                                 else "no death in its time")
