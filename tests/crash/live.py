@@ -69,7 +69,7 @@ def run(options):
         node.stop()
         if generator:
             generator.discard()
-    comparison = Comparison(truth, rows, node.deaths, (), options.close)
+    comparison = Comparison(truth, rows, node, (), options.close)
     comparison.run(checks)
     for line in comparison.summary():
         print(line)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from switch import Switch, free_port, mapping_gateway, routing_gateway
@@ -24,6 +25,44 @@ class Death:
         self.machine = False  # the queues were lost as well
 
 
+class Starvation(threading.Thread):
+    """When the switch had work and no core: on a machine that is busy otherwise nobody keeps time.  Linux counts for
+    each thread how long it waited in the run queue."""
+
+    EVERY_S = 0.02
+    LEAST_NS = 5000000
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node = node
+        self.intervals = []  # of microseconds, CLOCK_MONOTONIC
+        self.ended = threading.Event()
+
+    def run(self):
+        known, before_us = {}, now_us()
+        while not self.ended.wait(self.EVERY_S):
+            waited = self._waited()
+            at_us = now_us()
+            if any(ns - known.get(task, 0) > self.LEAST_NS for task, ns in waited.items()):
+                self.intervals.append((before_us, at_us))
+            known, before_us = waited, at_us
+
+    def _waited(self):
+        process, waited = self.node.process, {}
+        if not process:
+            return waited
+        for path in glob.glob("/proc/%d/task/*/schedstat" % process.pid):
+            try:
+                with open(path) as file:
+                    waited[path] = int(file.read().split()[1])
+            except (OSError, IndexError):
+                pass  # it has just ended
+        return waited
+
+    def touches(self, from_us, to_us):
+        return any(begin <= to_us and end >= from_us for begin, end in self.intervals)
+
+
 class Node(Switch):
     def __init__(self, options):
         self.options = options
@@ -41,6 +80,9 @@ class Node(Switch):
         self.address = (HOST, self.port)
         self.deaths = []
         self.starts = []  # time of exec
+        self.outages = []  # from a death to when the next process serves, or is known to
+        self.starvation = Starvation(self)
+        self.starvation.start()
 
     def configuration(self):
         keys = ""
@@ -66,10 +108,16 @@ class Node(Switch):
         while self.alive() and time.monotonic() < deadline:
             try:
                 self.call("node.info")
+                self._serves()
                 return True
             except (OSError, ValueError):
                 time.sleep(0.02)
         return False
+
+    def _serves(self):
+        if self.deaths and (not self.outages or self.outages[-1][1] < self.deaths[-1].at_us):
+            begin = next((d for d in self.deaths if not self.outages or d.at_us > self.outages[-1][1]))
+            self.outages.append((begin.at_us, now_us()))
 
     def kill(self):
         """SIGKILL.  False: it was dead already, which it should not be."""

@@ -24,12 +24,15 @@ class Rounds:
         self.torn = self.damaged = 0
         self.recoveries_cut = 0
 
-    def wait(self):
-        """How long the switch lives this time: sometimes so short that it is still recovering."""
+    def live(self):
+        """The switch lives for a while: sometimes so short that it is still recovering."""
         if self.random.random() < 0.25:
             self.recoveries_cut += 1
-            return self.random.random() * 0.3
-        return 0.3 + self.random.random() * 4
+            time.sleep(self.random.random() * 0.3)
+            return
+        if not self.node.wait_serving():
+            self.notes.append("does not serve: %s" % self.node.log_tail(2))
+        time.sleep(0.3 + self.random.random() * 4)
 
     def die(self):
         if self.options.keep_calls:
@@ -68,7 +71,7 @@ class Rounds:
                 self.damages.append("%s; the log says: %s" % (damage, lines[:2] or "nothing"))
 
     def one(self):
-        time.sleep(self.wait())
+        self.live()
         self.die()
         self.start(self.spoil())
 
@@ -120,7 +123,7 @@ def run(options):
     checks.check("each death was ours, each start came up", rounds.notes, options.rounds)
     if options.damage:
         checks.check("damage is reported with its place", rounds.damages, rounds.damaged)
-    comparison = Comparison(truth, rows, node.deaths, rounds.forgiven, options.close)
+    comparison = Comparison(truth, rows, node, rounds.forgiven, options.close)
     comparison.run(checks)
     print("%d rounds, seed %d, %.0f calls/s, %d workers, %.0f s; killed within 0.3 s of the start: %d; torn: %d; damaged: %d"
           % (options.rounds, options.seed, options.rate, options.workers, time.monotonic() - began,

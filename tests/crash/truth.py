@@ -3,7 +3,9 @@
 import collections
 
 HOLD_US = 20000  # how far hold_ms may be from the truth
+NEGLECT_US = 2500000  # of 12 s; the refresh is due when half of them are over
 CLOSE_US = 60000  # so close to a death nobody can say on which side of it something happened
+STARVED_US = 200000  # a thread that waited for a core is seen to have waited some time afterwards
 SHOWN = 5  # failures of a kind that are printed
 
 
@@ -27,13 +29,16 @@ class Checks:
 
 
 class Comparison:
-    """truth: by Call-ID; rows: of the cdr table; deaths: of the switch; forgiven: Call-IDs of records that were
+    """truth: by Call-ID; rows: of the cdr table; node: what happened to it when; forgiven: Call-IDs of records that were
     destroyed on purpose."""
 
-    def __init__(self, truth, rows, deaths, forgiven=(), close=False):
+    def __init__(self, truth, rows, node, forgiven=(), close=False):
         self.truth = truth
         self.rows = rows
-        self.deaths = deaths
+        self.deaths = node.deaths
+        self.outages = node.outages
+        self.starvation = node.starvation
+        self.starved = self.neglected = 0
         self.forgiven = set(forgiven)
         self.close = close
         self.by_call = collections.defaultdict(list)
@@ -49,6 +54,18 @@ class Comparison:
 
     def _may_be_missing(self, call, t):
         return call in self.forgiven or any(map(self._near_machine_death, (t["seen"], t["first_200"])))
+
+    def _was_neglected(self, t):
+        """So much of its time the switch was down that refreshes could not come: each start takes them up within 5 s."""
+        end = max([bye[1] for bye in self._byes(t)] + [t["a_bye_in"], t["b_bye_in"]])
+        down = sum(max(0, min(to, end) - max(begin, t["first_200"])) for begin, to in self.outages)
+        return down > NEGLECT_US
+
+    def _was_starved(self, t, row):
+        """When its BYE came the switch got no core to look at the time."""
+        end = t["first_200"] + row["hold_ms"] * 1000
+        nearest = min((bye[0] for bye in self._byes(t)), key=lambda at: abs(at - end))
+        return self.starvation.touches(min(nearest, end) - STARVED_US, max(nearest, end) + STARVED_US)
 
     def _byes(self, t):
         return t["a_byes"] + t["b_byes"]
@@ -98,6 +115,8 @@ class Comparison:
                        for before, after in self._byes(t)), default=None)
             if off is None:
                 yield "%s: normal, hold_ms=%d, and nobody hung up" % (call, row["hold_ms"])
+            elif off > HOLD_US and self._was_starved(t, row):
+                self.starved += 1
             elif off > HOLD_US:
                 yield "%s: hold_ms=%d is %.1f ms off; BYEs %s" % (call, row["hold_ms"], off / 1000, self._show(t))
 
@@ -113,6 +132,9 @@ class Comparison:
             # heard.
             if reason == "dialog_lost" and self._byes(t):
                 continue
+            if reason == "session_timeout" and self._was_neglected(t):
+                self.neglected += 1
+                continue
             yield "%s: %s, hold_ms=%d, recovered=%d; BYEs %s" % (
                 call, reason, row["hold_ms"], row["recovered"], self._show(t))
 
@@ -120,9 +142,9 @@ class Comparison:
         for call, t, row in self._pairs():
             if not row["connect_us"] or call in self.forgiven:
                 continue
-            begin, end = t["first_200"], t["first_200"] + row["hold_ms"] * 1000
-            through = any(begin + CLOSE_US < d.at_us < end - CLOSE_US for d in self.deaths)
-            near = any(begin - CLOSE_US < d.at_us < end + CLOSE_US for d in self.deaths)
+            first, last, hold = t["first_200"], t["last_200"], row["hold_ms"] * 1000
+            through = any(last + CLOSE_US < d.at_us < first + hold - CLOSE_US for d in self.deaths)
+            near = any(first - CLOSE_US < d.at_us < last + hold + CLOSE_US for d in self.deaths)
             if through and not row["recovered"] or row["recovered"] and not near:
                 yield "%s: recovered=%d, %s" % (call, row["recovered"], "carried through a death" if through
                                                 else "no death in its time")
@@ -131,6 +153,8 @@ class Comparison:
         """What happened to the peers that a switch which never died would have spared them."""
         for call, t in self.answered.items():
             if call in self.forgiven or self._may_be_missing(call, t) or self._may_end_otherwise(call, t):
+                continue
+            if self._was_neglected(t):
                 continue
             for side, other in (("a", "b"), ("b", "a")):
                 flags = t[side + "_flags"]
@@ -177,6 +201,8 @@ class Comparison:
                                        if t[side + "_byes"])
         return ["%d calls placed, %d answered, %d CDRs, %d of them carried through a death, %d forgiven" % (
                     len(self.truth), len(self.answered), len(self.rows), carried, len(self.forgiven)),
+                "not held to 20 ms, for the machine was too busy: %d; session ended while the switch was down too long: %d" % (
+                    self.starved, self.neglected),
                 "end_reason: " + _counts(reasons),
                 "INVITEs refused with: " + _counts(refused) + "; BYEs answered with: " + _counts(statuses),
                 "refreshes of the switch answered: %d, of peers: %d" % tuple(

@@ -108,8 +108,10 @@ static int read_file(void *context, int file, uint64_t offset, void *to, size_t 
 {
 	struct disk *d = context;
 	const struct disk_file *f = file_at(d, file);
-	if (d->dead || draw(d, 1000000) < d->unreadable_ppm)
+	if (d->dead || draw(d, 1000000) < d->unreadable_ppm) {
+		d->unread += !d->dead;
 		return -EIO;
+	}
 	if (offset > f->size)
 		offset = f->size;
 	if (size > f->size - offset)

@@ -37,7 +37,8 @@ struct disk {
 	bool (*wait)(void *context, uint64_t for_ns);
 	void *context;
 
-	uint64_t syncs, failures, refusals; /* refusals: for want of space */
+	uint64_t syncs, failures, unread; /* that failed: writes and syncs, reads */
+	uint64_t refusals;                /* for want of space */
 };
 
 void disk_init(struct disk *d, uint64_t seed);

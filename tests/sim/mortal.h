@@ -36,6 +36,7 @@
 	X(calls) \
 	X(answered) \
 	X(cdrs) \
+	X(cdrs_again) \
 	X(process_deaths) \
 	X(machine_deaths) \
 	X(deaths_in_sync) \
