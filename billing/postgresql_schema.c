@@ -70,7 +70,7 @@ static int ask_number(struct postgresql_link *link, const char *sql, int64_t *re
 /* In the transaction that has the lock. */
 static int migrate(struct postgresql_link *link)
 {
-	int64_t version;
+	int64_t version = 0;
 	int result = link_run(link, "CREATE TABLE IF NOT EXISTS cdr_schema (version integer NOT NULL)");
 
 	if (result == 0)

@@ -48,12 +48,14 @@ static bool is_set(const char *text)
 	return text != NULL && text[0] != '\0';
 }
 
+#define PARAMETER_NAME 16
+
 /* The name of the parameter with this value. */
-static const char *parameter(struct maker *m, const char *text, char name[static 8])
+static const char *parameter(struct maker *m, const char *text, char name[static PARAMETER_NAME])
 {
 	assert(m->where->count < WHERE_TEXTS_MAX);
 	m->where->texts[m->where->count++] = text;
-	snprintf(name, 8, "%c%d", m->dialect == WHERE_SQLITE ? '?' : '$', m->where->count);
+	snprintf(name, PARAMETER_NAME, "%c%d", m->dialect == WHERE_SQLITE ? '?' : '$', m->where->count);
 	return name;
 }
 
@@ -83,7 +85,7 @@ static void add_times(struct maker *m, const struct cdr_filter *filter)
 
 static void add_ids(struct maker *m, const struct cdr_filter *filter)
 {
-	char name[8];
+	char name[PARAMETER_NAME];
 	int64_t start_us;
 
 	if (is_set(filter->cdr_id)) {
@@ -104,7 +106,7 @@ static void add_number(struct maker *m, const char *number)
 {
 	const char *start = m->dialect == WHERE_SQLITE ? "substr" : "left";
 	const char *from = m->dialect == WHERE_SQLITE ? "1, " : "";
-	char name[8];
+	char name[PARAMETER_NAME];
 
 	number += strspn(number, "+");
 	if (number[0] == '\0')
@@ -117,7 +119,7 @@ static void add_number(struct maker *m, const char *number)
 void where_make(const struct cdr_filter *filter, enum where_dialect dialect, struct where *ret_where)
 {
 	struct maker m = { .where = ret_where, .dialect = dialect };
-	char name[8];
+	char name[PARAMETER_NAME];
 
 	*ret_where = (struct where){ .sql = "" };
 	add_times(&m, filter);
