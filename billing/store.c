@@ -36,8 +36,8 @@ static const char *const steps[] = {
 	"  recovered INTEGER NOT NULL);"
 	"CREATE INDEX cdr_start_us ON cdr (start_us);",
 	"DROP INDEX IF EXISTS cdr_start_us;", /* cdr_id begins with start_us: its own index sorts by time too */
-	"CREATE TABLE applied (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),"
-	"  journal INTEGER NOT NULL, position INTEGER NOT NULL);",
+	("CREATE TABLE applied (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),"
+	 "  journal INTEGER NOT NULL, position INTEGER NOT NULL);"),
 };
 
 const struct database_schema cdr_schema = { .steps = steps, .version = sizeof(steps) / sizeof(steps[0]) };

@@ -115,6 +115,8 @@ Test(rwctl, info_and_statistics_are_tables)
 {
 	node->stats[1].calls_active = 77;
 	histogram_add(&node->stats[1].relay_us, 9);
+	node->books.sinks[0].written = 5;
+	node->books.sinks[0].lag = 2;
 	cr_assert_eq(RWCTL("info"), 0);
 	expect("uptime         1h01m01s\n");
 	expect("listen main    udp 127.0.0.1:5060\n");
@@ -122,6 +124,7 @@ Test(rwctl, info_and_statistics_are_tables)
 	cr_assert_eq(RWCTL("stats"), 0);
 	expect("\ncalls_active                 77\n");
 	expect("\nrelay_us               1     9    9    9      9    9\n");
+	expect("\nSTORE   WRITTEN  LAG  FAILING  FAILURES\nsqlite        5    2        0         0\n");
 	cr_assert_eq(RWCTL("shards"), 0);
 	expect("\n    1      77 ");
 }
@@ -260,12 +263,14 @@ Test(rwctl, drain_and_log)
 	cr_assert_eq(RWCTL("log", "loud"), 1);
 }
 
-Test(rwctl, stop_and_what_is_not_there_yet)
+Test(rwctl, stop_ends_the_calls_or_keeps_them)
 {
-	cr_assert_eq(RWCTL("stop", "--keep-calls"), 1);
-	cr_assert_not(node->stopped);
 	cr_assert_eq(RWCTL("stop"), 0);
-	cr_assert(node->stopped);
+	cr_assert(node->stopped && !node->kept_calls);
+	expect("live calls get their BYEs\n");
+	cr_assert_eq(RWCTL("stop", "--keep-calls"), 0);
+	cr_assert(node->kept_calls);
+	expect("live calls are left to the next start\n");
 }
 
 Test(rwctl, wrong_usage_is_2_and_help_is_0)
