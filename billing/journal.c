@@ -279,7 +279,9 @@ static int next_part(struct journal *j, struct part *part)
 			       .prefix = JOURNAL_OWN_BYTES,
 			       .offset = j->written,
 			       .size = fitting(j, j->written, JOURNAL_OWN_BYTES) };
-	return part->size > 0 ? 0 : begin_segment(j, part);
+	if (part->size > 0 || (j->first == j->used && j->written + JOURNAL_OWN_BYTES <= j->segment_bytes))
+		return 0;
+	return begin_segment(j, part);
 }
 
 /* Positions and checksums. */
@@ -334,6 +336,7 @@ static void confirm(struct journal *j, const struct part *part)
 		set_state(j, part->segment, SEGMENT_CURRENT, 0);
 	}
 	j->first += part->size;
+	j->settled = part->size == 0;
 	j->written = part->offset + (uint32_t)(part->prefix + part->size);
 	atomic_store_explicit(&j->synced, journal_at(part->segment->number, j->written), memory_order_release);
 }
@@ -383,6 +386,19 @@ int journal_sync(struct journal *j)
 	measure(j);
 	if (r == 0 && begun)
 		journal_reserve(j); /* if that fails journal_room() says so */
+	return r;
+}
+
+int journal_settle(struct journal *j)
+{
+	bool begun = false;
+	int r = journal_sync(j);
+
+	if (r == 0 && !j->settled)
+		r = write_part(j, &begun);
+	measure(j);
+	if (r == 0 && begun)
+		journal_reserve(j);
 	return r;
 }
 
@@ -566,8 +582,6 @@ static int begin(struct journal *j, const struct journal_settings *settings, con
 	j->facts = (struct journal_facts){ .id = j->id,
 					   .version = JOURNAL_VERSION,
 					   .segment_bytes = j->segment_bytes,
-					   .torn_from = past->torn_from,
-					   .torn_to = past->torn_to,
 					   .machine = settings->machine,
 					   .now_ns = settings->now_ns,
 					   .now_us = settings->now_us };

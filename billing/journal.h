@@ -16,9 +16,10 @@
  * records before this segment end: what stands between there and here (a group that the disk did not confirm and that
  * was written anew, a reserved segment that was never begun) is void.
  *
- * Damage before the highest position that was on the disk is damage and is reported with its place; behind it, it is
- * the tail of a machine that stopped in mid write.  The group that was synced last is part of that tail for whoever
- * reads it: the next one would have said so.
+ * Damage before the highest position that was on the disk is damage and is reported with its place, and what stands
+ * behind it is read.  Behind that position is the tail of a machine that stopped in mid write: it counts up to the
+ * first gap, so that the records of a shard have none, and its queue goes on where they end.  The group that was synced
+ * last is part of the tail for whoever reads it: the next one, or journal_settle(), says that it was on the disk.
  *
  * A position is (segment << 32 | offset).  It names the first byte of a record, or the end of the last one.  */
 #ifndef RW_BILLING_JOURNAL_H
@@ -108,6 +109,9 @@ int journal_append_of(struct journal *j, uint16_t boot, enum record_kind kind, u
  * sync writes it anew into a fresh segment, and journal_has_failed() is true from now on.  Leave a pause before that.
  */
 int journal_sync(struct journal *j);
+/* The same, and has the disk say that all of it was there: when the node stops, and when there was nothing to write for
+ * a second or so.  Nothing is written if it says so already. */
+int journal_settle(struct journal *j);
 /* Any thread. */
 bool journal_has_failed(const struct journal *j);
 

@@ -107,11 +107,9 @@ void journal_put_facts(uint8_t *at, enum record_kind kind, uint16_t boot, uint64
 	put32(payload + 12, facts->segment_bytes);
 	put64(payload + 16, facts->promise);
 	put64(payload + 24, facts->previous_end);
-	put64(payload + 32, facts->torn_from);
-	put64(payload + 40, facts->torn_to);
-	put64(payload + 48, facts->machine);
-	put64(payload + 56, facts->now_ns);
-	put64(payload + 64, (uint64_t)facts->now_us);
+	put64(payload + 32, facts->machine);
+	put64(payload + 40, facts->now_ns);
+	put64(payload + 48, (uint64_t)facts->now_us);
 	journal_seal(at, facts->id, position);
 }
 
@@ -150,11 +148,9 @@ void journal_read_facts(const struct journal_record *record, struct journal_fact
 					     .segment_bytes = get32(payload + 12),
 					     .promise = get64(payload + 16),
 					     .previous_end = get64(payload + 24),
-					     .torn_from = get64(payload + 32),
-					     .torn_to = get64(payload + 40),
-					     .machine = get64(payload + 48),
-					     .now_ns = get64(payload + 56),
-					     .now_us = (int64_t)get64(payload + 64) };
+					     .machine = get64(payload + 32),
+					     .now_ns = get64(payload + 40),
+					     .now_us = (int64_t)get64(payload + 48) };
 }
 
 bool journal_get_facts(const uint8_t *at, size_t available, journal_position position, struct journal_facts *ret_facts)

@@ -1,8 +1,7 @@
 /* How a record of the journal looks in a segment: written, checked, searched for.  billing/journal.h has the layout of
  * a record; this is the payload that RECORD_SEGMENT and RECORD_SYNC have in common, little-endian:
  *
- *   u64 id | u32 version | u32 segment_bytes | u64 promise | u64 previous_end | u64 torn_from | u64 torn_to
- *   | u64 machine | u64 now_ns | i64 now_us
+ *   u64 id | u32 version | u32 segment_bytes | u64 promise | u64 previous_end | u64 machine | u64 now_ns | i64 now_us
  *
  * It names the journal's id, under which its own checksum is good: so the id of a journal is found as long as one of
  * all its segments and groups is whole. */
@@ -13,7 +12,7 @@
 
 #define JOURNAL_VERSION     1 /* of segments and records; what a record carries has versions of its own */
 #define JOURNAL_HEAD_BYTES  32
-#define JOURNAL_FACTS_BYTES 72
+#define JOURNAL_FACTS_BYTES 56
 #define JOURNAL_OWN_BYTES   (JOURNAL_HEAD_BYTES + JOURNAL_FACTS_BYTES) /* a RECORD_SEGMENT or RECORD_SYNC */
 
 /* Bytes that a record takes, and the most that one does. */
@@ -25,8 +24,7 @@ struct journal_facts {
 	uint32_t version, segment_bytes;
 	journal_position promise;      /* everything before it was on the disk */
 	journal_position previous_end; /* the end of the last record before this segment; what lies between is void */
-	journal_position torn_from, torn_to; /* gaps in here were found when the journal was opened, as its tail */
-	uint64_t machine, now_ns;            /* struct journal_settings, of the process that wrote it */
+	uint64_t machine, now_ns;      /* struct journal_settings, of the process that wrote it */
 	int64_t now_us;
 };
 

@@ -38,8 +38,9 @@ struct scanner {
 	struct journal *j;
 	const struct journal_scan *scan;
 	struct outline *outlines; /* of each segment */
-	struct ranges damaged, torn;
+	struct ranges damaged;
 	struct journal_past past;
+	bool ended;   /* the tail, by a gap */
 	bool failing; /* something could not be read, while the id was searched for */
 
 	/* The segment that is looked at. */
@@ -229,28 +230,12 @@ static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTE
 
 /* ---- records ---- */
 
-static int take_facts(struct scanner *s, const struct journal_record *record)
-{
-	struct journal_facts facts;
-
-	if (record->size < JOURNAL_FACTS_BYTES)
-		return 0;
-	journal_read_facts(record, &facts);
-	if (facts.promise > s->past.promise && facts.promise <= record->position)
-		s->past.promise = facts.promise;
-	if (facts.torn_from >= facts.torn_to)
-		return 0;
-	if (s->torn.count > 0 && s->torn.at[s->torn.count - 1].from == facts.torn_from)
-		return 0;
-	return add_range(&s->torn, facts.torn_from, facts.torn_to);
-}
-
 static int take(struct scanner *s, const struct journal_record *record)
 {
 	s->past.end = record->next;
-	if (record->kind == RECORD_SEGMENT || record->kind == RECORD_SYNC)
-		return take_facts(s, record);
-	return s->scan != NULL ? s->scan->record(s->scan->context, record) : 0;
+	if (record->kind == RECORD_SEGMENT || record->kind == RECORD_SYNC || s->scan == NULL)
+		return 0;
+	return s->scan->record(s->scan->context, record);
 }
 
 /* The next good record at or behind `at`, before `end`. */
@@ -264,6 +249,43 @@ static bool find_record(const struct scanner *s, uint32_t number, size_t at, siz
 	return false;
 }
 
+/* The highest of all is in the last segment that says anything: its groups are looked at before any record is told. */
+static int find_promise(struct scanner *s)
+{
+	size_t i = s->j->segment_count, at = 0;
+	struct journal_record record;
+	struct journal_facts facts;
+
+	while (i > 0 && !s->outlines[i - 1].known)
+		i--;
+	if (i == 0)
+		return 0;
+	const struct segment *segment = &s->j->segments[i - 1];
+	const int r = load(s, segment, s->buffer_bytes);
+	while (r == 0 && find_record(s, segment->number, at, s->content, s->loaded, &record)) {
+		at = journal_offset(record.next);
+		if ((record.kind != RECORD_SEGMENT && record.kind != RECORD_SYNC) || record.size < JOURNAL_FACTS_BYTES)
+			continue;
+		journal_read_facts(&record, &facts);
+		if (facts.promise > s->past.promise && facts.promise <= record.position)
+			s->past.promise = facts.promise;
+	}
+	return r;
+}
+
+static int add_damage(struct scanner *s, uint32_t number, size_t from, size_t to)
+{
+	return from < to ? add_range(&s->damaged, journal_at(number, (uint32_t)from), journal_at(number, (uint32_t)to))
+			 : 0;
+}
+
+/* No record where one should be.  In the tail nothing behind that counts: the records of one shard are in order, and
+ * what its queue still holds is put behind what was read here.  But where the disk could not read, there may be one. */
+static bool ends_tail(const struct scanner *s, uint32_t number, size_t at)
+{
+	return journal_at(number, (uint32_t)at) >= s->past.promise && at >= s->unreadable;
+}
+
 static int read_records(struct scanner *s, struct segment *segment, journal_position limit)
 {
 	const bool limited = journal_segment(limit) == segment->number;
@@ -274,10 +296,12 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 	end = limited ? journal_offset(limit) : s->content;
 	size = limited && end < s->loaded ? end : s->loaded;
 	while (r == 0 && find_record(s, segment->number, at, end, size, &record)) {
-		const journal_position expected = journal_at(segment->number, (uint32_t)at);
+		const size_t found = journal_offset(record.position);
 
-		if (record.position != expected)
-			r = add_range(&s->damaged, expected, record.position);
+		s->ended = found != at && ends_tail(s, segment->number, at);
+		if (s->ended)
+			break;
+		r = add_damage(s, segment->number, at, found);
 		if (r == 0)
 			r = take(s, &record);
 		at = journal_offset(record.next);
@@ -286,10 +310,16 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 	segment->end = (uint32_t)(limited || at > s->unreadable ? at : s->unreadable);
 	if (segment->end > at)
 		s->past.end = journal_at(segment->number, segment->end);
-	if (r == 0 && at < end)
-		r = add_range(&s->damaged, journal_at(segment->number, (uint32_t)at),
-			      journal_at(segment->number, (uint32_t)end));
-	return r;
+	return r < 0 ? r : add_damage(s, segment->number, at, end);
+}
+
+/* Behind the end of the tail. */
+static int skip_segment(struct scanner *s, struct segment *segment)
+{
+	const int r = load(s, segment, s->buffer_bytes);
+
+	segment->unused = true;
+	return r < 0 ? r : add_damage(s, segment->number, 0, s->content);
 }
 
 /* Segments that were there before this one, and are not any more, although a later one than them is. */
@@ -318,38 +348,25 @@ static int read_segments(struct scanner *s)
 		segment->end = 0;
 		segment->unused = o->empty || o->limit <= journal_at(segment->number, 0);
 		r = note_missing(s, i);
-		if (r == 0 && !segment->unused)
-			r = read_records(s, segment, o->limit);
+		if (r < 0 || segment->unused)
+			continue;
+		s->ended |= !o->known && ends_tail(s, segment->number, 0);
+		r = s->ended ? skip_segment(s, segment) : read_records(s, segment, o->limit);
 	}
 	return r;
 }
 
 /* ---- damage ---- */
 
-static bool is_tail(const struct scanner *s, const struct range *damage)
+static void tell_damage(const struct scanner *s)
 {
-	if (damage->from >= s->past.promise)
-		return s->past.id != 0 || journal_offset(damage->to) <= FACT_BYTES;
-	for (size_t i = 0; i < s->torn.count; i++)
-		if (damage->from >= s->torn.at[i].from && damage->to <= s->torn.at[i].to)
-			return true;
-	return false;
-}
-
-static void tell_damage(struct scanner *s)
-{
-	struct journal_past *p = &s->past;
-
-	for (size_t i = 0; i < s->damaged.count; i++) {
+	for (size_t i = 0; s->scan != NULL && s->scan->damage != NULL && i < s->damaged.count; i++) {
 		const struct range *at = &s->damaged.at[i];
-		const struct journal_damage damage = { .from = at->from, .to = at->to, .tail = is_tail(s, at) };
+		struct journal_damage damage = { .from = at->from, .to = at->to };
 
-		if (damage.tail && at->from >= p->promise && at->to <= p->end) {
-			p->torn_from = p->torn_to == 0 ? at->from : p->torn_from;
-			p->torn_to = at->to;
-		}
-		if (s->scan != NULL && s->scan->damage != NULL)
-			s->scan->damage(s->scan->context, &damage);
+		/* Where no segment says anything, the head of a first one may be torn; more is no tail. */
+		damage.tail = at->from >= s->past.promise && (s->past.id != 0 || journal_offset(at->to) <= FACT_BYTES);
+		s->scan->damage(s->scan->context, &damage);
 	}
 }
 
@@ -359,6 +376,7 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 	struct scanner s = { .j = j, .scan = scan, .buffer_bytes = FACT_BYTES };
 	int r = 0;
 
+	error[0] = '\0';
 	for (size_t i = 0; i < j->segment_count; i++)
 		if (j->segments[i].size > s.buffer_bytes)
 			s.buffer_bytes = (size_t)j->segments[i].size;
@@ -370,7 +388,9 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 	}
 	if (r == 0)
 		r = read_outlines(&s, error);
-	if (r == 0 && (r = read_segments(&s)) < 0)
+	if (r == 0 && (r = find_promise(&s)) == 0)
+		r = read_segments(&s);
+	if (r < 0 && error[0] == '\0')
 		snprintf(error, JOURNAL_ERROR_BYTES, "reading was ended: %s", strerror(-r));
 	if (r == 0) {
 		tell_damage(&s);
@@ -379,6 +399,5 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 	free(s.outlines);
 	free(s.buffer);
 	free(s.damaged.at);
-	free(s.torn.at);
 	return r;
 }

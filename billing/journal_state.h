@@ -53,6 +53,7 @@ struct journal {
 	size_t current;             /* index; valid unless `fresh` */
 	uint32_t written;           /* end of what is confirmed in the current segment */
 	bool fresh;                 /* the next group begins a new segment */
+	bool settled;               /* what is on the disk says that all of it is */
 	uint64_t groups;            /* serial of the journal's own records */
 	uint8_t *buffer;            /* records that wait for a sync, from `first` to `used` */
 	size_t first, used, buffer_room;
@@ -60,10 +61,9 @@ struct journal {
 
 /* Where each part of an earlier process's journal stands. */
 struct journal_past {
-	journal_position end;                /* of the last good record */
-	journal_position promise;            /* everything before it was once on the disk */
-	journal_position torn_from, torn_to; /* gaps behind that, with records behind them */
-	uint64_t id;                         /* 0: none was found */
+	journal_position end;     /* of the last record that counts */
+	journal_position promise; /* everything before it was once on the disk */
+	uint64_t id;              /* 0: none was found */
 };
 
 /* Reads all segments in journal->segments; sets their ends. */

@@ -52,7 +52,6 @@ struct world {
 	size_t scanned;       /* of `made`, by the scan under way */
 	size_t read;          /* by the reader */
 	bool faulty, limited; /* something may fail */
-	bool torn;            /* something has been lost once */
 	bool damaged;         /* bytes were damaged on purpose, and this record is in them: */
 	uint64_t damaged_serial;
 	unsigned damages;
@@ -138,7 +137,7 @@ static void take_damage(void *context, const struct journal_damage *damage)
 			continue;
 		if (damage->from <= m->position && damage->to > m->position) {
 			w->damages++;
-			REQUIRE(!damage->tail || w->torn);
+			REQUIRE(!damage->tail);
 		}
 	}
 }
@@ -197,11 +196,6 @@ static void follow(struct world *w, uint64_t most)
 	int r = 1;
 
 	while (most-- > 0 && (r = journal_reader_next(w->reader, &record)) != 0) {
-		if (r == -EBADMSG && w->torn) { /* the tail of an earlier process, with records behind it */
-			REQUIRE(record.next > record.position);
-			r = 0;
-			continue;
-		}
 		if (r < 0)
 			break;
 		REQUIRE(w->read < w->made_count && is_made(&w->made[w->read], &record));
@@ -326,7 +320,6 @@ static void crash(struct world *w)
 	REQUIRE(memory_disk_open_files(w->disk) == 0);
 	memory_disk_crash(w->disk, machine);
 	memory_disk_limit(w->disk, 0);
-	w->torn |= machine || w->faulty;
 	w->faulty = w->limited = false;
 }
 

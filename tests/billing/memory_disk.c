@@ -234,7 +234,11 @@ static int disk_data_end(void *context, int file, uint64_t *ret_end)
 
 	pthread_mutex_lock(&d->lock);
 	const struct file *f = d->handles[file];
+	static const uint8_t zeroes[4096];
 	uint64_t end = f->size;
+	while (end >= sizeof(zeroes) && end - sizeof(zeroes) >= f->bad_to &&
+	       memcmp(f->seen + end - sizeof(zeroes), zeroes, sizeof(zeroes)) == 0)
+		end -= sizeof(zeroes);
 	while (end > f->bad_to && f->seen[end - 1] == 0)
 		end--;
 	*ret_end = end;
