@@ -24,6 +24,7 @@ static const struct settings settings_default = {
 		 .warm = 500000,
 		 .rounds = 5,
 		 .batch = 64,
+		 .records = true,
 		 .rate = 40000 },
 	.live = { 1, 100000, 1000000 },
 	.rows = ROWS,
@@ -56,6 +57,7 @@ static void help(FILE *out)
 	      "                   left of ended ones (40000)\n"
 	      "  --timer on|off   both ends know RFC 4028 (on)\n"
 	      "  --sdp on|off     a session description of its own for each leg (on)\n"
+	      "  --records on|off live calls are written down, so that they outlive the process (on)\n"
 	      "  --perf-loop      for a profiler: one row, one round, nothing before it but bringing the calls up\n"
 	      "  --show           print the messages of the first call as well\n"
 	      "  --seed N         of all random numbers (1)\n"
@@ -123,6 +125,8 @@ static bool take_option(int option, struct settings *s)
 		return switch_option("timer", optarg, &s->run.peer.timer);
 	case 'd':
 		return switch_option("sdp", optarg, &s->run.peer.sdp);
+	case 'k':
+		return switch_option("records", optarg, &s->run.records);
 	case 's':
 		return bench_number("seed", optarg, 0, INT64_MAX, &s->run.peer.seed);
 	case 'p':
@@ -146,21 +150,14 @@ static bool take_option(int option, struct settings *s)
 static int read_options(int argc, char **argv, struct settings *s)
 {
 	static const struct option options[] = {
-		{ "live", required_argument, NULL, 'l' },
-		{ "calls", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "warm", required_argument, NULL, 'w' },
-		{ "batch", required_argument, NULL, 'b' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "timer", required_argument, NULL, 't' },
-		{ "sdp", required_argument, NULL, 'd' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "perf-loop", no_argument, NULL, 'p' },
-		{ "show", no_argument, NULL, 'v' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "live", required_argument, NULL, 'l' },    { "calls", required_argument, NULL, 'c' },
+		{ "rounds", required_argument, NULL, 'n' },  { "warm", required_argument, NULL, 'w' },
+		{ "records", required_argument, NULL, 'k' }, { "batch", required_argument, NULL, 'b' },
+		{ "rate", required_argument, NULL, 'r' },    { "timer", required_argument, NULL, 't' },
+		{ "sdp", required_argument, NULL, 'd' },     { "seed", required_argument, NULL, 's' },
+		{ "perf-loop", no_argument, NULL, 'p' },     { "show", no_argument, NULL, 'v' },
+		{ "json", no_argument, NULL, 'j' },          { "smoke", no_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
 	};
 	bool good = true;
 	int option;
@@ -189,8 +186,9 @@ static void print(const struct settings *s, const struct machine *machine, const
 {
 	const struct shard_run_settings *r = &s->run;
 
-	printf("rwbench shard: seed %llu; timers %s, SDP %s; batches of %u; %u calls a second of virtual time\n",
-	       (unsigned long long)r->peer.seed, on(r->peer.timer), on(r->peer.sdp), r->batch, r->rate);
+	printf("rwbench shard: seed %llu; timers %s, SDP %s, records %s; batches of %u; %u calls a second of virtual "
+	       "time\n",
+	       (unsigned long long)r->peer.seed, on(r->peer.timer), on(r->peer.sdp), on(r->records), r->batch, r->rate);
 	machine_print(machine, stdout);
 	printf("\nCPU time of the shard, ns a call, median of %u rounds of %llu calls\n\n%9s", r->rounds,
 	       (unsigned long long)r->calls, "live");
@@ -203,14 +201,14 @@ static void print(const struct settings *s, const struct machine *machine, const
 			printf(" %*.0f", i == STEP_REFRESH ? 11 : 7, results[row].step_ns[i]);
 		printf(" %9.0f %9.0f\n", results[row].call_ns, 1e9 / results[row].call_ns);
 	}
-	printf("\n%9s %12s %14s %10s %11s %12s %14s %10s %10s\n", "live", "peers, ns", "edge, ns/sent", "bytes in",
-	       "bytes out", "bytes a CDR", "bytes a live", "refreshes", "tombstones");
+	printf("\n%9s %12s %14s %10s %11s %12s %13s %14s %10s %10s\n", "live", "peers, ns", "edge, ns/sent", "bytes in",
+	       "bytes out", "bytes a CDR", "records, bytes", "bytes a live", "refreshes", "tombstones");
 	for (unsigned row = 0; row < s->rows; row++) {
 		const struct shard_result *x = &results[row];
 
-		printf("%9llu %12.0f %14.1f %10.0f %11.0f %12.0f %14.0f %10.3f %10llu\n",
+		printf("%9llu %12.0f %14.1f %10.0f %11.0f %12.0f %14.0f %14.0f %10.3f %10llu\n",
 		       (unsigned long long)s->live[row], x->peers_ns, x->edge_ns, x->bytes_in, x->bytes_out,
-		       x->cdr_bytes, x->live_bytes, x->refreshes, (unsigned long long)x->tombstones);
+		       x->cdr_bytes, x->record_bytes, x->live_bytes, x->refreshes, (unsigned long long)x->tombstones);
 	}
 	puts("\nPeers: what the bench's two ends took for a call, not part of the sum; edge: what it took to keep one\n"
 	     "datagram that was sent, part of it.  Bytes a live: growth of the process while they came up.");
@@ -224,11 +222,12 @@ static json_t *result_json(uint64_t live, const struct shard_result *x)
 
 	for (unsigned i = 0; i < STEPS; i++)
 		json_object_set_new(steps, shard_step_names[i], json_real(x->step_ns[i]));
-	return json_pack("{s:I, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "live", (json_int_t)live,
-			 "call_ns", x->call_ns, "step_ns", steps, "peers_ns", x->peers_ns, "edge_ns", x->edge_ns,
-			 "bytes_in", x->bytes_in, "bytes_out", x->bytes_out, "cdr_bytes", x->cdr_bytes, "live_bytes",
-			 x->live_bytes, "refreshes", x->refreshes, "tombstones", (json_int_t)x->tombstones, "calls",
-			 (json_int_t)x->calls, "cdrs", (json_int_t)x->cdrs);
+	return json_pack("{s:I, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "live",
+			 (json_int_t)live, "record_bytes", x->record_bytes, "call_ns", x->call_ns, "step_ns", steps,
+			 "peers_ns", x->peers_ns, "edge_ns", x->edge_ns, "bytes_in", x->bytes_in, "bytes_out",
+			 x->bytes_out, "cdr_bytes", x->cdr_bytes, "live_bytes", x->live_bytes, "refreshes",
+			 x->refreshes, "tombstones", (json_int_t)x->tombstones, "calls", (json_int_t)x->calls, "cdrs",
+			 (json_int_t)x->cdrs);
 }
 
 static void print_json(const struct settings *s, const struct machine *machine, const struct shard_result *results)

@@ -72,6 +72,7 @@ struct shard_run_settings {
 	unsigned rounds; /* the result is the median of them */
 	uint32_t batch;
 	uint32_t rate; /* calls a second of virtual time */
+	bool records;  /* live calls are written down as well as their CDRs */
 	bool show;     /* print the messages of the first call */
 };
 
@@ -84,6 +85,7 @@ struct shard_result {
 	double bytes_in, bytes_out; /* a call */
 	double live_bytes;    /* memory a live call: growth of the process while `live` came up; 0: too few to tell */
 	double cdr_bytes;     /* one record in the queue */
+	double record_bytes;  /* a call, of all its other records */
 	uint64_t calls, cdrs; /* ended in all rounds, and records of them */
 	uint64_t tombstones;  /* at the end */
 	uint64_t unexpected;  /* messages that were not to come, or did not; records that do not say "normal" */

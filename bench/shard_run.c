@@ -45,7 +45,7 @@ struct bench {
 
 	void *queue_memory;
 	struct record_queue *queue;
-	uint64_t cdrs, cdr_bytes;
+	uint64_t cdrs, cdr_bytes, record_bytes;
 
 	struct peer_call *live; /* in no order */
 	uint32_t live_count;
@@ -118,6 +118,20 @@ static bool edge_cdr(void *context, const struct cdr *cdr)
 	struct bench *b = context;
 
 	return record_queue_push(b->queue, cdr);
+}
+
+static uint8_t *edge_record_lend(void *context, size_t size)
+{
+	struct bench *b = context;
+
+	return record_queue_lend(b->queue, size);
+}
+
+static void edge_record(void *context, enum record_kind kind, size_t size)
+{
+	struct bench *b = context;
+
+	record_queue_publish(b->queue, kind, size);
 }
 
 static bool edge_cdr_room(void *context)
@@ -371,6 +385,10 @@ static void throw_cdrs_away(struct bench *b)
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 
 	while (record_queue_next(b->queue, &position, &record)) {
+		if (record.kind != RECORD_CDR) {
+			b->record_bytes += record.size;
+			continue;
+		}
 		b->cdrs++;
 		b->cdr_bytes += record.size;
 		b->unexpected +=
@@ -410,6 +428,7 @@ static void fill(struct bench *b)
 		unsigned count = left < b->settings->batch ? left : b->settings->batch;
 
 		set_up(b, count);
+		throw_cdrs_away(b);
 		pass_time(b, count * BENCH_SECOND_NS / b->settings->rate);
 	}
 }
@@ -451,6 +470,8 @@ static int make_shard(struct bench *b)
 						     .hand_over = edge_hand_over,
 						     .post = edge_post,
 						     .cdr = edge_cdr,
+						     .record_lend = b->settings->records ? edge_record_lend : NULL,
+						     .record = b->settings->records ? edge_record : NULL,
 						     .cdr_room = edge_cdr_room,
 						     .log = edge_log },
 					   .stats = &b->stats,
@@ -611,6 +632,7 @@ int shard_measure(const struct shard_run_settings *settings, struct shard_result
 	ret_result->calls = b->ended;
 	ret_result->cdrs = b->cdrs;
 	ret_result->cdr_bytes = b->cdrs ? (double)b->cdr_bytes / (double)b->cdrs : 0;
+	ret_result->record_bytes = b->ended ? (double)b->record_bytes / (double)b->ended : 0;
 	ret_result->unexpected = b->unexpected;
 	end(b);
 	return 0;

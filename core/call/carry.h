@@ -40,6 +40,7 @@ struct carried_leg;
 
 struct carry {
 	uint64_t machine;
+	uint32_t key;     /* carry_key_print() */
 	uint64_t serial;  /* of the next record of this shard */
 	uint32_t changed; /* call of which a change is noted in this input; POOL_NONE */
 	bool missed;      /* another is noted that found no room */

@@ -6,6 +6,7 @@
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
 #include "core/call/exchange.h"
+#include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/refresh.h"
 #include "core/call/room.h"
@@ -221,6 +222,14 @@ static void bury_invite(struct shard *s, const struct invite_image *image, const
 		.edition = leg_edition(s, caller) & EDITION_MAX,
 	};
 	table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+}
+
+/* The callee's 200 may still come again, perhaps when the leg has gone. */
+static void remember_answer(struct shard *s, const struct call_image *c, const struct leg *callee)
+{
+	uint64_t ago_ns = s->now.now_ns - past_ns(s, &c->clock, c->connect_ns);
+	if (ago_ns < 2 * exchange_64t1_ns(s))
+		late_remember_leg(s, callee);
 }
 
 /* ---- timers ---- */
@@ -453,7 +462,7 @@ static bool wait_for_ack(struct shard *s, const struct call_image *c, struct cal
 
 static bool has_moved(const struct shard *s, const struct call_image *c)
 {
-	return c->clock.key != carry_key_print(s);
+	return c->clock.key != s->carry->key;
 }
 
 static bool restore_live(struct shard *s, const struct call_image *c, bool close)
@@ -468,6 +477,7 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 		drop_call(s, call);
 		return false;
 	}
+	remember_answer(s, c, leg_at(s, call->callee_leg));
 	if (c->acked) {
 		call->state = CALL_UP;
 		facts_pack(s, call);
@@ -496,6 +506,8 @@ static bool bye_later(struct shard *s, const struct call_image *c, enum leg_side
 	leg->closes = carry_is_kept(s);
 	leg->ended_start_us = c->start_us;
 	leg->ended_sequence = c->sequence;
+	if (side == LEG_CALLEE)
+		remember_answer(s, c, leg);
 	uint64_t ends_ns = past_ns(s, &c->clock, c->connect_ns) + exchange_64t1_ns(s);
 	if (side == LEG_CALLER && !c->acked && is_before(s->now.now_ns, ends_ns)) { /* no BYE before (RFC 3261 15) */
 		leg->bye_after_ack = true;

@@ -104,7 +104,7 @@ static uint8_t *put_clock(uint8_t *at, const struct shard *s)
 	at = put_u64(at, s->carry->machine);
 	at = put_u64(at, s->clock_ns);
 	at = put_u64(at, (uint64_t)s->now.real_us);
-	at = put_u32(at, carry_key_print(s));
+	at = put_u32(at, s->carry->key);
 	at = put_u16(at, s->boot);
 	end_section(at, content);
 	return at;

@@ -1,6 +1,7 @@
 #include "core/call/ending.h"
 
 #include <assert.h>
+#include <endian.h>
 
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
@@ -47,21 +48,29 @@ static uint16_t q850_of(unsigned status)
 
 /* ---- the record ---- */
 
+/* Eight hex digits, lower case: a byte for each of the nibbles, the most significant first, all at once. */
+static void write_hex8(uint32_t value, char out[static 8])
+{
+	uint64_t x = (uint64_t)(value & 0xffff) << 32 | value >> 16;
+	x = (x >> 8 & UINT64_C(0x000000ff000000ff)) | (x & UINT64_C(0x000000ff000000ff)) << 16;
+	x = (x >> 4 & UINT64_C(0x000f000f000f000f)) | (x & UINT64_C(0x000f000f000f000f)) << 8;
+	uint64_t letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+	x = htole64(x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+	memcpy(out, &x, sizeof x);
+}
+
+/* Each part writes eight digits, of which what follows leaves as many as it has. */
 void ending_write_id(int64_t start_us, unsigned boot, unsigned shard, uint32_t sequence, char id[static CDR_ID_SIZE])
 {
-	static const char hex[] = "0123456789abcdef";
-	const struct {
-		uint64_t value;
-		unsigned digits;
-	} parts[] = { { (uint64_t)start_us, CDR_ID_START_DIGITS }, { boot, 4 }, { shard, 3 }, { sequence, 8 } };
-	unsigned at = 0;
-	for (unsigned p = 0; p < 4; p++) {
-		if (p)
-			id[at++] = '-';
-		for (unsigned d = parts[p].digits; d-- > 0;)
-			id[at++] = hex[parts[p].value >> (4 * d) & 15];
-	}
-	assert(at == CDR_ID_SIZE);
+	static_assert(CDR_ID_START_DIGITS == 14 && CDR_ID_SIZE == 14 + 1 + 4 + 1 + 3 + 1 + 8, "parts");
+	write_hex8((uint32_t)((uint64_t)start_us >> 24), id);
+	write_hex8((uint32_t)start_us << 8, id + 8);
+	id[14] = '-';
+	write_hex8((uint32_t)boot << 16, id + 15);
+	id[19] = '-';
+	write_hex8((uint32_t)shard << 20, id + 20);
+	id[23] = '-';
+	write_hex8(sequence, id + 24);
 }
 
 void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE])

@@ -74,10 +74,15 @@ static void ack_fork(struct shard *s, const struct ident *id, const struct dialo
 	datagram_send(s, &b, to);
 }
 
+static uint64_t key_of_branch(uint64_t key, uint32_t tag_hash)
+{
+	return key ^ (uint64_t)tag_hash << 16 ^ 1;
+}
+
 /* The key of a 2xx to an INVITE of ours: each branch of a fork has its own. */
 static uint64_t answer_key(const struct shard *s, const struct sip_message *m)
 {
-	return message_key(s) ^ (uint64_t)table_hash32(&s->table, m->to.tag) << 16 ^ 1;
+	return key_of_branch(message_key(s), table_hash32(&s->table, m->to.tag));
 }
 
 static bool seen_before(const struct shard *s, const struct sip_message *m)
@@ -86,12 +91,27 @@ static bool seen_before(const struct shard *s, const struct sip_message *m)
 	return table_find(&s->table, answer_key(s, m), &hit);
 }
 
-void late_remember(struct shard *s, const struct sip_message *m)
+static void remember(struct shard *s, uint64_t key, unsigned status)
 {
-	struct tombstone tombstone = { .key = answer_key(s, m), .method = SIP_INVITE, .status = m->status & 0x3ffu };
+	struct tombstone tombstone = { .key = key, .method = SIP_INVITE, .status = status & 0x3ffu };
 	struct table_hit hit;
 	if (!table_find(&s->table, tombstone.key, &hit))
 		table_bury(&s->table, &tombstone, s->now.now_ns + exchange_64t1_ns(s));
+}
+
+void late_remember(struct shard *s, const struct sip_message *m)
+{
+	remember(s, answer_key(s, m), m->status);
+}
+
+void late_remember_leg(struct shard *s, const struct leg *callee)
+{
+	struct sip_message *m = &s->message;
+	char token[IDENT_SIZE];
+	leg_token(s, callee, token);
+	m->call_id = m->from.tag = (struct bytes){ token, IDENT_SIZE };
+	m->cseq = callee->invite_cseq;
+	remember(s, key_of_branch(table_key(&s->table, m, SIP_INVITE), callee->remote_tag_hash), 200);
 }
 
 #define FORKS_MAX 256 /* legs that end forks, at the same moment */

@@ -16,6 +16,9 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 /* A 2xx to an INVITE of ours was taken: when it comes again after its leg has gone it gets an ACK and no second BYE. */
 void late_remember(struct shard *s, const struct sip_message *m);
 
+/* The same of a 2xx that a former process took, as the leg has it. */
+void late_remember_leg(struct shard *s, const struct leg *callee);
+
 /* Ends the dialog that a 2xx from another branch of a fork has made: ACK, then BYE.  invited: the leg that its branch
  * names, or NULL. */
 void late_end_fork(struct shard *s, const struct leg *invited, const struct ident *id, const struct sip_message *m,

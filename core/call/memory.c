@@ -51,6 +51,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->rests || !s->backlog || !s->memo ||
 	    !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry)
 		return -ENOMEM;
+	s->carry->key = carry_key_print(s);
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
 	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
