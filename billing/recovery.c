@@ -235,6 +235,9 @@ static void take_cdr(struct recovery *r, const uint8_t *at, size_t size)
 		return;
 	e->ended = true;
 	e->byes = byes[cdr.end_side];
+	/* The answer was held back (answer_after_sync), and the call ended before: its caller was refused. */
+	if (cdr.sip_code != 200)
+		e->byes &= (uint8_t)~BYE_CALLER;
 	e->ended_us = cdr.end_us;
 }
 

@@ -237,6 +237,30 @@ Test(recovery, the_legs_of_the_side_that_did_not_end_a_call_are_to_hear_bye)
 	free_node(&n);
 }
 
+/* answer_after_sync: the 200 was held back, and the call ended meanwhile. */
+Test(recovery, a_caller_that_never_had_its_200_hears_no_bye)
+{
+	static const enum cdr_side sides[] = { CDR_SIDE_CALLER, CDR_SIDE_CALLEE, CDR_SIDE_SWITCH };
+	struct node n = new_node();
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t bytes[CDR_BYTES_MAX];
+		struct cdr cdr = sample_cdr(i);
+
+		live(&n, i, "x");
+		cdr.end_side = (uint8_t)sides[i];
+		cdr.end_us = NOW_US;
+		cdr.connect_us = 0;
+		cdr.sip_code = 480;
+		append(&n, (uint16_t)(i % 4), RECORD_CDR, bytes, cdr_encode(&cdr, bytes, sizeof(bytes)));
+	}
+	restart(&n);
+	cr_assert_eq(recovery_count(n.recovery), 2);
+	cr_assert_eq(expect_call(&n, 0).byes, 2);
+	cr_assert_eq(expect_call(&n, 2).byes, 2);
+	free_node(&n);
+}
+
 Test(recovery, a_leg_that_is_closed_hears_no_bye)
 {
 	struct node n = new_node();

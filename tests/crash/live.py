@@ -44,7 +44,8 @@ def run(options):
             checks.check("the switch starts", [node.log_tail(3)])
             return checks
         up = bring_up(generator, options.live)
-        checks.check("%d calls are up" % options.live, [] if up == options.live else ["%d are" % up])
+        enough = up >= options.live * 0.999  # a busy machine loses datagrams
+        checks.check("%d calls are up" % options.live, [] if enough else ["%d are" % up])
         time.sleep(1)
         if options.keep_calls:
             ended = node.stop_keeping_calls()

@@ -36,6 +36,10 @@ static void watch_record(struct world *w, const struct journal_record *record)
 		record->kind == RECORD_LIVE || record->kind == RECORD_CDR ? call_in(w, record->at, record->size) : -1;
 	if (call < 0)
 		return;
+	if (w->settings.trace)
+		printf("%12.6f  on the disk: %s of call %u, lane %u, boot %u, serial %llu\n", (double)w->now_ns / 1e9,
+		       record->kind == RECORD_LIVE ? "LIVE" : "CDR", (unsigned)call, record->lane, record->boot,
+		       (unsigned long long)record->serial);
 	if (record->kind == RECORD_LIVE)
 		w->known[call].live_synced = true;
 	else
@@ -291,8 +295,8 @@ static void check_call(struct world *w, uint32_t i)
 		return;
 	bool crossed = truth->cancelled && call->end_reason == CDR_END_cancelled;
 	if (truth->seen_ns && !call->connect_us && !crossed && !call->may_be_lost)
-		world_fail(w, "connected", "call %u: its caller has its 200, its CDR says %s", i,
-			   cdr_end_reason_name(call->end_reason));
+		world_fail(w, "connected", "call %u: its caller has its 200, its CDR says %s, recovered %u", i,
+			   cdr_end_reason_name(call->end_reason), call->recovered);
 	if (!truth->seen_ns || !call->connect_us || call->may_be_lost || call->end_lost)
 		return;
 	check_reason(w, i);
