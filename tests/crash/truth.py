@@ -145,7 +145,7 @@ class Comparison:
             first, last, hold = t["first_200"], t["last_200"], row["hold_ms"] * 1000
             through = any(last + CLOSE_US < d.at_us < first + hold - CLOSE_US for d in self.deaths)
             near = any(first - CLOSE_US < d.at_us < last + hold + CLOSE_US for d in self.deaths)
-            if through and not row["recovered"] or row["recovered"] and not near:
+            if through and not row["recovered"] or row["recovered"] and not near and row["end_reason"] == "normal":
                 yield "%s: recovered=%d, %s" % (call, row["recovered"], "carried through a death" if through
                                                 else "no death in its time")
 
