@@ -187,7 +187,7 @@ Test(files, a_new_file_that_was_not_committed_is_empty_again)
 	open_sink();
 	give(1, 0, 10);
 	/* What the first step of a commit to another hour leaves, and rows behind it. */
-	snprintf(before, sizeof(before), "%s", text_of("applied"));
+	snprintf(before, sizeof(before), "%.4000s", text_of("applied"));
 	give(2, 1, 20);
 	FILE *out = fopen(sample_path("applied"), "w");
 	fprintf(out, "%s" SECOND " 0\n", before);

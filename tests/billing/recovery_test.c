@@ -395,7 +395,7 @@ Test(recovery, calls_that_are_over_make_room_for_others)
 static struct record_queue *make_queue(uint16_t boot, uint16_t lane)
 {
 	const size_t size = record_queue_header_bytes() + CAPACITY;
-	void *memory;
+	void *memory = NULL;
 
 	cr_assert_eq(posix_memalign(&memory, 64, size), 0);
 	memset(memory, 0, size);

@@ -162,8 +162,8 @@ Test(control, stats_prometheus_has_help_type_and_a_sample_a_shard)
 		"\nringwheel_loop_us_sum{node=\"node1\",shard=\"0\"} 5\n",
 		"\n# TYPE ringwheel_cdr_store_failing gauge\nringwheel_cdr_store_failing{node=\"node1\"} 1\n",
 		"\nringwheel_loop_us_count{node=\"node1\",shard=\"0\"} 1\n",
-		"\n# TYPE ringwheel_journal_sync_us summary\n"
-		"ringwheel_journal_sync_us{node=\"node1\",quantile=\"0.5\"} 8\n",
+		"\n# TYPE ringwheel_journal_sync_us summary\n",
+		"\nringwheel_journal_sync_us{node=\"node1\",quantile=\"0.5\"} 8\n",
 		"\nringwheel_journal_sync_us_count{node=\"node1\"} 1\n",
 		"\n# TYPE ringwheel_store_lag gauge\nringwheel_store_lag{node=\"node1\",store=\"sqlite\"} 3\n",
 	};

@@ -808,7 +808,7 @@ static struct shard *shard_of(struct sim *sim, struct call **ret_call)
 /* As if the process had ended and another one had taken the call up: the bank knows nothing of it. */
 static void carry_over(struct sim *sim)
 {
-	struct call *call;
+	struct call *call = NULL;
 	struct shard *s = shard_of(sim, &call);
 	char written[CHARGE_BYTES_MAX];
 	size_t size = charge_write(s, call, written);
