@@ -40,9 +40,15 @@ static int64_t free_e8(const struct bank *b)
 	return b->overdraft_e8 == OVERDRAFT_UNLIMITED ? MONEY_MAX : b->balance_e8 + b->overdraft_e8 - b->out_e8;
 }
 
+/* Up to here an amount is small beside what is free. */
+static int64_t plenty_e8(const struct shard *s, const struct bank *b)
+{
+	return free_e8(b) / (PLENTY_LEFT * s->shard_count);
+}
+
 static bool is_plenty(const struct shard *s, const struct bank *b, int64_t amount_e8)
 {
-	return free_e8(b) / (PLENTY_LEFT * s->shard_count) >= amount_e8;
+	return plenty_e8(s, b) >= amount_e8;
 }
 
 bool bank_has_plenty(const struct shard *s, uint32_t account_id, int64_t amount_e8)
@@ -91,10 +97,20 @@ static int64_t to_lend(const struct shard *s, const struct bank *b, unsigned sha
 	return want_e8 > share / LEND_TIMES ? share : LEND_TIMES * want_e8;
 }
 
+/* A shard that once had plenty asks for portions of ten seconds.  Of what is scarce it gets the least that helps
+ * anybody, and asks again for the rest: else one call would have what the others need for their next increments. */
+static int64_t part_of(const struct shard *s, const struct bank *b, const struct bank_ask *ask)
+{
+	int64_t part = plenty_e8(s, b);
+	if (part < ask->least_e8)
+		part = ask->least_e8;
+	return part < ask->want_e8 ? part : ask->want_e8;
+}
+
 static void grant(struct shard *s, uint32_t account_id, struct bank *b, unsigned shard)
 {
 	struct bank_ask ask = b->asks[shard];
-	int64_t left = free_e8(b), amount = ask.want_e8 < left ? ask.want_e8 : left;
+	int64_t amount = part_of(s, b, &ask);
 	b->asks[shard].want_e8 = 0;
 	b->out_e8 += amount;
 	int64_t lent = to_lend(s, b, shard, ask.want_e8);

@@ -790,6 +790,30 @@ Test(shards, what_is_idle_elsewhere_is_recalled)
 	finish_with(sim, 0);
 }
 
+/* Shards that once had plenty ask for portions; of what is scarce none gets more than it needs next, so all calls end
+ * when the credit does. */
+Test(shards, what_is_scarce_is_shared_by_all_calls)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		usual(1000 * MONEY_ONE);
+		struct sim *sim = sim_rated(.shards = shards);
+		for (unsigned i = 0; i < 16; i++)
+			sim_call_now(sim, .answers = { ANSWERS });
+		sim_run(sim, 30 * SIM_S);
+		top_up(sim, -(1000 * MONEY_ONE - 16 * 100 * CENT));
+		sim_run(sim, 200 * SIM_S);
+		int64_t shortest = INT64_MAX, longest = 0;
+		for (const struct sim_cdr *r = sim->cdrs; r; r = r->next) {
+			cr_assert_eq(r->cdr.end_reason, CDR_END_balance_exhausted);
+			shortest = r->cdr.billed_s < shortest ? r->cdr.billed_s : shortest;
+			longest = r->cdr.billed_s > longest ? r->cdr.billed_s : longest;
+		}
+		cr_assert_leq(longest - shortest, 2, "%lld to %lld s in %u shards", (long long)shortest,
+			      (long long)longest, shards);
+		finish_with(sim, 0);
+	}
+}
+
 /* ---- carried over a restart ---- */
 
 static struct shard *shard_of(struct sim *sim, struct call **ret_call)
