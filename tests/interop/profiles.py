@@ -20,4 +20,7 @@ PROFILES = {
     "timers_probe": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4,
                                      "RW_NO_TIMER_PROBE_INTERVAL": 1, "RW_MAX_CALL_DURATION": 6,
                                      "SS_SIP_NO_TIMER_REINVITE_INTERVAL": 0}, drained_s=30),
+    # Fees of four decimals.
+    "billing": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 4, "SS_SIP_SESSION_TTL": 6,
+                                "SERVER_BILLING_FEE_PRECISION": 4}, drained_s=30),
 }

@@ -32,6 +32,7 @@ import flows_node  # noqa: F401
 import flows_live  # noqa: F401
 import flows_routing_live  # noqa: F401
 import flows_malformed  # noqa: F401
+import flows_billing  # noqa: F401
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
 from switch import CannotStart, Switch, drained_gauges
