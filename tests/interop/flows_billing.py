@@ -188,6 +188,17 @@ def a_top_up_extends_a_call(t):
     need_balance(t, "fb-topup", decimal.Decimal("0.5"))
 
 
+@billing("fb-overdraft", seconds=5)
+def an_overdraft_extends_a_call(t):
+    """The same, but the balance may go to -2 from then on; and locking the account meanwhile changes nothing."""
+    talk, = prepaid(t, 1, "3.5", "fb-overdraft")
+    rwctl(t, "account", "lock", "fb-overdraft")
+    time.sleep(1)
+    rwctl(t, "account", "set", "fb-overdraft", "--overdraft", "2")
+    cut_after(t, talk, 5)
+    need_balance(t, "fb-overdraft", decimal.Decimal("-1.5"))
+
+
 @billing("fb-less", seconds=5)
 def less_credit_shortens_a_call(t):
     """6.5 is there; a payment out and a higher fee of an earlier call take 3.2: the call ends after 3 s."""
@@ -478,3 +489,23 @@ def prepaid_calls_outlive_a_kill(t):
 def prepaid_calls_outlive_keep_calls(t):
     """stop --keep-calls and a start: calls go on, are cut when the credit ends, and charged once."""
     goes_on(t, kept)
+
+
+@scenario(seconds=9, **OWN)
+def credit_that_ends_while_nobody_is_there(t):
+    """The switch is down when the credit of a call ends: the next start ends the call at once, and the time that was
+    talked meanwhile is charged."""
+    with running(t):
+        account(t, "vendor", "0")
+        talk, = prepaid(t, 1, "2.3", "customer")
+        time.sleep(1.2)
+        killed(t)
+        time.sleep(2.5)
+        t.switch.start()
+        until_over([talk], 8)
+        t.cdr(recovered=1, **EXHAUSTED)
+        row = t.rows(1)[0]
+        need(row["hold_ms"] > 3600, "the end is %d ms after connect", row["hold_ms"])
+        after_s = min(bye.received_s for bye in talk.byes.values()) - row["end_us"] / 1e6
+        need(-0.002 <= after_s <= 1, "BYE came %.3f s after the end", after_s)
+        need_balance(t, "customer", decimal.Decimal("2.3") - need_fee(row, Rate(t.number[:4], DEAR)))
