@@ -91,7 +91,12 @@ static int64_t need_e8(const struct charge *charge, uint64_t billed_s)
 /* The most billed seconds that an amount is enough for; UINT64_MAX: any. */
 static uint64_t paid_for(const struct charge *charge, int64_t amount_e8)
 {
-	uint64_t billed_s = rating_billed_s_for(&charge->customer, amount_e8);
+	int64_t unit = 1;
+	for (unsigned i = charge->rules.fee_decimals; i < MONEY_DECIMALS; i++)
+		unit *= 10;
+	int64_t rounds_up_e8 =
+		amount_e8 - amount_e8 % unit + unit / 2; /* what costs so much has a fee above the amount */
+	uint64_t billed_s = rating_billed_s_for(&charge->customer, rounds_up_e8 < amount_e8 ? rounds_up_e8 : amount_e8);
 	while (billed_s && need_e8(charge, billed_s) > amount_e8) /* its fee is rounded up: one increment less */
 		billed_s = rating_billed_s_for(&charge->customer, rating_charge_e8(&charge->customer, billed_s) - 1);
 	return billed_s;
@@ -106,11 +111,21 @@ static uint64_t covers_ms(const struct charge *charge)
 
 #define COVERS_MAX_MS UINT64_C(1000000000000) /* 31 years */
 
+static uint64_t elapsed_ms(const struct shard *s, const struct charge *charge)
+{
+	return (s->now.now_ns - call_at(s, charge->call)->connect_ns) / 1000000;
+}
+
 /* It never ends later than what is paid, or a call would cost more; so a time that would be 0 is as good as one. */
-static void set_end(struct shard *s, struct charge *charge)
+static uint64_t paid_end_ns(const struct shard *s, const struct charge *charge)
 {
 	uint64_t ms = covers_ms(charge);
-	charge->ends_ns = ms > COVERS_MAX_MS ? NEVER : call_at(s, charge->call)->connect_ns + milliseconds_ns(ms);
+	return ms > COVERS_MAX_MS ? NEVER : call_at(s, charge->call)->connect_ns + milliseconds_ns(ms);
+}
+
+uint64_t charge_end_ns(const struct shard *s, const struct charge *charge)
+{
+	return charge->asks_late ? paid_end_ns(s, charge) : charge->ends_ns;
 }
 
 /* ---- more credit for a call that is up ---- */
@@ -131,10 +146,11 @@ static void arm_for_credit(struct shard *s, struct charge *charge)
 		arm(s, charge, charge->waits ? charge->ends_ns : charge->ends_ns - CHARGE_AHEAD_NS);
 }
 
-/* What the next increment costs, and what a portion does. */
+/* What the next increment costs, and what a portion does; from now on, if what is paid is over. */
 static bool work_out_wants(const struct shard *s, struct charge *charge)
 {
-	uint64_t until_ms = covers_ms(charge);
+	uint64_t paid_ms = covers_ms(charge), now_ms = elapsed_ms(s, charge),
+		 until_ms = paid_ms > now_ms ? paid_ms : now_ms;
 	uint64_t next_s = rating_billed_s(&charge->customer, &charge->rules, until_ms + 1000);
 	uint64_t portion_s = rating_billed_s(&charge->customer, &charge->rules, until_ms + CHARGE_PORTION_MS);
 	charge->least_e8 = need_e8(charge, next_s) - charge->reserved_e8;
@@ -162,15 +178,31 @@ int64_t charge_take(struct shard *s, struct charge *charge, int64_t amount_e8)
 
 static void lengthen(struct shard *s, struct charge *charge)
 {
+	charge->asks_late = false;
 	charge->paid_s = paid_for(charge, charge->reserved_e8);
-	set_end(s, charge);
+	charge->ends_ns = paid_end_ns(s, charge);
 	arm_for_credit(s, charge);
 }
 
+static void exhausted(struct shard *s, struct charge *charge)
+{
+	struct ending ending = { .reason = CDR_END_balance_exhausted,
+				 .side = CDR_SIDE_SWITCH,
+				 .at_ns = charge_end_ns(s, charge),
+				 .reason_header = BYTES(CHARGE_EXHAUSTED_LINE) };
+	call_end(s, call_at(s, charge->call), &ending);
+}
+
+/* After the paid time, if this shard did not run when it should have asked: then the call goes on until the bank has
+ * answered, and if there is nothing it has ended when its paid time did. */
 static void ask_more(struct shard *s, struct charge *charge)
 {
+	bool late = !is_before(s->now.now_ns, charge->ends_ns);
 	if (!work_out_wants(s, charge)) {
-		arm(s, charge, charge->ends_ns);
+		if (late)
+			exhausted(s, charge);
+		else
+			arm(s, charge, charge->ends_ns);
 		return;
 	}
 	if (charge->least_e8 <= 0) { /* the rounding of a fee has paid for it already */
@@ -183,28 +215,69 @@ static void ask_more(struct shard *s, struct charge *charge)
 		lengthen(s, charge);
 		return;
 	}
+	if (late) {
+		charge->asks_late = true;
+		charge->ends_ns = s->now.now_ns + CHARGE_AHEAD_NS;
+	}
 	arm(s, charge, charge->ends_ns);
 	purse_wait(s, charge);
 }
 
-bool charge_is_over(const struct charge *charge, uint64_t at_ns)
+/* What was reserved for set-up is more than a call that is up may hold (spec 10: running calls share the credit). */
+static int64_t too_much_e8(const struct shard *s, const struct charge *charge)
 {
-	return !charge_is_new(charge) && charge->ends_ns != NEVER && is_before(charge->ends_ns, at_ns);
+	uint64_t portion_s =
+		rating_billed_s(&charge->customer, &charge->rules, elapsed_ms(s, charge) + CHARGE_PORTION_MS);
+	int64_t keep = need_e8(charge, portion_s);
+	return charge->reserved_e8 > keep ? charge->reserved_e8 - keep : 0;
+}
+
+static void give_too_much_back(struct shard *s, struct charge *charge)
+{
+	int64_t more = too_much_e8(s, charge);
+	charge->reserved_e8 -= more;
+	lengthen(s, charge);
+	if (more)
+		purse_settle(s, charge->account_id, more, 0);
+}
+
+bool charge_is_over(const struct shard *s, const struct charge *charge, uint64_t at_ns)
+{
+	uint64_t end_ns = charge_end_ns(s, charge);
+	return !charge_is_new(charge) && end_ns != NEVER && is_before(end_ns, at_ns);
+}
+
+void charge_catch_up(struct shard *s, struct charge *charge, uint64_t at_ns)
+{
+	if (charge->unlimited || !charge_is_over(s, charge, at_ns) || (charge->waits && !charge->asks_late))
+		return;
+	if (charge->waits)
+		purse_forget(s, charge);
+	uint64_t hold_ms = (at_ns - call_at(s, charge->call)->connect_ns) / 1000000;
+	int64_t need = need_e8(charge, rating_billed_s(&charge->customer, &charge->rules, hold_ms + 1000));
+	int64_t more = need - charge->reserved_e8;
+	if (need >= MONEY_MAX)
+		return;
+	if (more > 0 && !purse_take(s, charge->account_id, more, more)) {
+		if (!purse_has_plenty(s, charge->account_id, more))
+			return;
+		purse_force(s, charge->account_id, more);
+	}
+	charge->reserved_e8 += more > 0 ? more : 0;
+	lengthen(s, charge);
 }
 
 /* Takes what the time until now, and a second more, costs; it is talked already. */
 static void debit_elapsed(struct shard *s, struct charge *charge)
 {
-	const struct call *call = call_at(s, charge->call);
-	uint64_t elapsed_ms = (s->now.now_ns - call->connect_ns) / 1000000;
-	uint64_t billed_s = rating_billed_s(&charge->customer, &charge->rules, elapsed_ms + 1000);
+	uint64_t billed_s = rating_billed_s(&charge->customer, &charge->rules, elapsed_ms(s, charge) + 1000);
 	int64_t need = need_e8(charge, billed_s), more = need - charge->reserved_e8;
 	if (need < MONEY_MAX && more > 0) {
 		purse_force(s, charge->account_id, more);
 		charge->reserved_e8 = need;
 	}
 	lengthen(s, charge);
-	if (charge_is_over(charge, s->now.now_ns)) { /* it costs more than anybody has */
+	if (charge_is_over(s, charge, s->now.now_ns)) { /* it costs more than anybody has */
 		charge->ends_ns = s->now.now_ns;
 		arm(s, charge, charge->ends_ns);
 	}
@@ -215,17 +288,9 @@ static void set_unlimited(struct shard *s, struct charge *charge)
 	if (charge->waits)
 		purse_forget(s, charge);
 	charge->unlimited = true;
+	charge->asks_late = false;
 	charge->ends_ns = NEVER;
 	arm(s, charge, s->now.now_ns + CHARGE_RECHECK_NS);
-}
-
-static void exhausted(struct shard *s, struct charge *charge)
-{
-	struct ending ending = { .reason = CDR_END_balance_exhausted,
-				 .side = CDR_SIDE_SWITCH,
-				 .at_ns = charge->ends_ns,
-				 .reason_header = BYTES(CHARGE_EXHAUSTED_LINE) };
-	call_end(s, call_at(s, charge->call), &ending);
 }
 
 void charge_due(struct shard *s, struct charge *charge)
@@ -236,9 +301,12 @@ void charge_due(struct shard *s, struct charge *charge)
 	} else if (charge->unlimited) {
 		charge->unlimited = false;
 		debit_elapsed(s, charge);
-	} else if (!is_before(s->now.now_ns, charge->ends_ns)) {
-		exhausted(s, charge);
-	} else if (!charge->waits) {
+	} else if (charge->waits) {
+		if (!is_before(s->now.now_ns, charge->ends_ns))
+			exhausted(s, charge);
+	} else if (is_before(s->now.now_ns + CHARGE_AHEAD_NS, charge->ends_ns)) {
+		give_too_much_back(s, charge);
+	} else {
 		ask_more(s, charge);
 	}
 }
@@ -335,9 +403,12 @@ static void begin(struct shard *s, struct charge *charge)
 {
 	uint64_t least_ns = s->now.now_ns + CHARGE_AHEAD_NS;
 	charge->paid_s = paid_for(charge, charge->reserved_e8);
-	set_end(s, charge);
+	charge->ends_ns = paid_end_ns(s, charge);
 	if (charge->ends_ns > least_ns) {
-		arm_for_credit(s, charge);
+		if (charge->ends_ns != NEVER && too_much_e8(s, charge)) /* not now: others may go on with it at once */
+			arm(s, charge, s->now.now_ns);
+		else
+			arm_for_credit(s, charge);
 		return;
 	}
 	charge->ends_ns = least_ns;

@@ -6,7 +6,7 @@
  *   admission   an account, a rate for the number, and credit for SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME, which
  *               is reserved: on top of what the account's other calls have used or reserved
  *   connect     the rates in effect now are those of the call (a rate that has run out since admission stays); what was
- *               reserved pays for the first time
+ *               reserved pays for the first time; what of it is more than a portion is given back
  *   while up    a little before that is over, as much again for some time, or for one increment where credit is scarce
  *               (bank.h).  What cannot be had is waited for until the paid time ends, and then the call does: exactly
  *               then, so that it never costs more than was reserved
@@ -64,7 +64,11 @@ void charge_forget(struct shard *s, struct call *call, struct charge *charge);
 /* It is answered: call.connect_ns, setup.connect_us and setup.vendor_account_id stand. */
 void charge_connect(struct shard *s, struct call *call);
 /* What is paid is over at that time: then the call has ended when it was, whatever else comes to end it. */
-bool charge_is_over(const struct charge *charge, uint64_t at_ns);
+bool charge_is_over(const struct shard *s, const struct charge *charge, uint64_t at_ns);
+uint64_t charge_end_ns(const struct shard *s, const struct charge *charge);
+/* Before that is asked, of a call that something ends at that time: if this shard did not run when more should have
+ * been asked for, it is taken now where the account has it. */
+void charge_catch_up(struct shard *s, struct charge *charge, uint64_t at_ns);
 #define CHARGE_EXHAUSTED_LINE "SIP;cause=402;text=\"balance exhausted\""
 void charge_due(struct shard *s, struct charge *charge);
 

@@ -323,11 +323,11 @@ static void end_held(struct shard *s, struct call *call, const struct ending *en
 
 /* What is paid was over before whatever ends the call: the wheel's tick, or a timer that is late, has let that come
  * first. */
-static struct ending credit_ending(const struct charge *charge)
+static struct ending credit_ending(const struct shard *s, const struct charge *charge)
 {
 	return (struct ending){ .reason = CDR_END_balance_exhausted,
 				.side = CDR_SIDE_SWITCH,
-				.at_ns = charge->ends_ns,
+				.at_ns = charge_end_ns(s, charge),
 				.reason_header = BYTES(CHARGE_EXHAUSTED_LINE) };
 }
 
@@ -350,10 +350,12 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	admission_forget(s, call);
 	facts_read(s, call, &facts);
 	struct charge *charge = charge_at(s, facts.charge);
+	if (charge && !ending->not_connected)
+		charge_catch_up(s, charge, end_ns);
 	if (charge)
 		charge_forget(s, call, charge);
-	if (charge && !ending->not_connected && charge_is_over(charge, end_ns)) {
-		exhausted = credit_ending(charge);
+	if (charge && !ending->not_connected && charge_is_over(s, charge, end_ns)) {
+		exhausted = credit_ending(s, charge);
 		ending = &exhausted;
 		end_ns = exhausted.at_ns;
 	}

@@ -244,6 +244,7 @@ struct charge {
 	bool has_vendor : 1;
 	bool waits : 1;     /* in the purse's queue */
 	bool unlimited : 1; /* the account's overdraft is: credit was not looked at */
+	bool asks_late : 1; /* what is reserved has ended already: ends_ns is how long the answer is waited for */
 };
 
 static_assert(sizeof(struct charge) == 192, "three cache lines: see docs/architecture.md");

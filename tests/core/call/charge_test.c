@@ -6,6 +6,7 @@
 #include "billing/tariff.h"
 #include "core/call/bank.h"
 #include "core/call/charge.h"
+#include "core/call/ending.h"
 #include "core/call/purse.h"
 #include "tests/sim/credit.h"
 
@@ -434,6 +435,26 @@ Test(reserve, is_not_made_again_by_a_reinvite)
 
 /* ---- the time that is paid ---- */
 
+static struct shard *shard_of(struct sim *sim, struct call **ret_call)
+{
+	for (unsigned i = 0; i < sim->shard_count; i++) {
+		struct shard *s = sim->shards[i].shard;
+		uint32_t index = pool_next_used(&s->calls, 0);
+		if (index == POOL_NONE)
+			continue;
+		*ret_call = call_at(s, index);
+		return s;
+	}
+	return NULL;
+}
+
+/* The switch was late itself: so is its BYE, but not the record. */
+static void assert_cut_late(const struct sim_call *call, int64_t seconds)
+{
+	assert_reason(call, balance_exhausted);
+	cr_assert_eq(cdr_of(call)->hold_ms, seconds * 1000, "after %lld ms", (long long)cdr_of(call)->hold_ms);
+}
+
 static void assert_cut(const struct sim_call *call, int64_t seconds)
 {
 	assert_reason(call, balance_exhausted);
@@ -459,7 +480,7 @@ Test(deadline, the_call_ends_exactly_with_its_credit)
 	}
 }
 
-/* Each has its minute; then what is left is shared in increments, to the last of them. */
+/* A portion at a time; then what is left is shared in increments, to the last of them. */
 Test(deadline, parallel_calls_share_the_credit)
 {
 	for (unsigned shards = 1; shards <= 4; shards++) {
@@ -486,10 +507,10 @@ Test(deadline, what_another_call_gives_back_extends_it)
 		usual(120 * CENT);
 		struct sim *sim = sim_rated(.shards = shards);
 		struct sim_call *first = sim_call_now(sim, .answers = { ANSWERS });
-		struct sim_call *second = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(59) });
+		struct sim_call *second = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(45) });
 		sim_run(sim, 300 * SIM_S);
 		assert_reason(second, normal);
-		assert_cut(first, 61);
+		assert_cut(first, 120 - cdr_of(second)->billed_s);
 		finish_with(sim, 0);
 	}
 }
@@ -520,6 +541,103 @@ Test(deadline, a_lowered_balance_ends_calls_sooner)
 	sim_run(sim, 100 * SIM_S);
 	assert_cut(call, 65);
 	finish_with(sim, 0);
+}
+
+/* SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME is asked for before the call, and not kept: a call that is up holds a
+ * portion, so a debit of more than there is ends it when that is over. */
+Test(deadline, what_was_reserved_for_set_up_is_not_kept)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		usual(10 * MONEY_ONE);
+		struct sim *sim = sim_rated(.shards = shards,
+					    .parameters = "SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME = 15\n");
+		struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS });
+		sim_run(sim, 12 * SIM_S);
+		top_up(sim, -20 * MONEY_ONE);
+		sim_run(sim, 60 * SIM_S);
+		assert_reason(call, balance_exhausted);
+		cr_assert_leq(cdr_of(call)->hold_ms, 21000, "after %lld ms", (long long)cdr_of(call)->hold_ms);
+		finish_with(sim, -10 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+	}
+}
+
+/* What is given back after the answer another call can use at once. */
+Test(deadline, what_was_reserved_for_set_up_serves_other_calls)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		usual(75 * CENT);
+		struct sim *sim = sim_rated(.shards = shards);
+		struct sim_call *first = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(10) });
+		sim_run(sim, 3 * SIM_S);
+		struct sim_call *second = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(10) });
+		sim_run(sim, 60 * SIM_S);
+		assert_reason(first, normal);
+		assert_reason(second, normal);
+		finish_with(sim, 75 * CENT - (cdr_of(first)->billed_s + cdr_of(second)->billed_s) * CENT);
+	}
+}
+
+/* The machine stands still when more should be asked for, and goes on when what was paid is over. */
+static struct sim *stand_still(unsigned shards, int64_t balance_e8, struct sim_call **ret_call)
+{
+	usual(balance_e8);
+	struct sim *sim = sim_rated(.shards = shards);
+	*ret_call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 11 * SIM_S);
+	sim->now_ns += 5 * SIM_S;
+	node_advance(sim);
+	return sim;
+}
+
+Test(deadline, a_machine_that_stood_still_cuts_nobody_who_has_credit)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		struct sim_call *call;
+		struct sim *sim = stand_still(shards, 100 * MONEY_ONE, &call);
+		sim_run(sim, 200 * SIM_S);
+		assert_reason(call, normal);
+		finish_with(sim, 100 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+	}
+}
+
+/* Others have taken the rest meanwhile: nothing is overdrawn. */
+Test(deadline, a_machine_that_stood_still_overdraws_nobody)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		struct sim_call *call;
+		usual(61 * CENT);
+		struct sim *sim = sim_rated(.shards = shards);
+		call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+		sim_run(sim, 5 * SIM_S);
+		top_up(sim, -51 * CENT);
+		sim_run(sim, 6 * SIM_S);
+		sim->now_ns += 5 * SIM_S;
+		node_advance(sim);
+		sim_run(sim, 200 * SIM_S);
+		assert_cut_late(call, 10);
+		finish_with(sim, 0);
+	}
+}
+
+/* A BYE that had been waiting is read before the wheel goes on. */
+Test(deadline, a_bye_after_the_machine_stood_still_is_a_normal_end)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		usual(100 * MONEY_ONE);
+		struct sim *sim = sim_rated(.shards = shards);
+		struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS });
+		struct command hang_up = { .kind = COMMAND_CALLS_HANGUP };
+		struct call *up;
+		sim_run(sim, 11 * SIM_S);
+		sim->now_ns += 5 * SIM_S;
+		struct shard *s = shard_of(sim, &up);
+		call_cdr_id(s, up, hang_up.id);
+		cr_assert(shard_command(s, node_clock_ns(sim), &hang_up));
+		sim_run(sim, 100 * SIM_S);
+		assert_reason(call, operator_hangup);
+		cr_assert_gt(cdr_of(call)->billed_s, 13);
+		finish_with(sim, 100 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+	}
 }
 
 Test(deadline, a_call_that_costs_nothing_is_never_cut)
@@ -815,19 +933,6 @@ Test(shards, what_is_scarce_is_shared_by_all_calls)
 }
 
 /* ---- carried over a restart ---- */
-
-static struct shard *shard_of(struct sim *sim, struct call **ret_call)
-{
-	for (unsigned i = 0; i < sim->shard_count; i++) {
-		struct shard *s = sim->shards[i].shard;
-		uint32_t index = pool_next_used(&s->calls, 0);
-		if (index == POOL_NONE)
-			continue;
-		*ret_call = call_at(s, index);
-		return s;
-	}
-	return NULL;
-}
 
 /* As if the process had ended and another one had taken the call up: the bank knows nothing of it. */
 static void carry_over(struct sim *sim)
