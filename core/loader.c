@@ -38,6 +38,7 @@ struct loader {
 	struct order order; /* a copy of the one being carried out: its owner may be gone by then */
 
 	uint64_t rates_stamp; /* of the tariff in force; the thread's own, once it runs */
+	bool has_accounts;    /* likewise: it has some */
 	enum phase phase;
 	bool ending;
 };
@@ -93,12 +94,18 @@ static void set_tos(const struct loader *l, uint32_t before, uint32_t now)
 		log_printf(LOG_ERROR, "event=qos_not_set SS_QOS_SIGNAL=0x%x reason=\"%s\"", now, strerror(-r));
 }
 
+static void note_tariff(struct loader *l, const struct tariff *tariff)
+{
+	l->rates_stamp = tariff_rates_stamp(tariff);
+	l->has_accounts = tariff_account_count(tariff) > 0;
+}
+
 /* Takes `next`; returns the former one, which nobody holds any more. */
 static struct config *adopt(struct loader *l, struct config *next)
 {
 	uint32_t tos = next->parameters.SS_QOS_SIGNAL;
 	struct config *former = snapshot_replace(l->snapshot, next);
-	l->rates_stamp = tariff_rates_stamp(next->tariff);
+	note_tariff(l, next->tariff);
 
 	set_tos(l, former->parameters.SS_QOS_SIGNAL, tos);
 	return former;
@@ -140,6 +147,16 @@ int loader_read_tariff(struct config *config, char error[static 256])
 	if (r == 0 && (r = config_take_tariff(config, tariff)) < 0)
 		snprintf(error, 256, "%s", strerror(-r));
 	return r;
+}
+
+/* A new one in place of one that was moved away would have no accounts: every call would pass unrated. */
+static int look_for_ledger(const struct loader *l, const char *ledger, char error[static 256])
+{
+	if (!l->has_accounts || access(ledger, F_OK) == 0)
+		return 0;
+	int r = -errno;
+	snprintf(error, 256, "%.180s: %s; put it back", ledger, strerror(-r));
+	return r == -ENOENT ? -EIO : r; /* not what the order asks for is missing */
 }
 
 /* ---- reload ---- */
@@ -208,7 +225,7 @@ static void fill_reloaded(struct changes *batch, const struct change *outcome)
 }
 
 /* Nothing of the batch is touched before it is certain that its owner is still there. */
-static void reload(struct loader *l, struct changes *batch, const char *path)
+static void reload(struct loader *l, struct changes *batch, const char *path, const char *ledger)
 {
 	struct change outcome = { .kind = CHANGE_RELOAD };
 	struct config *next = NULL, *former = NULL;
@@ -217,8 +234,10 @@ static void reload(struct loader *l, struct changes *batch, const char *path)
 	outcome.result = config_load(path[0] ? path : NULL, &next, outcome.error);
 	if (outcome.result == 0) {
 		static_assert(sizeof outcome.error >= 256, "room for the sentence");
-		outcome.result = loader_read_tariff(next, outcome.error);
+		outcome.result = look_for_ledger(l, ledger, outcome.error);
 	}
+	if (outcome.result == 0)
+		outcome.result = loader_read_tariff(next, outcome.error);
 	if (!begin_adopting(l)) {
 		config_free(next);
 		return;
@@ -386,14 +405,16 @@ static uint32_t credited(const struct loader *l, const struct order_outcome *o)
 /* The database is the slow part; nobody else waits for it. */
 static void carry_out_order(struct loader *l, struct changes *batch, const char *ledger)
 {
-	struct order_outcome outcome;
+	struct order_outcome outcome = { .result = 0 };
 	struct made made = { .tariff = NULL };
 	struct config *former = NULL;
 	char error[DATABASE_ERROR_BYTES];
 	uint64_t begin_ns = now_ns();
 	int loaded = 0;
 
-	order_carry_out(&l->order, ledger, now_us(), &outcome);
+	outcome.result = look_for_ledger(l, ledger, outcome.error);
+	if (outcome.result == 0)
+		order_carry_out(&l->order, ledger, now_us(), &outcome);
 	if (outcome.tariff_changed)
 		loaded = load_made(l, ledger, &made, error);
 	if (!begin_adopting(l)) {
@@ -467,7 +488,7 @@ static void *run(void *loader)
 	write_ledger_path(current(l), ledger);
 	while (take_batch(l, &batch)) {
 		if (batch.first->kind == CHANGE_RELOAD)
-			reload(l, &batch, path);
+			reload(l, &batch, path, ledger);
 		else if (batch.first->kind == CHANGE_PARAMETER)
 			set_parameter(l, &batch);
 		else
@@ -521,7 +542,7 @@ int loader_start(struct snapshot *snapshot, const struct listeners *listeners, s
 	if (l) {
 		l->snapshot = snapshot;
 		l->listeners = listeners;
-		l->rates_stamp = tariff_rates_stamp(snapshot_config(snapshot)->tariff);
+		note_tariff(l, snapshot_config(snapshot)->tariff);
 		r = make(l);
 		if (r == 0)
 			r = start_thread(l);

@@ -287,6 +287,38 @@ static void a_topup_names_the_account_that_the_shards_know(void)
 	check(tariff_account_at(now()->tariff, 1)->balance_e8 == 7, "found without it");
 }
 
+static void move_ledger(const char *from_end, const char *to_end)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	char from[120], to[120];
+
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(from, sizeof from, "%s%s%s", ledger, from_end, ends[i]);
+		snprintf(to, sizeof to, "%s%s%s", ledger, to_end, ends[i]);
+		check(rename(from, to) == 0 || (i > 0 && errno == ENOENT), "%s cannot be moved", from);
+	}
+}
+
+/* Without it there would be no accounts, and nobody would pay. */
+static void a_ledger_that_was_moved_away_is_not_made_anew(void)
+{
+	const struct config *before = now();
+	struct change c;
+
+	move_ledger("", ".away");
+	ask(&c, CHANGE_RELOAD);
+	check(c.result < 0 && strstr(c.error, "put it back"), "reloaded without accounts: %s", c.error);
+	c = (struct change){ 0 };
+	order(&c, ORDER_ACCOUNT_ADD, "nobody");
+	check(c.result < 0 && strstr(c.error, "put it back"), "added to a new one: %s", c.error);
+	check(access(ledger, F_OK) < 0, "made anew");
+	check(now() == before, "another configuration");
+	move_ledger(".away", "");
+	ask(&c, CHANGE_RELOAD);
+	check(c.result == 0, "%s", c.error);
+	check(tariff_account_count(now()->tariff) == 2, "other accounts");
+}
+
 static void many_changes_under_readers(void)
 {
 	pthread_t threads[READERS];
@@ -430,6 +462,7 @@ int main(void)
 	orders_change_accounts_and_rates();
 	what_cannot_be_done_changes_nothing();
 	a_topup_names_the_account_that_the_shards_know();
+	a_ledger_that_was_moved_away_is_not_made_anew();
 	many_changes_under_readers();
 	loader_stop(loader);
 	check(loader_start(&snapshot, NULL, &loader, (char[256]){ "" }) == 0, "no second loader");
