@@ -37,7 +37,10 @@ static uint64_t bit(unsigned shard)
 
 static int64_t free_e8(const struct bank *b)
 {
-	return b->overdraft_e8 == OVERDRAFT_UNLIMITED ? MONEY_MAX : b->balance_e8 + b->overdraft_e8 - b->out_e8;
+	if (b->overdraft_e8 == OVERDRAFT_UNLIMITED)
+		return MONEY_MAX;
+	__int128 left = (__int128)b->balance_e8 + b->overdraft_e8 - b->out_e8; /* of a ledger that holds anything */
+	return left > MONEY_MAX ? MONEY_MAX : left < -MONEY_MAX ? -MONEY_MAX : (int64_t)left;
 }
 
 /* Up to here an amount is small beside what is free. */
@@ -190,6 +193,12 @@ static void serve(struct shard *s, uint32_t account_id, struct bank *b)
 
 /* ---- what comes in ---- */
 
+static void move(int64_t *balance_e8, int64_t by_e8)
+{
+	if (__builtin_add_overflow(*balance_e8, by_e8, balance_e8)) /* as the ledger does */
+		*balance_e8 = by_e8 > 0 ? INT64_MAX : INT64_MIN;
+}
+
 void bank_asked(struct shard *s, unsigned from, const struct credit_ask *ask)
 {
 	struct bank *b = bank_of(s, ask->account_id);
@@ -203,7 +212,7 @@ void bank_asked(struct shard *s, unsigned from, const struct credit_ask *ask)
 void bank_returned(struct shard *s, unsigned from, const struct credit_return *back)
 {
 	struct bank *b = bank_of(s, back->account_id);
-	b->balance_e8 -= back->spent_e8;
+	move(&b->balance_e8, -back->spent_e8);
 	b->out_e8 -= back->released_e8;
 	if (back->recalled) {
 		assert(b->recalled & bit(from));
@@ -220,7 +229,7 @@ void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8)
 	struct bank *b = bank_of(s, account_id);
 	if (!b->open)
 		return;
-	b->balance_e8 += amount_e8;
+	move(&b->balance_e8, amount_e8);
 	serve(s, account_id, b);
 }
 
@@ -232,8 +241,8 @@ void bank_configured(struct shard *s)
 		if (account->id >= LINES_MAX || !bank_is_here(s, account->id))
 			continue;
 		struct bank *b = bank_of(s, account->id);
-		if (!b->open)
-			b->balance_e8 = account->balance_e8;
+		if (!b->open) /* a shard that has the tariff already may have told of fees */
+			move(&b->balance_e8, account->balance_e8);
 		b->overdraft_e8 = account->overdraft_e8;
 		b->open = true;
 		serve(s, account->id, b);

@@ -15,7 +15,8 @@
  * way, without notes.
  *
  * The balance is the tariff's (billing/tariff.h) when an account is first seen; from then on the bank keeps it, by the
- * fees of its calls and by COMMAND_CREDIT, and of later tariffs only the overdraft counts.  */
+ * fees of its calls, by the costs of those that it is the vendor of, and by COMMAND_CREDIT, as the ledger does; and of
+ * later tariffs only the overdraft counts.  */
 #ifndef RW_CORE_CALL_BANK_H
 #define RW_CORE_CALL_BANK_H
 

@@ -363,7 +363,7 @@ static void drop_call(struct shard *s, struct call *call)
 	struct leg *legs[2] = { leg_at(s, call->caller_leg), leg_at(s, call->callee_leg) };
 	struct charge *charge = call->setup != POOL_NONE ? charge_of(s, call) : NULL;
 	if (charge)
-		charge_settle(s, charge);
+		charge_settle(s, charge, 0);
 	for (unsigned i = 0; i < 2; i++)
 		if (legs[i])
 			drop_leg(s, legs[i]);

@@ -88,12 +88,19 @@ static int64_t need_e8(const struct charge *charge, uint64_t billed_s)
 	return exact > fee ? exact : fee;
 }
 
+/* Of the last decimal of a fee. */
+static int64_t fee_unit_e8(const struct rating_rules *rules)
+{
+	int64_t unit = 1;
+	for (unsigned i = rules->fee_decimals; i < MONEY_DECIMALS; i++)
+		unit *= 10;
+	return unit;
+}
+
 /* The most billed seconds that an amount is enough for; UINT64_MAX: any. */
 static uint64_t paid_for(const struct charge *charge, int64_t amount_e8)
 {
-	int64_t unit = 1;
-	for (unsigned i = charge->rules.fee_decimals; i < MONEY_DECIMALS; i++)
-		unit *= 10;
+	int64_t unit = fee_unit_e8(&charge->rules);
 	int64_t rounds_up_e8 =
 		amount_e8 - amount_e8 % unit + unit / 2; /* what costs so much has a fee above the amount */
 	uint64_t billed_s = rating_billed_s_for(&charge->customer, rounds_up_e8 < amount_e8 ? rounds_up_e8 : amount_e8);
@@ -478,22 +485,30 @@ static void bill_nothing(const struct shard *s, const struct facts *facts, unsig
 		bill->cost = write_amount(0, decimals, bill->cost_room);
 }
 
+/* Rounded, and no more than what can be read again from the record (money.h). */
+static int64_t fee_of(const struct rate_terms *terms, const struct rating_rules *rules, uint64_t billed_s)
+{
+	int64_t fee = rating_fee_e8(terms, rules, billed_s);
+	return fee <= MONEY_MAX ? fee : MONEY_MAX - MONEY_MAX % fee_unit_e8(rules);
+}
+
 static void bill_charge(struct charge *charge, uint64_t hold_ms, struct charge_bill *bill)
 {
 	unsigned decimals = charge->rules.fee_decimals;
 	if (charge->has_customer) {
 		uint64_t billed_s = rating_billed_s(&charge->customer, &charge->rules, hold_ms);
 		size_t size = money_write_short(charge->customer.rate_e8, 0, bill->rate_room);
-		charge->fee_e8 = rating_fee_e8(&charge->customer, &charge->rules, billed_s);
+		charge->fee_e8 = fee_of(&charge->customer, &charge->rules, billed_s);
 		bill->billed_s = (int64_t)billed_s;
 		bill->rate_prefix = read_prefix(charge, bill->prefix_room);
 		bill->rate = (struct bytes){ bill->rate_room, (uint32_t)size };
 		bill->fee = write_amount(charge->fee_e8, decimals, bill->fee_room);
 	}
+	charge->cost_e8 = 0;
 	if (charge->has_vendor) {
 		uint64_t billed_s = rating_billed_s(&charge->vendor, &charge->rules, hold_ms);
-		int64_t cost = rating_fee_e8(&charge->vendor, &charge->rules, billed_s);
-		bill->cost = write_amount(cost, decimals, bill->cost_room);
+		charge->cost_e8 = fee_of(&charge->vendor, &charge->rules, billed_s);
+		bill->cost = write_amount(charge->cost_e8, decimals, bill->cost_room);
 	}
 }
 
@@ -514,15 +529,17 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 		bill_nothing(s, facts, decimals, ret_bill);
 }
 
-void charge_settle(struct shard *s, struct charge *charge)
+void charge_settle(struct shard *s, struct charge *charge, uint32_t vendor_account_id)
 {
 	uint32_t account_id = charge->account_id;
-	int64_t reserved = charge->reserved_e8, fee = charge->fee_e8;
+	int64_t reserved = charge->reserved_e8, fee = charge->fee_e8, cost = charge->cost_e8;
 	assert(!charge->waits);
 	wheel_cancel(&s->wheel, &charge->timer);
 	pool_give(&s->charges, pool_index(&s->charges, charge));
 	if (account_id)
 		purse_settle(s, account_id, reserved, fee);
+	if (vendor_account_id && cost)
+		purse_settle(s, vendor_account_id, 0, -cost);
 }
 
 /* ---- over a restart: little-endian, in this order ---- */

@@ -84,9 +84,9 @@ struct charge_bill {
  * because nobody heard of it any more is billed up to its last proof of life. */
 void charge_bill(struct shard *s, const struct call *call, const struct facts *facts, enum cdr_end_reason reason,
 		 uint64_t hold_ms, struct charge_bill *ret_bill);
-/* Afterwards, when nothing more is done with the call: the fee is spent, the rest is given back.  Other calls may go
- * on with it. */
-void charge_settle(struct shard *s, struct charge *charge);
+/* Afterwards, when nothing more is done with the call: the fee is spent, the rest is given back, and the vendor's
+ * account (0: none) has the cost.  Other calls may go on with it. */
+void charge_settle(struct shard *s, struct charge *charge, uint32_t vendor_account_id);
 
 /* From purse.c.  Reserves what it can use of an amount, at least least_e8; how much that was. */
 int64_t charge_take(struct shard *s, struct charge *charge, int64_t amount_e8);

@@ -41,7 +41,7 @@ struct credit_answer {
 struct credit_return {
 	uint32_t account_id;
 	bool recalled;       /* in answer to a recall: nothing is left */
-	int64_t spent_e8;    /* fees: the balance is less by so much */
+	int64_t spent_e8;    /* fees: the balance is less by so much; below zero: what a vendor is owed */
 	int64_t released_e8; /* of what the home had given out: the fees that were reserved, and what comes back; below
 			      * zero: taken without asking */
 };

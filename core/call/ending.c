@@ -369,7 +369,7 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	call->slot.next_free = s->over_calls;
 	s->over_calls = call_index(s, call);
 	if (charge)
-		charge_settle(s, charge);
+		charge_settle(s, charge, facts.vendor_account_id);
 	if (call->mapping_line)
 		admission_free(s, call->mapping_id);
 	if (call->routing_line)

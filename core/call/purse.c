@@ -146,7 +146,7 @@ void purse_settle(struct shard *s, uint32_t account_id, int64_t reserved_e8, int
 {
 	struct purse *p = purse_of(s, account_id);
 	struct credit_return back = { .account_id = account_id, .spent_e8 = fee_e8, .released_e8 = reserved_e8 };
-	if (p->lends && !p->asked && reserved_e8 > fee_e8) {
+	if (p->lends && !p->asked && fee_e8 >= 0 && reserved_e8 > fee_e8) {
 		p->idle_e8 += reserved_e8 - fee_e8;
 		back.released_e8 = fee_e8;
 	}

@@ -33,7 +33,7 @@ void purse_wait(struct shard *s, struct charge *charge);
 /* It waits no longer. */
 void purse_forget(struct shard *s, struct charge *charge);
 
-/* A call has ended: what was reserved for it, and what it cost of that, or more. */
+/* A call has ended: what was reserved for it, and what it cost of that, or more; below zero: what it has earned. */
 void purse_settle(struct shard *s, uint32_t account_id, int64_t reserved_e8, int64_t fee_e8);
 /* Taken, whether there is so much or not. */
 void purse_force(struct shard *s, uint32_t account_id, int64_t amount_e8);

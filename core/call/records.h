@@ -228,12 +228,16 @@ struct charge {
 	struct wheel_entry timer; /* when to look for more credit, or to end the call */
 	uint64_t ends_ns;         /* what is reserved lasts so long, of an answered call; UINT64_MAX: for ever */
 	uint32_t call;
-	uint32_t account_id;       /* the customer's; 0: no customer's account, the vendor's alone */
-	uint32_t next, previous;   /* charges that wait for credit of the same account, as index + 1; 0: none */
-	int64_t reserved_e8;       /* of the account's credit, for this call */
-	int64_t least_e8, most_e8; /* while it waits: more of it that is of use, and that it would take */
-	int64_t fee_e8;            /* once the call has ended */
-	uint64_t paid_s;           /* billed seconds that are reserved for; UINT64_MAX: any */
+	uint32_t account_id;     /* the customer's; 0: no customer's account, the vendor's alone */
+	uint32_t next, previous; /* charges that wait for credit of the same account, as index + 1; 0: none */
+	int64_t reserved_e8;     /* of the account's credit, for this call */
+	union {
+		int64_t least_e8; /* while it waits: more of it that is of use */
+		int64_t cost_e8;  /* once the call has ended, the vendor's */
+	};
+	int64_t most_e8; /* while it waits: more of it that it would take */
+	int64_t fee_e8;  /* once the call has ended */
+	uint64_t paid_s; /* billed seconds that are reserved for; UINT64_MAX: any */
 	struct rate_terms customer, vendor;
 	struct rating_rules rules;
 	uint16_t ask_turn;  /* the first ask (credit_note.h) that is for it, too */

@@ -190,6 +190,22 @@ Test(billing, the_cost_is_that_of_the_gateway_that_answered)
 
 /* ---- refusals ---- */
 
+/* What a record says the ledger can read, whatever a rate comes to. */
+Test(billing, an_amount_beyond_all_others_can_be_read_again)
+{
+	usual(100 * MONEY_ONE);
+	tariff.vendor.rate_e8 = MONEY_MAX / 2;
+	struct sim *sim = sim_rated();
+	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(400) });
+	sim_run(sim, 500 * SIM_S);
+	int64_t cost;
+	assert_reason(call, normal);
+	cr_assert(money_parse(cdr_of(call)->cost.at, cdr_of(call)->cost.size, &cost), "\"%.*s\"",
+		  (int)cdr_of(call)->cost.size, cdr_of(call)->cost.at);
+	cr_assert_gt(cost, MONEY_MAX - MONEY_ONE);
+	finish_with(sim, 100 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+}
+
 Test(admission, a_locked_account_makes_no_call)
 {
 	usual(10 * MONEY_ONE);
@@ -932,6 +948,36 @@ Test(shards, what_is_scarce_is_shared_by_all_calls)
 	}
 }
 
+/* An account that is customer and vendor nets what goes either way, here as in the ledger. */
+Test(accounts, a_vendor_that_is_a_customer_may_spend_what_it_is_owed)
+{
+	for (unsigned shards = 1; shards <= 4; shards++) {
+		usual(60 * CENT);
+		struct sim *sim = sim_rated_by(MG RG(1, "account = \"alice\""), .shards = shards);
+		struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(30) });
+		sim_run(sim, 50 * SIM_S);
+		const struct cdr *cdr = cdr_of(call);
+		int64_t fee, cost;
+		cr_assert(money_parse(cdr->fee.at, cdr->fee.size, &fee));
+		cr_assert(money_parse(cdr->cost.at, cdr->cost.size, &cost));
+		cr_assert(fee > 0 && cost > 0);
+		finish_with(sim, 60 * CENT - fee + cost);
+	}
+}
+
+/* Shards take a configuration one after the other. */
+Test(shards, what_a_bank_hears_before_it_knows_the_account_counts)
+{
+	usual(10 * MONEY_ONE);
+	tariff.unknown = true;
+	struct sim *sim = sim_rated();
+	bank_returned(sim->shards[0].shard, 0, &(struct credit_return){ .account_id = alice_id(), .spent_e8 = CENT });
+	tariff.unknown = false;
+	node_reload(sim, GATEWAYS, 1);
+	sim_run(sim, SIM_S);
+	finish_with(sim, 10 * MONEY_ONE - CENT);
+}
+
 /* ---- carried over a restart ---- */
 
 /* As if the process had ended and another one had taken the call up: the bank knows nothing of it. */
@@ -945,7 +991,7 @@ static void carry_over(struct sim *sim)
 	cr_assert(size > 0 && size <= sizeof written);
 	if (charge->waits)
 		charge_forget(s, call, charge);
-	charge_settle(s, charge);
+	charge_settle(s, charge, 0);
 	facts_set_charge(s, call, 0);
 	for (uint32_t cut = 1; cut < size; cut++)
 		cr_assert_not(charge_restore(s, call, (struct bytes){ written, cut }));
