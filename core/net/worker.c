@@ -15,6 +15,7 @@
 enum {
 	DEADLINES_PER_TURN = 1000,
 	HANDED_OVER_PER_TURN = 512, /* of one mailbox */
+	FIRST_PORTIONS = 64,        /* so many of them before the first turn: a whole mailbox of notes */
 	LOG_LINES_PER_SECOND = 1000,
 };
 
@@ -505,6 +506,16 @@ static void take_up_calls(struct worker *w)
 			w->not_taken_up++;
 	}
 	shard_restored(w->shard);
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->out[i])
+			mailbox_flush(w->out[i]);
+}
+
+/* All workers have taken up theirs: what those calls have of lines and credit is known before the first datagram. */
+static void hear_of_calls(struct worker *w)
+{
+	for (unsigned i = 0; i < FIRST_PORTIONS && take_mailboxes(w); i++)
+		;
 }
 
 static int begin(struct worker *w, char error[static 256])
@@ -544,6 +555,8 @@ void *worker_main(void *worker)
 	snapshot_join();
 	w->ready(w, r, error);
 	snapshot_enter();
+	if (r == 0)
+		hear_of_calls(w);
 	while (r == 0 && !atomic_load_explicit(&w->end, memory_order_relaxed))
 		turn(w);
 	snapshot_quit();
