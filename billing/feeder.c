@@ -89,13 +89,17 @@ static void note_failure(struct feeder *f)
 	f->told_failing = true;
 }
 
+static void tell_unreadable(const struct feeder *f, uint64_t count)
+{
+	if (count > 0)
+		say(f, LOG_CRIT, "event=cdr_unreadable store=%s count=%" PRIu64, f->name, count);
+}
+
 static void note_success(struct feeder *f, unsigned count)
 {
 	const uint64_t unreadable = feeding_unreadable(f->feeding);
 
-	if (unreadable != f->unreadable_told)
-		say(f, LOG_CRIT, "event=cdr_unreadable store=%s count=%" PRIu64, f->name,
-		    unreadable - f->unreadable_told);
+	tell_unreadable(f, unreadable - f->unreadable_told);
 	f->unreadable_told = unreadable;
 	if (f->told_failing) {
 		say(f, LOG_NOTICE, "event=cdr_store_recovered store=%s tries=%u", f->name, f->tries_failed);
@@ -328,8 +332,10 @@ uint64_t feeder_stop(struct feeder *f, unsigned wait_ms)
 	return left;
 }
 
-int feeder_catch_up(struct journal *journal, const struct sink *sink, char error[static SINK_ERROR_BYTES])
+int feeder_catch_up(struct journal *journal, const struct sink *sink, billing_log_fn *log,
+		    char error[static SINK_ERROR_BYTES])
 {
+	const struct feeder told = { .name = sink->name, .log = log };
 	struct feeding *feeding;
 	unsigned count = 1;
 	int result = feeding_create(journal, sink, &feeding);
@@ -343,6 +349,7 @@ int feeder_catch_up(struct journal *journal, const struct sink *sink, char error
 		result = feeding_step(feeding, &count);
 	if (result < 0)
 		snprintf(error, SINK_ERROR_BYTES, "%s", feeding_error(feeding));
+	tell_unreadable(&told, feeding_unreadable(feeding));
 	feeding_free(feeding);
 	return result;
 }

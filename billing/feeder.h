@@ -47,7 +47,9 @@ journal_position feeder_applied(const struct feeder *f);
 uint64_t feeder_stop(struct feeder *f, unsigned wait_ms);
 
 /* Gives a sink all that the journal holds, in the calling thread, and closes it again: before the first call, where
- * what it has must be known (the ledger).  0 or a negative errno with a sentence. */
-int feeder_catch_up(struct journal *journal, const struct sink *sink, char error[static SINK_ERROR_BYTES]);
+ * what it has must be known (the ledger).  Records that cannot be read are skipped and told, as the thread does: it
+ * will not see them again.  0 or a negative errno with a sentence. */
+int feeder_catch_up(struct journal *journal, const struct sink *sink, billing_log_fn *log,
+		    char error[static SINK_ERROR_BYTES]);
 
 #endif

@@ -251,7 +251,7 @@ static int catch_up(struct books *b, char error[static 512])
 
 	for (unsigned i = 0; result == 0 && i < b->outlet_count; i++)
 		if (b->outlets[i].free == ledger_sink_free)
-			result = feeder_catch_up(b->journal, &b->outlets[i].sink, error);
+			result = feeder_catch_up(b->journal, &b->outlets[i].sink, log_line, error);
 	return result;
 }
 

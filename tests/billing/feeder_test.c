@@ -472,11 +472,11 @@ Test(feeder, catching_up_gives_everything_before_it_returns)
 	char error[SINK_ERROR_BYTES] = "";
 
 	push(0, 0, 3 * FEEDER_BATCH_MAX / 2);
-	cr_assert_eq(feeder_catch_up(journal, &sink, error), 0, "%s", error);
+	cr_assert_eq(feeder_catch_up(journal, &sink, NULL, error), 0, "%s", error);
 	expect_stored(3 * FEEDER_BATCH_MAX / 2);
 	sqlite3 *other = lock_database();
 	push(0, 3 * FEEDER_BATCH_MAX / 2, 1);
-	cr_assert_eq(feeder_catch_up(journal, &sink, error), -EBUSY);
+	cr_assert_eq(feeder_catch_up(journal, &sink, NULL, error), -EBUSY);
 	cr_assert_not_null(strstr(error, "another process holds it"), "%s", error);
 	sqlite3_close(other);
 }

@@ -70,7 +70,7 @@ static void catch_up(void)
 {
 	char error[SINK_ERROR_BYTES] = "";
 
-	cr_assert_eq(feeder_catch_up(journal, &sink, error), 0, "%s", error);
+	cr_assert_eq(feeder_catch_up(journal, &sink, NULL, error), 0, "%s", error);
 }
 
 static void expect_charged(uint64_t calls)
@@ -126,6 +126,30 @@ Test(ledger_journal, another_journal_with_the_same_calls_charges_none_again)
 	push(100, 300);
 	catch_up();
 	expect_charged(400);
+}
+
+static char told[512];
+
+static void note_line(int level, const char *line)
+{
+	(void)level;
+	snprintf(told, sizeof(told), "%s", line);
+}
+
+/* Nobody sees it again: who looks for its money has to read of it. */
+Test(ledger_journal, a_record_that_cannot_be_charged_is_told)
+{
+	static uint8_t bytes[CDR_BYTES_MAX];
+	const struct cdr bad = charged_cdr(1, "a", "a lot", "v", "1");
+	char error[SINK_ERROR_BYTES] = "";
+
+	push(0, 1);
+	cr_assert_eq(journal_append(journal, RECORD_CDR, 0, serial++, bytes, cdr_encode(&bad, bytes, sizeof(bytes))),
+		     0);
+	push(2, 1);
+	cr_assert_eq(feeder_catch_up(journal, &sink, note_line, error), 0, "%s", error);
+	cr_assert_str_eq(told, "event=cdr_unreadable store=ledger count=1");
+	expect_charged(2);
 }
 
 /* The ledger is put back from a backup: it goes on from there. */
