@@ -479,7 +479,7 @@ bool rate_time_read(const char *text, size_t size, int64_t *ret_us)
 void rate_time_write(int64_t time_us, char out[static RATE_TIME_TEXT_BYTES])
 {
 	const int64_t us = (time_us % 1000000 + 1000000) % 1000000;
-	const time_t seconds = (time_us - us) / 1000000;
+	const time_t seconds = time_us / 1000000 - (time_us % 1000000 < 0); /* rounded down */
 	struct tm tm;
 
 	out[0] = '\0';
