@@ -573,6 +573,14 @@ static void remove_unused(struct journal *j)
 			remove_segment(j, &j->segments[i]); /* or dropped later */
 }
 
+/* What they said of the ends of others the segment that was just begun says too. */
+static void remove_idle(struct journal *j)
+{
+	for (size_t i = 0; i < j->segment_count; i++)
+		if (j->segments[i].idle)
+			remove_segment(j, &j->segments[i]);
+}
+
 static int begin(struct journal *j, const struct journal_settings *settings, const struct journal_past *past,
 		 char error[static JOURNAL_ERROR_BYTES])
 {
@@ -597,6 +605,7 @@ static int begin(struct journal *j, const struct journal_settings *settings, con
 		snprintf(error, JOURNAL_ERROR_BYTES, "a new segment of %u bytes: %s", j->segment_bytes, strerror(-r));
 		return r;
 	}
+	remove_idle(j);
 	journal_reserve(j); /* if that fails journal_room() says so */
 	return 0;
 }

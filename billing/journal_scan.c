@@ -31,6 +31,7 @@ struct outline {
 	struct journal_facts facts;
 	bool known; /* `facts` are */
 	bool empty; /* nothing but zeroes */
+	bool told;  /* it has records of others than the journal */
 	journal_position limit;
 };
 
@@ -42,6 +43,7 @@ struct scanner {
 	struct journal_past past;
 	bool ended;   /* the tail, by a gap */
 	bool failing; /* something could not be read, while the id was searched for */
+	bool told;    /* a record of others than the journal was there */
 
 	/* The segment that is looked at. */
 	uint8_t *buffer;
@@ -129,8 +131,8 @@ static int load(struct scanner *s, const struct segment *segment, size_t size)
 
 	journal_name(segment->number, name);
 	const int r = d->open(d->context, name, &file);
-	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
-		return r;
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EACCES)
+		return r; /* no matter of the disk: another try may read it */
 	size = size < segment->size ? size : (size_t)segment->size;
 	s->loaded = size;
 	if (r < 0) { /* damage, all of it */
@@ -233,7 +235,10 @@ static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTE
 static int take(struct scanner *s, const struct journal_record *record)
 {
 	s->past.end = record->next;
-	if (record->kind == RECORD_SEGMENT || record->kind == RECORD_SYNC || s->scan == NULL)
+	if (record->kind == RECORD_SEGMENT || record->kind == RECORD_SYNC)
+		return 0;
+	s->told = true;
+	if (s->scan == NULL)
 		return 0;
 	return s->scan->record(s->scan->context, record);
 }
@@ -351,9 +356,38 @@ static int read_segments(struct scanner *s)
 		if (r < 0 || segment->unused)
 			continue;
 		s->ended |= !o->known && ends_tail(s, segment->number, 0);
+		s->told = false;
 		r = s->ended ? skip_segment(s, segment) : read_records(s, segment, o->limit);
+		s->outlines[i].told = s->told;
 	}
 	return r;
+}
+
+static bool is_damaged(const struct scanner *s, uint32_t number)
+{
+	for (size_t i = 0; i < s->damaged.count; i++)
+		if (journal_segment(s->damaged.at[i].from) == number)
+			return true;
+	return false;
+}
+
+/* A start that fails before its first record leaves a segment with a head and no more: a node that is started again and
+ * again would fill the disk with them.  The last ones are not needed when the next one says what the first of them said
+ * of the end of the others. */
+static void note_idle(struct scanner *s)
+{
+	for (size_t i = s->j->segment_count; i-- > 0;) {
+		struct segment *segment = &s->j->segments[i];
+		const struct outline *o = &s->outlines[i];
+
+		if (segment->unused)
+			continue;
+		if (!o->known || o->told || is_damaged(s, segment->number))
+			return;
+		segment->idle = true;
+		segment->end = 0;
+		s->past.end = o->facts.previous_end;
+	}
 }
 
 /* ---- damage ---- */
@@ -390,6 +424,8 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 		r = read_outlines(&s, error);
 	if (r == 0 && (r = find_promise(&s)) == 0)
 		r = read_segments(&s);
+	if (r == 0)
+		note_idle(&s);
 	if (r < 0 && error[0] == '\0')
 		snprintf(error, JOURNAL_ERROR_BYTES, "reading was ended: %s", strerror(-r));
 	if (r == 0) {

@@ -27,6 +27,7 @@ struct segment {
 	int file;     /* CURRENT, SPARE: open for writing; otherwise -1 */
 	bool scanned; /* of an earlier process */
 	bool unused;  /* likewise, and nothing in it counts */
+	bool idle;    /* likewise, once a later one says where the records before it end */
 	bool mapped;  /* `lent` is the disk's; else it was allocated */
 	const uint8_t *lent;
 	size_t lent_bytes;

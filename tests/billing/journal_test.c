@@ -902,6 +902,68 @@ Test(journal, a_reader_in_a_dropped_segment_finishes_it_and_is_told_of_the_other
 	memory_disk_free(d);
 }
 
+/* ---- starts that come to nothing ---- */
+
+Test(journal, starts_that_append_nothing_take_no_room)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *seen = new_seen();
+	struct journal *j = open_memory(d, 1, NULL);
+
+	append_group(j, 0, 10);
+	append_group(j, 10, 20);
+	journal_close(j);
+	for (uint16_t boot = 2; boot < 12; boot++) {
+		j = open_memory(d, boot, seen);
+		expect_serials(seen, 0, 20);
+		cr_assert_eq(seen->damages, 0);
+		/* What has records, this start's, and two spare ones. */
+		cr_assert_eq(journal_bytes(j), 4 * SEGMENT, "%lu", journal_bytes(j));
+		journal_close(j);
+	}
+	j = open_memory(d, 12, seen);
+	struct journal_reader *r = open_reader(j, JOURNAL_START);
+	append_group(j, 20, 30);
+	for (uint64_t n = 0; n < 30; n++)
+		expect_next(r, n, size_of(n));
+	expect_none(r);
+	journal_reader_close(r);
+	journal_close(j);
+	j = open_memory(d, 13, seen);
+	expect_serials(seen, 0, 30);
+	cr_assert_eq(seen->damages, 0);
+	journal_close(j);
+	memory_disk_free(d);
+	free(seen);
+}
+
+Test(journal, starts_that_append_nothing_forget_neither_damage_nor_what_is_void)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *seen = new_seen();
+	struct journal *j = open_memory(d, 1, NULL);
+	static const uint8_t bad[64] = { 1, 2, 3 };
+
+	for (uint64_t n = 0; n < 4; n++)
+		append_group(j, 10 * n, 10 * n + 10);
+	const uint32_t end = (uint32_t)journal_synced(j);
+	cr_assert_eq(journal_settle(j), 0);
+	journal_close(j);
+	j = open_memory(d, 2, seen); /* says where the records of the first segment end */
+	journal_close(j);
+	memory_disk_damage(d, "0000000001.journal", end - 24, bad, 24);
+	for (uint16_t boot = 3; boot < 8; boot++) {
+		j = open_memory(d, boot, seen);
+		expect_serials(seen, 0, 39);
+		cr_assert_eq(seen->damages, 1);
+		cr_assert_not(seen->damage[0].tail);
+		cr_assert_eq(journal_bytes(j), 4 * SEGMENT, "%lu", journal_bytes(j));
+		journal_close(j);
+	}
+	memory_disk_free(d);
+	free(seen);
+}
+
 /* ---- a real disk ---- */
 
 Test(journal_uring, keeps_records_in_files)
