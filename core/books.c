@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "billing/feeder.h"
 #include "billing/files.h"
@@ -109,6 +110,10 @@ static int open_journal(struct books *b, const struct books_settings *settings, 
 	result = journal_open(&journal, &scan, &b->journal, why);
 	if (result < 0)
 		snprintf(error, 512, "%.200s: %s", b->journal_path, why);
+	else if (settings->boot > 1 && journal_id(b->journal) == journal.new_id)
+		log_line(
+			LOG_WARNING,
+			"event=journal_begun_anew reason=\"there was none: calls and CDRs that only it had are lost\"");
 	return result;
 }
 
@@ -243,6 +248,14 @@ static int make_outlets(struct books *b, const struct config *config, char error
 	return result < 0 ? fail("stores", result, error) : 0;
 }
 
+/* Where it was deleted nobody is charged any more, and calls go on. */
+static void look_for_ledger(const struct books *b, uint16_t boot)
+{
+	if (boot > 1 && access(b->ledger_path, F_OK) < 0)
+		log_line(LOG_WARNING, "event=ledger_begun_anew file=" LEDGER_FILE
+				      " reason=\"there was none: no accounts, no balances, no rates\"");
+}
+
 /* Balances are known before the first call is taken or taken up: what a former process has not charged is charged now.
  */
 static int catch_up(struct books *b, char error[static 512])
@@ -335,6 +348,7 @@ static int open_all(struct books *b, const struct books_settings *settings, char
 		if (result < 0)
 			return fail("the workers' queues in data_dir", result, error);
 	}
+	look_for_ledger(b, settings->boot);
 	if (result == 0)
 		result = make_outlets(b, settings->config, error);
 	if (result == 0)

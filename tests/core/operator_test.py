@@ -393,6 +393,61 @@ class Peers:
         self.expect(self.caller, "SIP/2.0 200")
 
 
+@test
+def a_journal_and_a_ledger_that_are_gone_are_told():
+    with Switch().start() as switch:
+        need("begun_anew" not in switch.log(), switch.log())
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        switch.start()
+        need("begun_anew" not in switch.log(), switch.log())
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        shutil.rmtree(switch.path("data", "journal"))
+        os.unlink(switch.path("data", "ringwheel.db"))
+        switch.start()
+        need("event=journal_begun_anew" in switch.log(), switch.log())
+        need("event=ledger_begun_anew" in switch.log(), switch.log())
+
+
+@test
+def a_ledger_that_was_moved_away_is_not_replaced_by_an_empty_one():
+    with Switch().start() as switch:
+        def rwctl(*arguments):
+            return subprocess.run([RWCTL, "-s", switch.path("data", "ringwheel.sock"), *arguments],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+        need(rwctl("account", "add", "acme").returncode == 0, "no account")
+        os.rename(switch.path("data", "ringwheel.db"), switch.path("data", "elsewhere"))
+        for arguments in ("account", "topup", "acme", "5"), ("account", "add", "other"), ("reload",):
+            done = rwctl(*arguments)
+            need(done.returncode == 1 and "put it back" in done.stdout, "%s: %s" % (arguments, done.stdout))
+            need(not os.path.exists(switch.path("data", "ringwheel.db")), "there is a new one")
+        os.rename(switch.path("data", "elsewhere"), switch.path("data", "ringwheel.db"))
+        done = rwctl("account", "topup", "acme", "5")
+        need(done.returncode == 0, done.stdout)
+        need(rwctl("reload").returncode == 0, "no reload")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
+def starts_that_fail_do_not_fill_the_disk():
+    """As under a supervisor that starts it again and again."""
+    with Switch().start() as switch:
+        switch.call(3)
+        switch.process.kill()
+        switch.process.wait()
+        store = hold(switch.path("data", "ringwheel.db"))
+        for _ in range(4):
+            switch.start(wait=False)
+            need(switch.process.wait(15) == 1, "it started")
+        segments = os.listdir(switch.path("data", "journal"))
+        need(len(segments) <= 4, str(segments))
+        store.rollback()
+        store.close()
+        switch.start()
+        wait_for(lambda: switch.rows() == 3, "the records")
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
 def row_of(switch):
     with sqlite3.connect(switch.path("data", "cdr.db")) as store:
         return store.execute("SELECT end_reason, end_side, recovered, hold_ms FROM cdr").fetchone()
