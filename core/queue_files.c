@@ -14,9 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX    "queue."
-#define REFUSED   ".refused"
-#define NAME_SIZE 48
+#define PREFIX      "queue."
+#define REFUSED     ".refused"
+#define REFUSED_MAX 1000 /* of a name */
+#define NAME_SIZE   48
 
 static void name_of(unsigned lane, char name[static NAME_SIZE])
 {
@@ -110,12 +111,18 @@ static bool is_blank(const uint8_t *bytes, size_t size)
 	return true;
 }
 
+/* What was put aside before stays as it is, be it a directory. */
 static int refuse(int dir_fd, const char *name, unsigned *refused)
 {
-	char aside[NAME_SIZE];
+	char aside[NAME_SIZE + 16];
 
-	snprintf(aside, sizeof aside, "%s" REFUSED, name);
 	++*refused;
+	snprintf(aside, sizeof aside, "%s" REFUSED, name);
+	for (unsigned n = 2; faccessat(dir_fd, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0; n++) {
+		if (n > REFUSED_MAX)
+			return -EEXIST;
+		snprintf(aside, sizeof aside, "%s" REFUSED ".%u", name, n);
+	}
 	return renameat(dir_fd, name, dir_fd, aside) < 0 ? -errno : 0;
 }
 

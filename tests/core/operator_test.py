@@ -560,6 +560,11 @@ def a_damaged_queue_is_kept_aside_and_told():
         need("event=queues_damaged count=1" in switch.log(), switch.log())
         need(os.path.exists(switch.path("data", "queue.0.refused")), "it was thrown away")
         need(switch.stop() == 0, "exit status: " + switch.log())
+        os.mkdir(switch.path("data", "queue.0"))
+        switch.start()
+        need(os.path.isfile(switch.path("data", "queue.0.refused")), "the first one was lost")
+        need(os.path.isdir(switch.path("data", "queue.0.refused.2")), "it was thrown away")
+        need(switch.stop() == 0, "exit status: " + switch.log())
 
 
 @test
