@@ -96,7 +96,10 @@ enum {
 
 uint32_t carry_key_print(const struct shard *s)
 {
-	return (uint32_t)siphash13(s->key.k0, s->key.k1, "carry", 5);
+	/* The secret is in the one, the node's name in the other. */
+	const uint64_t words[] = { s->key.steer.k0, s->key.steer.k1 };
+
+	return (uint32_t)siphash13(s->key.k0, s->key.k1, words, sizeof words);
 }
 
 static uint8_t *put_clock(uint8_t *at, const struct shard *s)

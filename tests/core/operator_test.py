@@ -518,6 +518,25 @@ def on_restart_close_ends_what_was_up():
 
 
 @test
+def calls_of_a_node_that_got_another_name_are_ended():
+    """Nobody can say anything in their dialogs any more: they would be up, and charged, until a timer ends them."""
+    def rename(switch):
+        keep_calls(switch)
+        with open(switch.config) as text:
+            configuration = text.read()
+        with open(switch.config, "w") as out:
+            out.write(configuration.replace('steering =', 'node = "other"\nsteering =', 1))
+
+    switch, peers = call_over_a_restart(rename, 1)
+    with switch:
+        for end in peers.caller, peers.vendor:
+            peers.answer(end, *peers.expect(end, "BYE"))
+        wait_for(lambda: switch.rows() == 1, "its record")
+        need(row_of(switch)[:3] == ("node_crash", "switch", 1), str(row_of(switch)))
+        need(switch.stop() == 0, "exit status: " + switch.log())
+
+
+@test
 def answer_after_sync_answers_when_the_disk_has_the_call():
     with Switch(extra="answer_after_sync = on\njournal_sync_ms = 2\n") as switch:
         peers = Peers(switch)
