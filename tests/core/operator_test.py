@@ -436,11 +436,12 @@ def starts_that_fail_do_not_fill_the_disk():
         switch.process.kill()
         switch.process.wait()
         store = hold(switch.path("data", "ringwheel.db"))
-        for _ in range(4):
+        for _ in range(6):
             switch.start(wait=False)
             need(switch.process.wait(15) == 1, "it started")
         segments = os.listdir(switch.path("data", "journal"))
-        need(len(segments) <= 4, str(segments))
+        # The killed one's, what the first start found in its queues, and of the last start one and two spare.
+        need(len(segments) <= 5, str(segments))
         store.rollback()
         store.close()
         switch.start()
