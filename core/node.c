@@ -360,11 +360,13 @@ static int open_crew(struct node *n, char error[static 256])
 		.journal = books_journal(n->books),
 		.close_calls = node_config(n)->on_restart == RESTART_CLOSE,
 	};
+	uint64_t left, ended;
 	memory_take_at_once(node_config(n)->prefault);
 	int r = crew_start(&settings, &n->crew, error);
 	if (r < 0)
 		return r;
-	books_taken_up(n->books, crew_not_taken_up(n->crew));
+	crew_not_taken_up(n->crew, &left, &ended);
+	books_taken_up(n->books, left, ended);
 	set_awake(n, n->crew);
 	return 0;
 }

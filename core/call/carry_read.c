@@ -334,7 +334,7 @@ static bool holds_together(const struct call_image *c)
 		    leg->ident.boot != c->boot)
 			return false;
 	}
-	return c->acked || c->has_invite;
+	return true;
 }
 
 static bool read_live(const struct recovered_bytes *live, struct call_image *c)
@@ -342,21 +342,22 @@ static bool read_live(const struct recovered_bytes *live, struct call_image *c)
 	const unsigned needed =
 		SEEN(CARRY_CLOCK) | SEEN(CARRY_CALL) | SEEN(CARRY_FACTS) | SEEN(CARRY_LEG_A) | SEEN(CARRY_LEG_B);
 	struct input in = { .at = live->at, .end = live->at + live->size }, content;
-	unsigned tag, seen = 0;
+	unsigned tag;
 	if (!live->at || live->version != CARRY_VERSION)
 		return false;
 	while (next_section(&in, &tag, &content)) {
 		if (tag >= CARRY_SECTIONS)
 			continue;
-		if (tag != CARRY_BODY && (seen & SEEN(tag)))
+		if (tag != CARRY_BODY && (c->seen & SEEN(tag)))
 			return false;
 		take_section(&content, (enum carry_section)tag, c);
 		if (content.bad)
 			return false;
-		seen |= SEEN(tag);
+		c->seen |= SEEN(tag);
+		if (tag == CARRY_CLOCK)
+			c->legs[0].clock = c->legs[1].clock = c->clock;
 	}
-	c->legs[0].clock = c->legs[1].clock = c->clock;
-	return !in.bad && (seen & needed) == needed && holds_together(c);
+	return !in.bad && (c->seen & needed) == needed && holds_together(c);
 }
 
 /* ---- changes ---- */
@@ -426,6 +427,14 @@ static bool read_name(const char *at, struct call_image *c)
 	c->shard = (uint16_t)shard;
 	c->sequence = (uint32_t)sequence;
 	return true;
+}
+
+bool carry_is_foreign(const struct recovered_call *call)
+{
+	bool foreign = call->live.at && call->live.version != CARRY_VERSION;
+	for (unsigned i = 0; i < RECORD_CHANGE_PARTS; i++)
+		foreign = foreign || (call->changes[i].at && call->changes[i].version != CARRY_VERSION);
+	return foreign;
 }
 
 bool carry_read(const struct recovered_call *call, struct call_image *c)

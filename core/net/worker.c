@@ -501,9 +501,11 @@ static void take_up_calls(struct worker *w)
 	for (uint64_t i = 0; i < recovery_count(recovery); i++) {
 		if (steer_worker(recovery_bucket(recovery, i), w->settings->workers) != w->index)
 			continue;
-		if (!recovery_call(recovery, w->settings->journal, i, &call) ||
-		    !shard_restore(w->shard, &call, w->settings->close_calls))
-			w->not_taken_up++;
+		enum restore_result result = RESTORE_LEFT;
+		if (recovery_call(recovery, w->settings->journal, i, &call))
+			result = shard_restore(w->shard, &call, w->settings->close_calls);
+		w->calls_left += result == RESTORE_LEFT;
+		w->calls_ended += result == RESTORE_ENDED && !call.ended;
 	}
 	shard_restored(w->shard);
 	for (unsigned i = 0; i < w->settings->workers; i++)
