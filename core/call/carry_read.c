@@ -441,14 +441,15 @@ bool carry_read(const struct recovered_call *call, struct call_image *c)
 {
 	memset(c, 0, sizeof *c);
 	c->bucket = call->bucket;
-	if (call->bucket >= STEER_BUCKETS || !read_name(call->cdr_id, c) || !read_live(&call->live, c))
+	if (call->bucket >= STEER_BUCKETS || !read_name(call->cdr_id, c))
 		return false;
+	/* Whatever may be said in the CDR of a call that is not carried on is read. */
+	bool good = read_live(&call->live, c);
 	const struct recovered_bytes *acked = &call->changes[CARRY_ACKED], *caller = &call->changes[CARRY_CALLER],
 				     *callee = &call->changes[CARRY_CALLEE];
-	if ((acked->at && !read_change(acked, c, NULL)) ||
-	    (caller->at && !read_change(caller, c, &c->legs[LEG_CALLER])) ||
-	    (callee->at && !read_change(callee, c, &c->legs[LEG_CALLEE])))
-		return false;
+	good = (!acked->at || read_change(acked, c, NULL)) && good;
+	good = (!caller->at || read_change(caller, c, &c->legs[LEG_CALLER])) && good;
+	good = (!callee->at || read_change(callee, c, &c->legs[LEG_CALLEE])) && good;
 	c->acked = c->acked || acked->at;
-	return true;
+	return good;
 }

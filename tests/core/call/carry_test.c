@@ -266,7 +266,7 @@ Test(spec9, records_that_make_no_sense_end_in_a_cdr)
 {
 	struct broken broken;
 	struct duel *d = restart_broken(CARRY_LEG_A, &broken);
-	const struct cdr *cdr = cdr_of(d->call);
+	const struct cdr *cdr = &d->sim->cdrs->cdr;
 	cr_assert_eq(cdr->hold_ms, (int64_t)((refresh(&d->b, 0)->replied_ns - d->up_ns) / SIM_MS));
 	cr_assert_eq(cdr->connect_us, sim_real_us(d->sim, d->up_ns));
 	cr_assert_eq(cdr->end_us / 1000, cdr->connect_us / 1000 + cdr->hold_ms);
