@@ -418,8 +418,9 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	n->listening_ns = clock_read_ns(CLOCK_MONOTONIC);
-	n->listening_real_ns = (int64_t)clock_read_ns(CLOCK_REALTIME);
+	const struct clock_reading reading = clock_read();
+	n->listening_ns = reading.now_ns;
+	n->listening_real_ns = clock_real_ns(&reading, reading.least_ns);
 	r = listeners_open(config, n->workers, &n->listeners, error);
 	if (r == 0)
 		r = open_steering(n, error);

@@ -402,9 +402,10 @@ static void catch_up(struct worker *w, unsigned received)
 
 static void turn(struct worker *w)
 {
-	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
+	const struct clock_reading reading = clock_read();
+	const uint64_t begin_ns = reading.now_ns;
 
-	clock_turn(&w->clock, begin_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
 	take_configuration(w);
 	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
