@@ -281,6 +281,37 @@ Test(spec9, records_that_make_no_sense_end_in_a_cdr)
 	sim_destroy(d->sim);
 }
 
+/* Sessions that did not fit into the record. */
+static void leave_bodies_out(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	uint8_t *at = (uint8_t *)call->live.at;
+	(void)sim, (void)context;
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == CARRY_LEG_A || *at == CARRY_LEG_B)
+			memset(at + 5 + 14, CARRY_NO_BODY, 3);
+		at += 5 + size;
+	}
+}
+
+Test(rule7, a_call_goes_on_without_its_sessions)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	node_kill(d->sim);
+	keep_each(d->sim, leave_bodies_out, NULL);
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 0);
+	run(d, SOON_NS);
+	cr_assert_eq(count(&d->a, "UPDATE") + count(&d->b, "UPDATE"), 2, "nobody is asked for a session");
+	cr_assert_eq(count(&d->a, "INVITE"), 0);
+	run(d, 2000 * SIM_S);
+	cr_assert_eq(d->call->cdr_count, 0);
+	struct said *invite = say(&d->a, "INVITE", NULL, sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	cr_assert_eq(count(&d->b, "INVITE"), 2, "relayed: what is not known is not answered here");
+	over(d);
+}
+
 /* Once more it is nothing to end, and nothing to keep the journal for. */
 Test(spec9, a_lost_call_has_one_cdr)
 {
