@@ -60,7 +60,10 @@ static void look_at(const struct shard *s, struct passed *passed, uint64_t at_ns
 
 /* ---- names ---- */
 
-/* 0: no memory. */
+/* A journal that is full of names leaves room for those that configurations will bring. */
+#define NAMES_MAX (GATEWAY_IDS_MAX / 2)
+
+/* 0: no memory, or too many names. */
 static uint32_t id_of(struct shard *s, enum gateway_kind kind, struct bytes name)
 {
 	char text[CONFIG_NAME_MAX + 1];
@@ -72,7 +75,7 @@ static uint32_t id_of(struct shard *s, enum gateway_kind kind, struct bytes name
 	uint32_t *known = &s->carry->known[hash % CARRY_KNOWN];
 	if (*known / GATEWAY_IDS_MAX == kind && strcmp(gateway_name(*known % GATEWAY_IDS_MAX), text) == 0)
 		return *known % GATEWAY_IDS_MAX;
-	uint32_t id = gateway_id(kind, text);
+	uint32_t id = gateway_id_end() < NAMES_MAX ? gateway_id(kind, text) : gateway_known(kind, text);
 	if (id)
 		*known = kind * GATEWAY_IDS_MAX + id;
 	return id;

@@ -281,6 +281,38 @@ Test(spec9, records_that_make_no_sense_end_in_a_cdr)
 	sim_destroy(d->sim);
 }
 
+static void rename_gateway(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	uint8_t *at = (uint8_t *)call->live.at;
+	(void)sim, (void)context;
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == CARRY_FACTS)
+			at[5 + 1] = '!'; /* the first that it names */
+		at += 5 + size;
+	}
+}
+
+Test(rule7, names_of_former_gateways_leave_room_for_new_ones)
+{
+	struct duel *d = duel_up();
+	char name[16];
+	for (unsigned i = 0; gateway_id_end() < GATEWAY_IDS_MAX / 2; i++) {
+		snprintf(name, sizeof name, "former %u", i);
+		cr_assert(gateway_id(GATEWAY_ROUTING, name));
+	}
+	restart(d, SIM_S, .shards = 1); /* those that are known are found */
+	node_kill(d->sim);
+	keep_each(d->sim, rename_gateway, NULL);
+	uint32_t end = gateway_id_end();
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 1);
+	cr_assert_eq(gateway_id_end(), end);
+	const struct cdr *cdr = &d->sim->cdrs->cdr;
+	cr_assert(cdr->end_reason == CDR_END_node_crash && cdr->mapping_gateway.size &&
+		  *cdr->mapping_gateway.at == '!');
+	sim_destroy(d->sim);
+}
+
 /* Sessions that did not fit into the record. */
 static void leave_bodies_out(struct sim *sim, const struct recovered_call *call, void *context)
 {
