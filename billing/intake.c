@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A record is deleted no sooner than so long after its segment was closed: the BYE of a call that has ended may still
- * be under way, for 64 times the largest RW_SIP_T1. */
+/* A record is deleted no sooner than so long after its segment was closed, and after the checkpoint by which it is not
+ * needed any more: the BYE of a call that has ended may still be under way, for 64 times the largest RW_SIP_T1.  One
+ * that ended after the checkpoint's BEGIN and before its turn came has no LIVE but the old one. */
 #define KEEP_NS             UINT64_C(128000000000)
 #define DROP_NS             UINT64_C(1000000000) /* how often the journal is looked through */
 #define CHECKPOINT_SEGMENTS 2                    /* the journal grows by so much at least from one to the next */
@@ -46,11 +47,15 @@ struct intake {
 	uint64_t records_appended;
 
 	/* Checkpoints. */
-	uint64_t completed; /* the last one */
-	journal_position needed_from;
-	uint64_t grown_bytes;      /* since the one that is wanted was asked for */
-	uint64_t checkpoint_bytes; /* what it has written so far */
-	uint64_t drop_ns;          /* when the journal was looked through */
+	uint64_t completed;             /* the last one */
+	journal_position complete_from; /* what it needs, */
+	journal_position ripening_from; /* what one needs that was complete at ripening_ns, */
+	uint64_t ripening_ns;
+	bool ripening;
+	journal_position needed_from; /* and one that has been for KEEP_NS */
+	uint64_t grown_bytes;         /* since the one that is wanted was asked for */
+	uint64_t checkpoint_bytes;    /* what it has written so far */
+	uint64_t drop_ns;             /* when the journal was looked through */
 
 	alignas(CACHE_LINE) _Atomic uint64_t checkpoint;
 	_Atomic bool taking, held, failed;
@@ -200,10 +205,10 @@ static void complete_checkpoint(struct intake *i)
 	if (i->completed == number || !checkpoint_is_complete(i, number))
 		return;
 	i->completed = number;
-	i->needed_from = i->lanes[0].begun_at;
+	i->complete_from = i->lanes[0].begun_at;
 	for (unsigned n = 1; n < i->lane_count; n++)
-		if (i->lanes[n].begun_at < i->needed_from)
-			i->needed_from = i->lanes[n].begun_at;
+		if (i->lanes[n].begun_at < i->complete_from)
+			i->complete_from = i->lanes[n].begun_at;
 	atomic_store_explicit(&i->checkpoints, atomic_load_explicit(&i->checkpoints, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 }
@@ -260,14 +265,29 @@ static void want_checkpoint(struct intake *i)
 	atomic_store_explicit(&i->checkpoint, number + 1, memory_order_release);
 }
 
+/* One checkpoint at a time: those that come meanwhile are no older than it when it is their turn. */
+static void ripen(struct intake *i, uint64_t now_ns)
+{
+	if (i->ripening && now_ns - i->ripening_ns >= KEEP_NS) {
+		i->needed_from = i->ripening_from;
+		i->ripening = false;
+	}
+	if (!i->ripening && i->complete_from != i->needed_from) {
+		i->ripening = true;
+		i->ripening_from = i->complete_from;
+		i->ripening_ns = now_ns;
+	}
+}
+
 static void drop(struct intake *i, uint64_t now_ns, journal_position applied)
 {
 	const bool held = atomic_load_explicit(&i->held, memory_order_relaxed);
-	journal_position needed = applied < i->needed_from ? applied : i->needed_from;
 
 	if (i->drop_ns != 0 && now_ns - i->drop_ns < DROP_NS)
 		return;
 	i->drop_ns = now_ns;
+	ripen(i, now_ns);
+	journal_position needed = applied < i->needed_from ? applied : i->needed_from;
 	if (held)
 		needed = JOURNAL_START;
 	/* Also when nothing can go: the journal notes which segments are closed by now.  What could not be deleted is

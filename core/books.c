@@ -381,14 +381,19 @@ int books_open(const struct books_settings *settings, struct books **ret_books, 
 	return 0;
 }
 
-void books_taken_up(struct books *b, uint64_t missing)
+void books_taken_up(struct books *b, uint64_t left, uint64_t ended)
 {
-	if (missing > 0) {
+	if (ended > 0)
+		log_printf(LOG_ERROR,
+			   "event=calls_lost count=%" PRIu64 " cdrs=node_crash reason=\"no room, or records that make "
+			   "no sense: nobody hears a BYE\"",
+			   ended);
+	if (left > 0) {
 		billing_writer_hold(b->writer);
 		log_printf(LOG_ERROR,
-			   "event=calls_not_taken_up count=%" PRIu64 " journal=kept reason=\"no room, or records of "
-			   "another version: a start that can take them up will\"",
-			   missing);
+			   "event=calls_not_taken_up count=%" PRIu64 " journal=kept reason=\"records of another "
+			   "version, or that cannot be read: a start that can take them up will\"",
+			   left);
 	}
 	recovery_free(b->recovery);
 	b->recovery = NULL;

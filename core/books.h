@@ -46,9 +46,9 @@ struct journal *books_journal(const struct books *b);
 /* What is to be taken up, until books_taken_up(). */
 const struct recovery *books_recovery(const struct books *b);
 
-/* The workers have taken up what was left.  `missing` calls could not be: the journal keeps everything then, for a
- * start that can. */
-void books_taken_up(struct books *b, uint64_t missing);
+/* The workers have taken up what was left, but for `left` calls, for which the journal keeps everything until a start
+ * that can, and for `ended` ones, that have ended with a CDR and no BYE. */
+void books_taken_up(struct books *b, uint64_t left, uint64_t ended);
 
 /* CDRs of a shard that are committed to the store. */
 uint64_t books_written(const struct books *b, unsigned shard);

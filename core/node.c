@@ -360,11 +360,13 @@ static int open_crew(struct node *n, char error[static 256])
 		.journal = books_journal(n->books),
 		.close_calls = node_config(n)->on_restart == RESTART_CLOSE,
 	};
+	uint64_t left, ended;
 	memory_take_at_once(node_config(n)->prefault);
 	int r = crew_start(&settings, &n->crew, error);
 	if (r < 0)
 		return r;
-	books_taken_up(n->books, crew_not_taken_up(n->crew));
+	crew_not_taken_up(n->crew, &left, &ended);
+	books_taken_up(n->books, left, ended);
 	set_awake(n, n->crew);
 	return 0;
 }
@@ -416,8 +418,9 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	n->listening_ns = clock_read_ns(CLOCK_MONOTONIC);
-	n->listening_real_ns = (int64_t)clock_read_ns(CLOCK_REALTIME);
+	const struct clock_reading reading = clock_read();
+	n->listening_ns = reading.now_ns;
+	n->listening_real_ns = clock_real_ns(&reading, reading.least_ns);
 	r = listeners_open(config, n->workers, &n->listeners, error);
 	if (r == 0)
 		r = open_steering(n, error);

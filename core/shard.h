@@ -44,9 +44,13 @@ void shard_destroy(struct shard *s);
 struct recovered_call;
 
 /* Takes up a call, or, of one that has ended, the legs that are still to hear BYE.  close: it is not carried on but
- * ended, with BYE on both legs and a CDR up to its last proof of life.  Before the first datagram.  false: the record
- * is of an unknown version or damaged, or there is no room: the caller says so, and the record stays in the journal. */
-bool shard_restore(struct shard *s, const struct recovered_call *call, bool close);
+ * ended, with BYE on both legs and a CDR up to its last proof of life.  Before the first datagram. */
+enum restore_result {
+	RESTORE_TAKEN,
+	RESTORE_ENDED, /* there is no room, or the records make no sense: its CDR is written, nobody hears a BYE */
+	RESTORE_LEFT,  /* the records are of another version, or there is no room for the CDR: the journal keeps them */
+};
+enum restore_result shard_restore(struct shard *s, const struct recovered_call *call, bool close);
 /* All have come: their refreshes are spread from now on. */
 void shard_restored(struct shard *s);
 

@@ -5,6 +5,7 @@
  *   carry_write.c  what is written (carry_image.h)
  *   carry_read.c   reading it, every byte being doubted
  *   carry_take.c   what the shard makes of it
+ *   carry_lost.c   the CDR of a call that it cannot take up
  *   carry_legs.c   what carried legs were called by the process that minted their tokens
  *
  * A change is noted where it happens and written when the input is done with (shard_settle(), before anything that was

@@ -114,10 +114,19 @@ struct call_image {
 	struct invite_image invite;
 	bool has_invite;
 	struct bytes charge; /* empty: none */
+
+	uint32_t seen; /* sections of the LIVE record that came out well, a bit each */
 };
 
-/* Reads the records of a call; any bytes may be given.  false: damaged, or of an unknown version.  What has come out
- * well holds together by itself; times are still those of its clock. */
+/* Reads the records of a call; any bytes may be given.  false: they make no sense, or are of an unknown version.  What
+ * has come out well holds together by itself; times are still those of its clock. */
 bool carry_read(const struct recovered_call *call, struct call_image *ret_image);
+
+/* Another version of the program has written them. */
+bool carry_is_foreign(const struct recovered_call *call);
+
+/* Writes the CDR of a call that is not carried on, of which carry_read() may have refused a part (carry_lost.c).
+ * false: no room. */
+bool carry_end_lost(struct shard *s, const struct call_image *c);
 
 #endif

@@ -334,7 +334,7 @@ static bool holds_together(const struct call_image *c)
 		    leg->ident.boot != c->boot)
 			return false;
 	}
-	return c->acked || c->has_invite;
+	return true;
 }
 
 static bool read_live(const struct recovered_bytes *live, struct call_image *c)
@@ -342,21 +342,22 @@ static bool read_live(const struct recovered_bytes *live, struct call_image *c)
 	const unsigned needed =
 		SEEN(CARRY_CLOCK) | SEEN(CARRY_CALL) | SEEN(CARRY_FACTS) | SEEN(CARRY_LEG_A) | SEEN(CARRY_LEG_B);
 	struct input in = { .at = live->at, .end = live->at + live->size }, content;
-	unsigned tag, seen = 0;
+	unsigned tag;
 	if (!live->at || live->version != CARRY_VERSION)
 		return false;
 	while (next_section(&in, &tag, &content)) {
 		if (tag >= CARRY_SECTIONS)
 			continue;
-		if (tag != CARRY_BODY && (seen & SEEN(tag)))
+		if (tag != CARRY_BODY && (c->seen & SEEN(tag)))
 			return false;
 		take_section(&content, (enum carry_section)tag, c);
 		if (content.bad)
 			return false;
-		seen |= SEEN(tag);
+		c->seen |= SEEN(tag);
+		if (tag == CARRY_CLOCK)
+			c->legs[0].clock = c->legs[1].clock = c->clock;
 	}
-	c->legs[0].clock = c->legs[1].clock = c->clock;
-	return !in.bad && (seen & needed) == needed && holds_together(c);
+	return !in.bad && (c->seen & needed) == needed && holds_together(c);
 }
 
 /* ---- changes ---- */
@@ -428,18 +429,27 @@ static bool read_name(const char *at, struct call_image *c)
 	return true;
 }
 
+bool carry_is_foreign(const struct recovered_call *call)
+{
+	bool foreign = call->live.at && call->live.version != CARRY_VERSION;
+	for (unsigned i = 0; i < RECORD_CHANGE_PARTS; i++)
+		foreign = foreign || (call->changes[i].at && call->changes[i].version != CARRY_VERSION);
+	return foreign;
+}
+
 bool carry_read(const struct recovered_call *call, struct call_image *c)
 {
 	memset(c, 0, sizeof *c);
 	c->bucket = call->bucket;
-	if (call->bucket >= STEER_BUCKETS || !read_name(call->cdr_id, c) || !read_live(&call->live, c))
+	if (call->bucket >= STEER_BUCKETS || !read_name(call->cdr_id, c))
 		return false;
+	/* Whatever may be said in the CDR of a call that is not carried on is read. */
+	bool good = read_live(&call->live, c);
 	const struct recovered_bytes *acked = &call->changes[CARRY_ACKED], *caller = &call->changes[CARRY_CALLER],
 				     *callee = &call->changes[CARRY_CALLEE];
-	if ((acked->at && !read_change(acked, c, NULL)) ||
-	    (caller->at && !read_change(caller, c, &c->legs[LEG_CALLER])) ||
-	    (callee->at && !read_change(callee, c, &c->legs[LEG_CALLEE])))
-		return false;
+	good = (!acked->at || read_change(acked, c, NULL)) && good;
+	good = (!caller->at || read_change(caller, c, &c->legs[LEG_CALLER])) && good;
+	good = (!callee->at || read_change(callee, c, &c->legs[LEG_CALLEE])) && good;
 	c->acked = c->acked || acked->at;
-	return true;
+	return good;
 }

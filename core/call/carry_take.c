@@ -60,7 +60,10 @@ static void look_at(const struct shard *s, struct passed *passed, uint64_t at_ns
 
 /* ---- names ---- */
 
-/* 0: no memory. */
+/* A journal that is full of names leaves room for those that configurations will bring. */
+#define NAMES_MAX (GATEWAY_IDS_MAX / 2)
+
+/* 0: no memory, or too many names. */
 static uint32_t id_of(struct shard *s, enum gateway_kind kind, struct bytes name)
 {
 	char text[CONFIG_NAME_MAX + 1];
@@ -72,7 +75,7 @@ static uint32_t id_of(struct shard *s, enum gateway_kind kind, struct bytes name
 	uint32_t *known = &s->carry->known[hash % CARRY_KNOWN];
 	if (*known / GATEWAY_IDS_MAX == kind && strcmp(gateway_name(*known % GATEWAY_IDS_MAX), text) == 0)
 		return *known % GATEWAY_IDS_MAX;
-	uint32_t id = gateway_id(kind, text);
+	uint32_t id = gateway_id_end() < NAMES_MAX ? gateway_id(kind, text) : gateway_known(kind, text);
 	if (id)
 		*known = kind * GATEWAY_IDS_MAX + id;
 	return id;
@@ -429,6 +432,14 @@ static bool close_later(struct shard *s, struct call *call, const struct passed 
 							     .at_ns = passed->at_ns });
 }
 
+/* When its ACK is waited for no longer.  A process that found that out, and ended before it could write the CDR, may
+ * have written a record (at a checkpoint) that has no INVITE any more. */
+static uint64_t ack_ends_ns(const struct shard *s, const struct call_image *c, uint64_t connect_ns)
+{
+	uint64_t ends_ns = connect_ns + exchange_64t1_ns(s);
+	return !c->has_invite && is_before(s->now.now_ns, ends_ns) ? s->now.now_ns : ends_ns;
+}
+
 /* What its timers say: whether the call has ended meanwhile. */
 static void take_timers(struct shard *s, const struct call_image *c, struct call *call, struct passed *passed)
 {
@@ -441,7 +452,7 @@ static void take_timers(struct shard *s, const struct call_image *c, struct call
 	if (call->ends_ns)
 		look_at(s, passed, call->ends_ns, (enum cdr_end_reason)call->ends_reason);
 	if (!c->acked)
-		look_at(s, passed, call->connect_ns + exchange_64t1_ns(s), CDR_END_ack_missing);
+		look_at(s, passed, ack_ends_ns(s, c, call->connect_ns), CDR_END_ack_missing);
 }
 
 static void go_on(struct shard *s, const struct call_image *c, struct call *call)
@@ -476,7 +487,7 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 	if (!call)
 		return false;
 	take_timers(s, c, call, &passed);
-	bool waits = !c->acked && !(passed.any && passed.reason == CDR_END_ack_missing);
+	bool waits = !c->acked && is_before(s->now.now_ns, ack_ends_ns(s, c, call->connect_ns));
 	if (!charge_restore(s, call, c->charge) || (waits && !wait_for_ack(s, c, call))) {
 		drop_call(s, call);
 		return false;
@@ -513,7 +524,8 @@ static bool bye_later(struct shard *s, const struct call_image *c, enum leg_side
 	if (side == LEG_CALLEE)
 		remember_answer(s, c, leg);
 	uint64_t ends_ns = past_ns(s, &c->clock, c->connect_ns) + exchange_64t1_ns(s);
-	if (side == LEG_CALLER && !c->acked && is_before(s->now.now_ns, ends_ns)) { /* no BYE before (RFC 3261 15) */
+	if (side == LEG_CALLER && !c->acked && c->has_invite &&
+	    is_before(s->now.now_ns, ends_ns)) { /* no BYE before (RFC 3261 15) */
 		leg->bye_after_ack = true;
 		if (take_invite(s, &c->invite, leg, ends_ns))
 			return true;
@@ -534,15 +546,24 @@ static bool restore_ended(struct shard *s, const struct call_image *c, unsigned 
 
 /* ---- entrances ---- */
 
-bool shard_restore(struct shard *s, const struct recovered_call *call, bool close)
+static bool restore(struct shard *s, const struct recovered_call *call, const struct call_image *c, bool close)
+{
+	if (c->boot == s->boot)
+		return false;
+	return call->ended ? restore_ended(s, c, call->byes) : restore_live(s, c, close);
+}
+
+enum restore_result shard_restore(struct shard *s, const struct recovered_call *call, bool close)
 {
 	struct call_image *image = malloc(sizeof *image);
-	bool taken = image && carry_read(call, image) && image->boot != s->boot;
-	if (taken)
-		taken = call->ended ? restore_ended(s, image, call->byes) : restore_live(s, image, close);
+	enum restore_result result = RESTORE_LEFT;
+	if (image && carry_read(call, image) && restore(s, call, image, close))
+		result = RESTORE_TAKEN;
+	else if (call->ended || (image && image->start_us && !carry_is_foreign(call) && carry_end_lost(s, image)))
+		result = RESTORE_ENDED;
 	free(image);
 	shard_settle(s);
-	return taken;
+	return result;
 }
 
 static uint64_t spread_ns(const struct shard *s)

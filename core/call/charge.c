@@ -500,6 +500,7 @@ static void bill_charge(struct charge *charge, uint64_t hold_ms, struct charge_b
 		size_t size = money_write_short(charge->customer.rate_e8, 0, bill->rate_room);
 		charge->fee_e8 = fee_of(&charge->customer, &charge->rules, billed_s);
 		bill->billed_s = (int64_t)billed_s;
+		bill->fee_e8 = charge->fee_e8;
 		bill->rate_prefix = read_prefix(charge, bill->prefix_room);
 		bill->rate = (struct bytes){ bill->rate_room, (uint32_t)size };
 		bill->fee = write_amount(charge->fee_e8, decimals, bill->fee_room);
@@ -517,7 +518,7 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 {
 	struct charge *charge = charge_at(s, facts->charge);
 	unsigned decimals = charge ? charge->rules.fee_decimals : s->config->parameters.SERVER_BILLING_FEE_PRECISION;
-	ret_bill->billed_s = 0;
+	ret_bill->billed_s = ret_bill->fee_e8 = 0;
 	ret_bill->rate_prefix = ret_bill->rate = ret_bill->fee = ret_bill->cost = BYTES_NONE;
 	if (!(facts->account_id | facts->vendor_account_id))
 		return;
@@ -679,6 +680,25 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 	else if (account)
 		debit_elapsed(s, charge);
 	return true;
+}
+
+void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill)
+{
+	struct charge read = { .has_customer = false };
+	struct bytes name;
+	if (written.size && read_written(written, &read, &name))
+		bill_charge(&read, hold_ms, ret_bill);
+}
+
+void charge_spend_written(struct shard *s, struct bytes written, const struct charge_bill *bill)
+{
+	struct charge read = { .has_customer = false };
+	struct bytes name;
+	if (!written.size || !read_written(written, &read, &name) || !read.has_customer)
+		return;
+	const struct account *account = account_of_name(s->config->tariff, name);
+	if (account)
+		purse_settle(s, account->id, 0, bill->fee_e8);
 }
 
 /* ---- the checker ---- */

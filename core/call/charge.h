@@ -74,7 +74,7 @@ void charge_due(struct shard *s, struct charge *charge);
 
 /* What the CDR says. */
 struct charge_bill {
-	int64_t billed_s;
+	int64_t billed_s, fee_e8;
 	struct bytes rate_prefix, rate, fee, cost; /* "": no rate; no account */
 	char prefix_room[RATE_PREFIX_MAX + 1];
 	char rate_room[MONEY_TEXT_MAX], fee_room[MONEY_TEXT_MAX], cost_room[MONEY_TEXT_MAX];
@@ -103,6 +103,11 @@ size_t charge_write(const struct shard *s, const struct call *call, char *out);
  * whether the credit is there or not, and goes on from there; an account that is no more pays nothing, but the record
  * will say what the call cost.  Empty: the call has none.  false: damaged or of an unknown version. */
 bool charge_restore(struct shard *s, struct call *call, struct bytes in);
+
+/* Of a call that is not carried on: what it costs up to its end (`ret_bill` is all zero before), and, once the CDR is
+ * written, that the customer has paid it. */
+void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill);
+void charge_spend_written(struct shard *s, struct bytes written, const struct charge_bill *bill);
 
 /* Asserts that charges, purses and banks agree; how many charges are armed. */
 uint64_t charge_check(const struct shard *s);

@@ -84,14 +84,21 @@ static struct cdr_text text_of(struct bytes bytes)
 	return (struct cdr_text){ bytes.at, bytes.size };
 }
 
+bool ending_submit_now(struct shard *s, const struct cdr *cdr)
+{
+	if (s->backlog_count || !s->edge.cdr(s->edge.context, cdr))
+		return false;
+	stat_add(&s->stats->cdr_queued, 1);
+	s->carry->serial++;
+	return true;
+}
+
 /* Into the queue, or, when that has no room, into the backlog, which has room for the record of every call. */
 static void submit(struct shard *s, const struct cdr *cdr)
 {
-	stat_add(&s->stats->cdr_queued, 1);
-	if (!s->backlog_count && s->edge.cdr(s->edge.context, cdr)) {
-		s->carry->serial++;
+	if (ending_submit_now(s, cdr))
 		return;
-	}
+	stat_add(&s->stats->cdr_queued, 1);
 	uint32_t size = (uint32_t)cdr_encode(cdr, (uint8_t *)s->work, DATAGRAM_MAX);
 	assert(size);
 	uint64_t at = s->backlog_last % s->backlog_size;

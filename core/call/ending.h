@@ -30,6 +30,9 @@ uint16_t ending_q850(struct bytes reason);
 void ending_record_refused(struct shard *s, const struct sip_message *m, const struct flow *from,
 			   enum cdr_end_reason reason, uint16_t sip_code);
 
+/* Of a call that never was one of the shard's, into the queue.  false: no room. */
+bool ending_submit_now(struct shard *s, const struct cdr *cdr);
+
 /* Records that waited for room in the queue. */
 void ending_flush_backlog(struct shard *s);
 

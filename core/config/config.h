@@ -243,6 +243,8 @@ enum gateway_kind { GATEWAY_MAPPING, GATEWAY_ROUTING, GATEWAY_ACCOUNT };
 /* The id of a gateway, a new one if it is not known yet.  Takes a lock, so it is for the loading thread and for the
  * start of a shard, not for the path of a call.  0: no memory left. */
 uint32_t gateway_id(enum gateway_kind kind, const char *name);
+/* The same of a name that has one already; 0: it has none. */
+uint32_t gateway_known(enum gateway_kind kind, const char *name);
 
 /* One more than the largest id given so far. */
 uint32_t gateway_id_end(void);

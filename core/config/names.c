@@ -97,3 +97,16 @@ uint32_t gateway_id(enum gateway_kind kind, const char *name)
 	pthread_mutex_unlock(&known_lock);
 	return id;
 }
+
+uint32_t gateway_known(enum gateway_kind kind, const char *name)
+{
+	struct gateway_entry wanted = { .kind = kind };
+
+	assert(strlen(name) <= CONFIG_NAME_MAX);
+	strcpy(wanted.name, name);
+	pthread_mutex_lock(&known_lock);
+	struct gateway_entry **node = tfind(&wanted, &known, compare_entries);
+	uint32_t id = node ? (*node)->id : 0;
+	pthread_mutex_unlock(&known_lock);
+	return id;
+}

@@ -2,6 +2,11 @@
  * is carried over to CLOCK_MONOTONIC by its age.  What the shard is told never runs backwards and is never ahead of the
  * turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived.
  *
+ * The two clocks cannot be read at once, and a thread that loses its core in between would put its datagrams into the
+ * past or the future by all that time.  So the wall clock is read between two readings of the other one, which bound
+ * how far apart the clocks are.  Of a few readings the closest counts; where even that was torn apart, what was known
+ * before goes on as long as the bounds allow it, which they do not when the wall clock was set.
+ *
  * When a worker begins, datagrams wait in its sockets that came while calls of a former process were taken up.  Until
  * they are read the clock is behind: deadlines and notes wait for them, and a BYE among them ends its call at the
  * moment in which it came. */
@@ -15,6 +20,8 @@
 #include "core/flow.h"
 
 #define CLOCK_STAMP_AGE_MAX_NS INT64_C(5000000000)
+#define CLOCK_GAP_NS           1000 /* between two readings that follow each other, at most */
+#define CLOCK_READINGS         3
 
 struct clock {
 	uint64_t now_ns;  /* CLOCK_MONOTONIC of this turn */
@@ -29,6 +36,62 @@ static inline uint64_t clock_read_ns(clockid_t id)
 
 	clock_gettime(id, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Realtime minus monotonic is from `least_ns` to `most_ns`. */
+struct clock_reading {
+	uint64_t now_ns; /* CLOCK_MONOTONIC, last */
+	int64_t least_ns, most_ns;
+};
+
+static inline struct clock_reading clock_bounds(uint64_t before_ns, int64_t real_ns, uint64_t after_ns)
+{
+	return (struct clock_reading){ .now_ns = after_ns,
+				       .least_ns = real_ns - (int64_t)after_ns,
+				       .most_ns = real_ns - (int64_t)before_ns };
+}
+
+static inline bool clock_is_close(const struct clock_reading *r)
+{
+	return r->most_ns - r->least_ns <= CLOCK_GAP_NS;
+}
+
+/* One more reading: the closer one counts, unless the wall clock was set between them. */
+static inline void clock_add_reading(struct clock_reading *r, const struct clock_reading *other)
+{
+	bool closer = other->most_ns - other->least_ns < r->most_ns - r->least_ns;
+	bool set = other->most_ns < r->least_ns || other->least_ns > r->most_ns;
+
+	if (closer || set)
+		*r = *other;
+	r->now_ns = other->now_ns;
+}
+
+static inline struct clock_reading clock_read_once(void)
+{
+	uint64_t before_ns = clock_read_ns(CLOCK_MONOTONIC);
+	int64_t real_ns = (int64_t)clock_read_ns(CLOCK_REALTIME);
+
+	return clock_bounds(before_ns, real_ns, clock_read_ns(CLOCK_MONOTONIC));
+}
+
+static inline struct clock_reading clock_read(void)
+{
+	struct clock_reading r = clock_read_once();
+
+	for (unsigned i = 1; i < CLOCK_READINGS && !clock_is_close(&r); i++) {
+		struct clock_reading other = clock_read_once();
+		clock_add_reading(&r, &other);
+	}
+	return r;
+}
+
+/* The wall clock at r->now_ns, if realtime minus monotonic was known_ns before. */
+static inline int64_t clock_real_ns(const struct clock_reading *r, int64_t known_ns)
+{
+	bool keeps = !clock_is_close(r) && known_ns >= r->least_ns && known_ns <= r->most_ns;
+
+	return (int64_t)r->now_ns + (keeps ? known_ns : r->least_ns + (r->most_ns - r->least_ns) / 2);
 }
 
 static inline void clock_turn(struct clock *c, uint64_t monotonic_ns, int64_t real_ns)

@@ -217,13 +217,13 @@ int crew_start(const struct crew_settings *settings, struct crew **ret_crew, cha
 	return 0;
 }
 
-uint64_t crew_not_taken_up(const struct crew *c)
+void crew_not_taken_up(const struct crew *c, uint64_t *ret_left, uint64_t *ret_ended)
 {
-	uint64_t count = 0;
-
-	for (unsigned i = 0; i < c->settings.workers; i++)
-		count += c->workers[i].not_taken_up; /* it was done with before crew_start() returned */
-	return count;
+	*ret_left = *ret_ended = 0;
+	for (unsigned i = 0; i < c->settings.workers; i++) { /* it was done with before crew_start() returned */
+		*ret_left += c->workers[i].calls_left;
+		*ret_ended += c->workers[i].calls_ended;
+	}
 }
 
 void crew_wake(struct crew *c, unsigned shard)

@@ -49,8 +49,8 @@ struct crew_settings {                   /* everything is borrowed until crew_st
 /* Starts every thread, makes every ring and shard, then lets all go.  0, or a negative errno and a sentence in `error`.
  */
 int crew_start(const struct crew_settings *settings, struct crew **ret_crew, char error[static 256]);
-/* Calls that no worker could take up. */
-uint64_t crew_not_taken_up(const struct crew *c);
+/* Calls of a former process that no worker could take up (core/shard.h). */
+void crew_not_taken_up(const struct crew *c, uint64_t *ret_left, uint64_t *ret_ended);
 /* Ends the threads where they are and frees everything. */
 void crew_stop(struct crew *c);
 

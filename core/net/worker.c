@@ -402,9 +402,10 @@ static void catch_up(struct worker *w, unsigned received)
 
 static void turn(struct worker *w)
 {
-	uint64_t begin_ns = clock_read_ns(CLOCK_MONOTONIC);
+	const struct clock_reading reading = clock_read();
+	const uint64_t begin_ns = reading.now_ns;
 
-	clock_turn(&w->clock, begin_ns, (int64_t)clock_read_ns(CLOCK_REALTIME));
+	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
 	take_configuration(w);
 	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
@@ -501,9 +502,11 @@ static void take_up_calls(struct worker *w)
 	for (uint64_t i = 0; i < recovery_count(recovery); i++) {
 		if (steer_worker(recovery_bucket(recovery, i), w->settings->workers) != w->index)
 			continue;
-		if (!recovery_call(recovery, w->settings->journal, i, &call) ||
-		    !shard_restore(w->shard, &call, w->settings->close_calls))
-			w->not_taken_up++;
+		enum restore_result result = RESTORE_LEFT;
+		if (recovery_call(recovery, w->settings->journal, i, &call))
+			result = shard_restore(w->shard, &call, w->settings->close_calls);
+		w->calls_left += result == RESTORE_LEFT;
+		w->calls_ended += result == RESTORE_ENDED && !call.ended;
 	}
 	shard_restored(w->shard);
 	for (unsigned i = 0; i < w->settings->workers; i++)

@@ -62,10 +62,10 @@ struct worker {
 	struct shard_stats *stats;
 	struct command *running, **running_end; /* commands that are not done yet, in turn */
 	bool drain_asked, stop_asked;
-	uint64_t checkpoint;   /* the last one that the shard was asked for */
-	uint64_t synced;       /* what the shard was last told to be on the disk */
-	uint64_t not_taken_up; /* calls of a former process */
-	bool more;             /* deadlines are left over from the last turn */
+	uint64_t checkpoint;              /* the last one that the shard was asked for */
+	uint64_t synced;                  /* what the shard was last told to be on the disk */
+	uint64_t calls_left, calls_ended; /* of a former process, that were not taken up (core/shard.h) */
+	bool more;                        /* deadlines are left over from the last turn */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;

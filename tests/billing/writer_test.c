@@ -304,6 +304,9 @@ Test(intake, what_is_before_a_checkpoint_of_all_lanes_and_in_all_stores_is_dropp
 	cr_assert_eq(intake_figures(intake).checkpoints, 1);
 	now_ns += LONG_NS;
 	intake_tend(intake, now_ns, (journal_position)2 << 32);
+	cr_assert_eq(first_position(), 1, "it has only just been complete");
+	now_ns += LONG_NS;
+	intake_tend(intake, now_ns, (journal_position)2 << 32);
 	cr_assert_eq(first_position(), 2, "a store has not got further");
 	now_ns += LONG_NS;
 	intake_tend(intake, now_ns, journal_synced(journal));
@@ -328,6 +331,39 @@ Test(intake, a_segment_that_was_just_closed_is_kept_a_while)
 	now_ns += UINT64_C(2000000000);
 	intake_tend(intake, now_ns, journal_synced(journal));
 	cr_assert_gt(first_position(), 1);
+}
+
+/* A call that ended between BEGIN and its own LIVE has only the old one, and needs it while its BYE is under way. */
+Test(intake, what_a_checkpoint_replaces_is_kept_a_while)
+{
+	uint64_t n = 0, now_ns = LONG_NS;
+
+	make_intake();
+	fill_segments(3, &n);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	now_ns += LONG_NS;
+	for (unsigned lane = 0; lane < LANES; lane++)
+		checkpoint(lane, 1);
+	cr_assert_eq(turn(), 0);
+	const journal_position first = journal_synced(journal);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	now_ns += UINT64_C(127000000000);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	cr_assert_eq(first_position(), 1);
+	fill_segments(3, &n);
+	for (unsigned lane = 0; lane < LANES; lane++) /* another one does not make the first younger */
+		checkpoint(lane, 2);
+	cr_assert_eq(turn(), 0);
+	cr_assert_eq(intake_figures(intake).checkpoints, 2);
+	now_ns += UINT64_C(2000000000);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	cr_assert_eq(first_position(), first >> 32);
+	now_ns += UINT64_C(127000000000);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	cr_assert_eq(first_position(), first >> 32);
+	now_ns += UINT64_C(2000000000);
+	intake_tend(intake, now_ns, journal_synced(journal));
+	cr_assert_gt(first_position(), first >> 32);
 }
 
 Test(intake, a_journal_that_is_held_is_not_cut)

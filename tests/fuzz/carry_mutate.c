@@ -132,7 +132,7 @@ static void take(const struct recovered_call *call)
 {
 	uint64_t now_ns = fuzz.sim->now_ns + SIM_S;
 	struct shard *shard = take_shard(now_ns);
-	bool taken = shard_restore(shard, call, false);
+	bool taken = shard_restore(shard, call, false) == RESTORE_TAKEN;
 	*(taken ? &fuzz.restored : &fuzz.refused) += 1;
 	shard_restored(shard);
 	shard_check(shard);

@@ -263,7 +263,7 @@ unsigned keep_restore(struct sim *sim, bool close)
 				continue;
 			recover(k, &call);
 			k->shard = steer_worker(k->bucket, sim->shard_count);
-			refused += !shard_restore(sim->shards[k->shard].shard, &call, close);
+			refused += shard_restore(sim->shards[k->shard].shard, &call, close) != RESTORE_TAKEN;
 			sim->counts.carried += !k->ended;
 		}
 	return refused;

@@ -361,7 +361,7 @@ static void restore(struct world *w, struct recovery *r)
 			n->not_taken_up++;
 			continue;
 		}
-		if (!shard_restore(n->shards[shard].shard, &call, w->close_calls))
+		if (shard_restore(n->shards[shard].shard, &call, w->close_calls) != RESTORE_TAKEN)
 			world_fail(w, "restore", "a call was not taken up: %.32s", call.cdr_id);
 		w->counts.carried += !call.ended;
 	}

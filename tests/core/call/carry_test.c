@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
+#include "core/call/carry_image.h"
 #include "core/call/state.h"
+#include "tests/sim/keep.h"
 
 #define TIMED      CALLER_TIMED("Session-Expires: 600;refresher=uas")
 #define TIMED_OK   CALLEE_TIMED("Session-Expires: 600;refresher=uac")
@@ -181,6 +183,212 @@ Test(spec4, an_ack_that_did_not_come_while_nobody_was_there)
 	assert_reason(d->call, ack_missing);
 	cr_assert_eq(cdr_of(d->call)->hold_ms, (int64_t)(SIM_64T1 / SIM_MS));
 	finish(d->sim);
+}
+
+/* A checkpoint writes them when their INVITEs have gone and their CDRs have not been written, and that is what the next
+ * process finds. */
+Test(spec4, an_ack_that_never_came_is_found_out_twice)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY);
+	struct duel *duels[24]; /* more than are ended at once */
+	const unsigned count_of = sizeof duels / sizeof *duels;
+	for (unsigned i = 0; i < count_of; i++) {
+		duels[i] = script_call_in(sim, &(struct plan){ .seed = SEED });
+		duels[i]->a.no_ack = true;
+	}
+	sim_run(sim, 2 * SIM_S);
+	node_kill(sim);
+	sim_run(sim, 100 * SIM_S);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ 0 }), 0);
+	uint64_t written = sim->counts.records;
+	shard_advance(sim->shards[0].shard, sim->now_ns, 1);
+	cr_assert_gt(sim->counts.records, written + 2, "some were written once more");
+	unsigned waiting = 0;
+	for (unsigned i = 0; i < count_of; i++)
+		waiting += duels[i]->call->cdr_count == 0;
+	cr_assert_gt(waiting, 0);
+	node_kill(sim);
+	sim_run(sim, SIM_S);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ 0 }), 0, "a record was refused");
+	sim_run(sim, SIM_S);
+	for (unsigned i = 0; i < count_of; i++) {
+		assert_reason(duels[i]->call, ack_missing);
+		cr_assert_eq(cdr_of(duels[i]->call)->hold_ms, (int64_t)(SIM_64T1 / SIM_MS));
+	}
+	finish(sim);
+}
+
+/* ---- calls that cannot be taken up ---- */
+
+static void forget_section(struct recovered_call *call, unsigned tag)
+{
+	uint8_t *at = (uint8_t *)call->live.at; /* the test's own memory */
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == tag)
+			*at = 200; /* a section of a later version, to be skipped */
+		at += 5 + size;
+	}
+}
+
+struct broken {
+	unsigned tag;
+	struct recovered_call call;
+};
+
+static void break_record(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	struct broken *broken = context;
+	(void)sim;
+	broken->call = *call;
+	forget_section(&broken->call, broken->tag);
+}
+
+/* Both sides were refreshed once; then a section of the record was lost. */
+static struct duel *restart_broken(unsigned tag, struct broken *broken)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, 350 * SIM_S);
+	node_kill(d->sim);
+	broken->tag = tag;
+	keep_each(d->sim, break_record, broken);
+	run(d, SIM_S);
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 1);
+	cr_assert(d->sim->cdrs && !d->sim->cdrs->next);
+	const struct cdr *cdr = &d->sim->cdrs->cdr;
+	cr_assert(cdr->end_reason == CDR_END_node_crash && cdr->recovered);
+	cr_assert(memcmp(cdr->cdr_id, broken->call.cdr_id, CDR_ID_SIZE) == 0);
+	return d;
+}
+
+/* What came out well is told, up to the last proof of life. */
+Test(spec9, records_that_make_no_sense_end_in_a_cdr)
+{
+	struct broken broken;
+	struct duel *d = restart_broken(CARRY_LEG_A, &broken);
+	const struct cdr *cdr = &d->sim->cdrs->cdr;
+	cr_assert_eq(cdr->hold_ms, (int64_t)((refresh(&d->b, 0)->replied_ns - d->up_ns) / SIM_MS));
+	cr_assert_eq(cdr->connect_us, sim_real_us(d->sim, d->up_ns));
+	cr_assert_eq(cdr->end_us / 1000, cdr->connect_us / 1000 + cdr->hold_ms);
+	cr_assert_eq(cdr->session_timer, CDR_TIMER_B);
+	cr_assert_eq(cdr->refreshes_confirmed, 2);
+	cr_assert(cdr->mapping_gateway.size && cdr->routing_gateway.size && cdr->callee_out.size);
+	cr_assert(!cdr->call_id_a.size && cdr->call_id_b.size);
+	sim_destroy(d->sim);
+	d = restart_broken(CARRY_FACTS, &broken);
+	cdr = &d->sim->cdrs->cdr;
+	cr_assert(!cdr->connect_us && !cdr->hold_ms && cdr->end_us == cdr->start_us);
+	sim_destroy(d->sim);
+}
+
+static void rename_gateway(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	uint8_t *at = (uint8_t *)call->live.at;
+	(void)sim, (void)context;
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == CARRY_FACTS)
+			at[5 + 1] = '!'; /* the first that it names */
+		at += 5 + size;
+	}
+}
+
+Test(rule7, names_of_former_gateways_leave_room_for_new_ones)
+{
+	struct duel *d = duel_up();
+	char name[16];
+	for (unsigned i = 0; gateway_id_end() < GATEWAY_IDS_MAX / 2; i++) {
+		snprintf(name, sizeof name, "former %u", i);
+		cr_assert(gateway_id(GATEWAY_ROUTING, name));
+	}
+	restart(d, SIM_S, .shards = 1); /* those that are known are found */
+	node_kill(d->sim);
+	keep_each(d->sim, rename_gateway, NULL);
+	uint32_t end = gateway_id_end();
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 1);
+	cr_assert_eq(gateway_id_end(), end);
+	const struct cdr *cdr = &d->sim->cdrs->cdr;
+	cr_assert(cdr->end_reason == CDR_END_node_crash && cdr->mapping_gateway.size &&
+		  *cdr->mapping_gateway.at == '!');
+	sim_destroy(d->sim);
+}
+
+/* Sessions that did not fit into the record. */
+static void leave_bodies_out(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	uint8_t *at = (uint8_t *)call->live.at;
+	(void)sim, (void)context;
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == CARRY_LEG_A || *at == CARRY_LEG_B)
+			memset(at + 5 + 14, CARRY_NO_BODY, 3);
+		at += 5 + size;
+	}
+}
+
+Test(rule7, a_call_goes_on_without_its_sessions)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	node_kill(d->sim);
+	keep_each(d->sim, leave_bodies_out, NULL);
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 0);
+	run(d, SOON_NS);
+	cr_assert_eq(count(&d->a, "UPDATE") + count(&d->b, "UPDATE"), 2, "nobody is asked for a session");
+	cr_assert_eq(count(&d->a, "INVITE"), 0);
+	run(d, 2000 * SIM_S);
+	cr_assert_eq(d->call->cdr_count, 0);
+	struct said *invite = say(&d->a, "INVITE", NULL, sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	cr_assert_eq(count(&d->b, "INVITE"), 2, "relayed: what is not known is not answered here");
+	over(d);
+}
+
+/* Once more it is nothing to end, and nothing to keep the journal for. */
+Test(spec9, a_lost_call_has_one_cdr)
+{
+	struct broken broken;
+	struct duel *d = restart_broken(CARRY_LEG_B, &broken);
+	broken.call.ended = true;
+	broken.call.byes = 3;
+	cr_assert_eq(shard_restore(d->sim->shards[0].shard, &broken.call, false), RESTORE_ENDED);
+	cr_assert_eq(d->call->cdr_count, 1);
+	sim_destroy(d->sim);
+}
+
+Test(rule7, records_of_another_version_are_left_to_it)
+{
+	struct broken broken;
+	struct duel *d = restart_broken(CARRY_LEG_B, &broken);
+	struct shard *shard = d->sim->shards[0].shard;
+	broken.call.live.version++;
+	cr_assert_eq(shard_restore(shard, &broken.call, false), RESTORE_LEFT);
+	broken.call.live.version--;
+	d->sim->refuse_cdrs = true; /* and those for whose CDR there is no room, to the next start */
+	cr_assert_eq(shard_restore(shard, &broken.call, false), RESTORE_LEFT);
+	cr_assert_eq(d->call->cdr_count, 1);
+	sim_destroy(d->sim);
+}
+
+/* The configuration has become smaller. */
+Test(spec9, calls_without_room_end_in_a_cdr)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	for (unsigned i = 0; i < 100; i++)
+		sim_call_now(sim, .caller = i % 3, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	node_kill(sim);
+	sim->settings.calls_max = 10;
+	unsigned lost = node_restart(sim, &(struct sim_restart){ 0 }), cdrs = 0;
+	cr_assert_geq(lost, 50);
+	for (const struct sim_call *call = sim->calls; call; call = call->next) {
+		cdrs += call->cdr_count;
+		if (call->cdr_count)
+			assert_reason(call, node_crash);
+	}
+	cr_assert_eq(cdrs, lost);
+	node_check(sim);
+	sim_destroy(sim);
 }
 
 /* ---- timers ---- */

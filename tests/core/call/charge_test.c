@@ -3,12 +3,14 @@
 #include "calls.h"
 
 #include "billing/money.h"
+#include "billing/recovery.h"
 #include "billing/tariff.h"
 #include "core/call/bank.h"
 #include "core/call/charge.h"
 #include "core/call/ending.h"
 #include "core/call/purse.h"
 #include "tests/sim/credit.h"
+#include "tests/sim/keep.h"
 
 #define CENT (MONEY_ONE / 100)
 
@@ -1032,6 +1034,36 @@ Test(restart, the_debit_may_go_below_zero)
 	sim_run(sim, 300 * SIM_S);
 	assert_cut(call, 51);
 	finish_with(sim, -31 * CENT);
+}
+
+static void note_record(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	(void)sim;
+	*(struct recovered_call *)context = *call;
+}
+
+/* It cannot be taken up (there is one of its name), and has cost what it had cost at its last proof of life. */
+Test(restart, a_lost_call_is_paid)
+{
+	struct recovered_call lost = { 0 };
+	struct timer_script timed = { .on = true, .updates = true, .interval_s = 90 };
+	usual(90 * CENT);
+	struct sim *sim = sim_rated();
+	sim_call_now(sim, .answers = { ANSWERS }, .timers = { timed, timed });
+	sim_run(sim, 60 * SIM_S);
+	keep_each(sim, note_record, &lost);
+	cr_assert_eq(shard_restore(sim->shards[0].shard, &lost, false), RESTORE_ENDED);
+	cr_assert(sim->cdrs && !sim->cdrs->next);
+	const struct cdr *cdr = &sim->cdrs->cdr;
+	cr_assert_eq(cdr->end_reason, CDR_END_node_crash);
+	cr_assert(cdr->hold_ms > 25000 && cdr->hold_ms < 60000, "a refresh was answered: %lld",
+		  (long long)cdr->hold_ms);
+	char fee[MONEY_TEXT_MAX] = "";
+	money_write(cdr->billed_s * CENT, 2, fee);
+	assert_text(cdr->fee, fee);
+	cr_assert_eq(cdr->billed_s, (cdr->hold_ms + 950) / 1000);
+	assert_text(cdr->account, "alice");
+	sim_destroy(sim);
 }
 
 Test(restart, an_account_that_is_no_more_pays_nothing)

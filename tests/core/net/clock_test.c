@@ -90,3 +90,61 @@ Test(clock, an_arrival_of_another_shard_is_fitted_in)
 	clock_handed_over(&c, &a);
 	cr_assert_eq(a.now_ns, 1000 * S);
 }
+
+/* ---- reading them ---- */
+
+#define OFFSET_NS (REAL_NS - (int64_t)(1000 * S))
+
+/* The wall clock was read so long after the first reading of the other one, which was read again so much later. */
+static struct clock_reading reading(uint64_t at_ns, int64_t offset_ns, uint64_t real_after_ns, uint64_t again_after_ns)
+{
+	return clock_bounds(at_ns, (int64_t)(at_ns + real_after_ns) + offset_ns,
+			    at_ns + real_after_ns + again_after_ns);
+}
+
+Test(clock, a_close_reading_counts)
+{
+	struct clock_reading r = reading(1000 * S, OFFSET_NS, 40, 40);
+	cr_assert_eq(clock_real_ns(&r, 0), (int64_t)r.now_ns + OFFSET_NS);
+	cr_assert_eq(clock_real_ns(&r, OFFSET_NS + 35), (int64_t)r.now_ns + OFFSET_NS, "slewing is followed");
+}
+
+/* Whichever of the two gaps the core was lost in. */
+Test(clock, a_reading_that_was_torn_apart_changes_nothing)
+{
+	struct clock_reading r = reading(1000 * S, OFFSET_NS, 8 * MS, 40);
+	cr_assert_eq(clock_real_ns(&r, OFFSET_NS), (int64_t)r.now_ns + OFFSET_NS);
+	r = reading(1000 * S, OFFSET_NS, 40, 8 * MS);
+	cr_assert_eq(clock_real_ns(&r, OFFSET_NS), (int64_t)r.now_ns + OFFSET_NS);
+}
+
+Test(clock, a_step_of_the_wall_clock_is_followed)
+{
+	const int64_t set_ns = OFFSET_NS + 20 * (int64_t)MS;
+	struct clock_reading r = reading(1000 * S, set_ns, 40, 40);
+	cr_assert_eq(clock_real_ns(&r, OFFSET_NS), (int64_t)r.now_ns + set_ns);
+	r = reading(1000 * S, set_ns, 4 * MS, 4 * MS);
+	cr_assert_eq(clock_real_ns(&r, OFFSET_NS), (int64_t)r.now_ns + set_ns, "as well as can be known");
+}
+
+Test(clock, the_closest_of_some_readings_counts)
+{
+	struct clock_reading r = reading(1000 * S, OFFSET_NS, 3 * MS, 40);
+	struct clock_reading close = reading(1001 * S, OFFSET_NS, 40, 40), torn = reading(1002 * S, OFFSET_NS, 40, MS);
+	clock_add_reading(&r, &close);
+	cr_assert(clock_is_close(&r));
+	clock_add_reading(&r, &torn);
+	cr_assert(clock_is_close(&r));
+	cr_assert_eq(r.now_ns, torn.now_ns);
+	cr_assert_eq(clock_real_ns(&r, 0), (int64_t)torn.now_ns + OFFSET_NS);
+	struct clock_reading set = reading(1003 * S, OFFSET_NS + (int64_t)S, 2 * MS, 2 * MS);
+	clock_add_reading(&r, &set);
+	cr_assert_eq(clock_real_ns(&r, 0), (int64_t)set.now_ns + OFFSET_NS + (int64_t)S);
+}
+
+Test(clock, readings_go_on)
+{
+	struct clock_reading first = clock_read(), second = clock_read();
+	cr_assert_leq(first.now_ns, second.now_ns);
+	cr_assert_leq(first.least_ns, first.most_ns);
+}
