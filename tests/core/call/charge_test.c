@@ -645,7 +645,7 @@ Test(deadline, a_bye_after_the_machine_stood_still_is_a_normal_end)
 		struct sim *sim = sim_rated(.shards = shards);
 		struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS });
 		struct command hang_up = { .kind = COMMAND_CALLS_HANGUP };
-		struct call *up;
+		struct call *up = NULL;
 		sim_run(sim, 11 * SIM_S);
 		sim->now_ns += 5 * SIM_S;
 		struct shard *s = shard_of(sim, &up);
