@@ -47,6 +47,8 @@ struct edge {
 	 * keeps such records. */
 	uint8_t *(*record_lend)(void *context, size_t size);
 	void (*record)(void *context, enum record_kind kind, size_t size);
+	/* Whether little waits in that queue, so that records which are not urgent may be added.  NULL: always. */
+	bool (*record_calm)(void *context);
 	/* Whether the queue has room for the records of the calls that are up and some more: else no new calls. */
 	bool (*cdr_room)(void *context);
 

@@ -9,8 +9,9 @@
 #include "core/call/leg.h"
 #include "core/call/setup.h"
 
-#define WALK_CALLS    200                /* written in one shard_advance() */
+#define WALK_CALLS    20                 /* written at a time: a walk is in no hurry, and delays no datagram */
 #define WALK_SLOTS    2000               /* looked at */
+#define WALK_STEP_NS  UINT64_C(1000000)  /* the next time */
 #define NO_ROOM_NS    UINT64_C(10000000) /* after that the queue is asked again */
 #define CLOSE_PORTION 20                 /* as an orderly stop does: */
 #define CLOSE_STEP_NS UINT64_C(1000000)
@@ -264,6 +265,12 @@ static bool walk_some(struct shard *s)
 	return true;
 }
 
+/* What is written for the next start may not take the room that the calls of now need. */
+static bool queue_is_calm(const struct shard *s)
+{
+	return !s->edge.record_calm || s->edge.record_calm(s->edge.context);
+}
+
 static bool has_to_walk(const struct carry *c)
 {
 	return c->walking || c->checkpoint_asked || c->missed;
@@ -348,7 +355,7 @@ void carry_advance(struct shard *s)
 	struct carry *c = s->carry;
 	close_some(s);
 	if (has_to_walk(c) && s->now.now_ns >= c->walk_next_ns)
-		c->walk_next_ns = walk_some(s) ? 0 : s->now.now_ns + NO_ROOM_NS;
+		c->walk_next_ns = s->now.now_ns + (queue_is_calm(s) && walk_some(s) ? WALK_STEP_NS : NO_ROOM_NS);
 }
 
 uint64_t carry_next_ns(const struct shard *s)

@@ -125,6 +125,13 @@ static bool journal_takes(const struct worker *w)
 	return !w->settings->intake || intake_is_taking(w->settings->intake);
 }
 
+static bool edge_record_calm(void *context)
+{
+	struct worker *w = context;
+
+	return record_queue_free(w->settings->cdr_queues[w->index]) >= w->settings->cdr_queue_bytes / 8 * 7;
+}
+
 /* Ended calls keep their records until there is room, so the queue need not hold all that are up: half of it free means
  * that the billing thread keeps pace. */
 static bool edge_cdr_room(void *context)
@@ -470,6 +477,7 @@ static int make_shard(struct worker *w)
 			.cdr = edge_cdr,
 			.record_lend = edge_record_lend,
 			.record = edge_record,
+			.record_calm = edge_record_calm,
 			.cdr_room = edge_cdr_room,
 			.relayed = edge_relayed,
 			.log = edge_log,

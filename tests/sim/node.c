@@ -157,6 +157,12 @@ static uint8_t *record_lend(void *context, size_t size)
 	return shard->record;
 }
 
+static bool record_calm(void *context)
+{
+	const struct sim_shard *shard = context;
+	return !shard->sim->records_wait;
+}
+
 static void record(void *context, enum record_kind kind, size_t size)
 {
 	struct sim_shard *shard = context;
@@ -294,6 +300,7 @@ static void begin(struct sim *sim)
 				  .post = post,
 				  .cdr = cdr,
 				  .record_lend = record_lend,
+				  .record_calm = record_calm,
 				  .record = record,
 				  .cdr_room = cdr_room,
 				  .log = say },

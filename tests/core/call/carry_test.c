@@ -791,6 +791,30 @@ Test(rule7, a_checkpoint_writes_every_live_call)
 	finish(sim);
 }
 
+/* A walk as fast as the queue takes it would fill that, and new calls would be refused: it takes its time, and stands
+ * still while something else waits there. */
+Test(rule7, a_checkpoint_leaves_the_queue_to_the_calls_of_now)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	for (unsigned i = 0; i < 300; i++)
+		sim_call_now(sim, .caller = i % 3, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	uint64_t before = sim->counts.records;
+	shard_checkpoint(sim->shards[0].shard, 7);
+	sim_run(sim, 5 * SIM_MS);
+	cr_assert_gt(sim->counts.records, before + 50);
+	cr_assert_lt(sim->counts.records, before + 150, "at most 20 a millisecond");
+	sim->records_wait = true;
+	sim_run(sim, SIM_MS);
+	before = sim->counts.records;
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim->counts.records, before);
+	sim->records_wait = false;
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim->counts.checkpoints, 1);
+	finish(sim);
+}
+
 Test(keep_calls, the_stop_leaves_calls_that_are_up_to_the_next_process)
 {
 	struct sim *sim = sim_new(.seed = SEED, .shards = 2);
