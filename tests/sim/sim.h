@@ -248,7 +248,7 @@ struct sim {
 	uint64_t clock_ns;
 	bool down; /* it was killed, and is not back yet */
 	void (*recorded)(struct sim *sim, unsigned shard, enum record_kind kind, const uint8_t *payload,
-			 size_t size);               /* a test that wants to see them; NULL */
+			 size_t size);                             /* a test that wants to see them; NULL */
 	bool refuse_lends, refuse_cdrs, no_cdr_room, records_wait; /* set by a test for as long as it likes */
 	bool attempts_unseen; /* likewise: by the watch or by the CDR, so they are not held against each other */
 	uint32_t lend_refusal_ppm;
