@@ -498,8 +498,9 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 	struct switches *switches = initial ? switches_of(sim, d->call) : NULL;
 	if (switches)
 		switches_response_out(sim, switches, w);
-	if (w->status == 481 && wire_method_is(w, "BYE") && !d->callee_side && (!d->ok_out_ns || !d->ack_in_ns))
-		d->bye_in_ns = 0; /* of an early dialog that was no more: the call goes on */
+	if (w->status == 481 && wire_method_is(w, "BYE") &&
+	    (d->callee_side ? !d->recorded_ns : !d->ok_out_ns || !d->ack_in_ns))
+		d->bye_in_ns = 0; /* of an early dialog that was no more, or of a fork's loser: the call goes on */
 	if (d->offers)
 		offers_response(sim, d->offers, w, false);
 	if (seen->glare && w->status < 300 && w->status > 100)
