@@ -46,14 +46,15 @@ class Rounds:
     def spoil(self):
         """What becomes of the files while the switch is down; the places that the next start must report."""
         reported = []
+        # The tail first: a size that was changed would hide where it begins.
+        if (self.options.tear or self.options.machine) and self.random.random() < 0.7:
+            self.torn += journal.tear(self.node.data, self.node.queue_paths(), self.random)
         if self.options.damage and self.random.random() < 0.5:
             damage = journal.flip(self.node.data, self.random)
             if damage:
                 self.damaged += 1
                 self.forgiven |= damage.calls
                 reported.append(damage)
-        if (self.options.tear or self.options.machine) and self.random.random() < 0.7:
-            self.torn += journal.tear(self.node.data, self.node.queue_paths(), self.random)
         if self.options.machine:
             self.node.lose_queues()
         return reported
