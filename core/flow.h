@@ -20,7 +20,8 @@ struct flow {
 
 /* When a message came in, by both clocks.  The kernel's receive stamp, translated once on arrival. */
 struct arrival {
-	uint64_t now_ns; /* CLOCK_MONOTONIC: for deadlines and durations; never before that of an earlier input */
+	uint64_t now_ns; /* CLOCK_MONOTONIC: for deadlines and durations; may be before that of an input that was read
+			  * earlier, from another socket or by another worker */
 	int64_t real_us; /* CLOCK_REALTIME, microseconds since 1970: for what a CDR prints */
 };
 

@@ -285,35 +285,57 @@ static int make_memory(struct node *n)
 	return 0;
 }
 
-static int attach_bpf(struct node *n, char error[static 256])
+/* Before the sockets are opened: what comes in the tenths of a second that loading takes would have to be handed
+ * over. */
+static int load_steering(const struct node *n, struct steer_bpf **ret_steer, char error[static 256])
 {
 	struct steer_key key;
-	struct steer_bpf *steer;
 
 	steer_key_init(&key, n->data.secret, node_config(n)->node);
-	int r = steer_bpf_load(&key, n->workers, &steer, error);
+	int r = steer_bpf_load(&key, n->workers, ret_steer, error);
 	explicit_bzero(&key, sizeof key);
-	if (r < 0)
-		return r;
-	for (unsigned i = 0; r == 0 && i < listeners_count(n->listeners); i++)
-		r = steer_bpf_attach(steer, listeners_of(n->listeners, 0)[i], error);
-	steer_bpf_free(steer);
 	return r;
 }
 
-/* Both ways give the same result; without the program the workers pass datagrams on. */
-static int open_steering(struct node *n, char error[static 256])
+static int open_sockets(struct node *n, char error[static 256])
+{
+	const struct clock_reading reading = clock_read();
+
+	n->listening_ns = reading.now_ns;
+	n->listening_real_ns = clock_real_ns(&reading, reading.least_ns);
+	return listeners_open(node_config(n), n->workers, &n->listeners, error);
+}
+
+static int attach_steering(const struct node *n, const struct steer_bpf *steer, char error[static 256])
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < listeners_count(n->listeners); i++)
+		r = steer_bpf_attach(steer, listeners_of(n->listeners, 0)[i], error);
+	return r;
+}
+
+/* With the program or without it the result is the same; without it the workers pass datagrams on. */
+static int open_steered_sockets(struct node *n, char error[static 256])
 {
 	enum steering steering = node_config(n)->steering;
+	bool wanted = steering == STEERING_BPF || (steering == STEERING_AUTO && n->workers > 1);
+	struct steer_bpf *steer = NULL;
+	char reason[256] = "";
+	int loaded = wanted ? load_steering(n, &steer, reason) : 0;
+	int r = open_sockets(n, error);
 
-	if (steering == STEERING_MAILBOX || (steering == STEERING_AUTO && n->workers == 1))
-		return 0;
-	int r = attach_bpf(n, error);
-	n->bpf = r == 0;
-	if (r < 0 && steering == STEERING_BPF)
+	if (steer && r == 0)
+		loaded = attach_steering(n, steer, reason);
+	n->bpf = steer && loaded == 0;
+	steer_bpf_free(steer);
+	if (r < 0 || loaded == 0)
 		return r;
-	if (r < 0)
-		log_printf(LOG_NOTICE, "event=steering by=mailbox reason=\"%s\"", error);
+	if (steering == STEERING_BPF) {
+		snprintf(error, 256, "%s", reason);
+		return loaded;
+	}
+	log_printf(LOG_NOTICE, "event=steering by=mailbox reason=\"%s\"", reason);
 	return 0;
 }
 
@@ -418,12 +440,7 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	const struct clock_reading reading = clock_read();
-	n->listening_ns = reading.now_ns;
-	n->listening_real_ns = clock_real_ns(&reading, reading.least_ns);
-	r = listeners_open(config, n->workers, &n->listeners, error);
-	if (r == 0)
-		r = open_steering(n, error);
+	r = open_steered_sockets(n, error);
 	if (r == 0)
 		r = open_books(n, error);
 	if (r == 0)

@@ -325,6 +325,7 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	struct sip_refusal refusal = { 0 };
 	if (arrival->now_ns > s->now.now_ns)
 		s->now.now_ns = arrival->now_ns;
+	s->came_ns = arrival->now_ns;
 	s->now.real_us = arrival->real_us;
 	s->clock_ns = s->now.now_ns;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);

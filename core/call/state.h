@@ -87,7 +87,8 @@ struct shard {
 	uint32_t transaction_reserve; /* kept free for BYE and CANCEL: calls that are up can always be ended */
 	uint32_t forks;               /* legs made to end forks */
 	uint64_t random;              /* state of the shard's own generator */
-	struct arrival now;           /* of the input under way */
+	struct arrival now;           /* of the input under way; never runs backwards */
+	uint64_t came_ns;             /* when the datagram under way came, which may be before `now` */
 	uint64_t clock_ns;            /* when it was now.real_us */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 

@@ -1,6 +1,7 @@
 /* Time as a shard sees it.  Both clocks are read once a turn of the loop; a datagram's receive stamp (CLOCK_REALTIME)
- * is carried over to CLOCK_MONOTONIC by its age.  What the shard is told never runs backwards and is never ahead of the
- * turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived.
+ * is carried over to CLOCK_MONOTONIC by its age.  What the shard is told of deadlines never runs backwards and nothing
+ * is ahead of the turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived.  Arrivals
+ * keep their own times: of two sockets, or of two workers, the later datagram may be read first.
  *
  * The two clocks cannot be read at once, and a thread that loses its core in between would put its datagrams into the
  * past or the future by all that time.  So the wall clock is read between two readings of the other one, which bound
@@ -108,6 +109,12 @@ static inline uint64_t clock_tell(struct clock *c)
 	return c->told_ns;
 }
 
+static inline void clock_tell_arrival(struct clock *c, uint64_t at_ns)
+{
+	if (at_ns > c->told_ns)
+		c->told_ns = at_ns;
+}
+
 /* For a datagram received at stamp_ns by the wall clock; 0: it has no stamp. */
 static inline void clock_arrival(struct clock *c, int64_t stamp_ns, struct arrival *ret_arrival)
 {
@@ -116,9 +123,7 @@ static inline void clock_arrival(struct clock *c, int64_t stamp_ns, struct arriv
 
 	if (age_ns > 0 && age_ns <= CLOCK_STAMP_AGE_MAX_NS && (uint64_t)age_ns < c->now_ns)
 		at_ns -= (uint64_t)age_ns;
-	if (at_ns < c->told_ns)
-		at_ns = c->told_ns;
-	c->told_ns = at_ns;
+	clock_tell_arrival(c, at_ns);
 	ret_arrival->now_ns = at_ns;
 	ret_arrival->real_us = (stamp_ns != 0 ? stamp_ns : c->real_ns) / 1000;
 }
@@ -128,9 +133,7 @@ static inline void clock_handed_over(struct clock *c, struct arrival *arrival)
 {
 	if (arrival->now_ns > c->now_ns)
 		arrival->now_ns = c->now_ns;
-	if (arrival->now_ns < c->told_ns)
-		arrival->now_ns = c->told_ns;
-	c->told_ns = arrival->now_ns;
+	clock_tell_arrival(c, arrival->now_ns);
 }
 
 #endif

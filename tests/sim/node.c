@@ -87,7 +87,8 @@ static void post_mail(struct sim_shard *from, unsigned to, struct mail *mail)
 {
 	struct sim *sim = from->sim;
 	uint64_t jitter_ns = mail->is_note && sim->settings.note_jitter_ns ? sim->settings.note_jitter_ns : MAIL_JITTER;
-	uint64_t at_ns = sim->now_ns + MAIL_NS + sim_below(sim, SIM_NETWORK, jitter_ns);
+	uint64_t wait_ns = mail->is_note ? 0 : sim->settings.mail_wait_ns;
+	uint64_t at_ns = sim->now_ns + MAIL_NS + wait_ns + sim_below(sim, SIM_NETWORK, jitter_ns);
 	uint64_t *last_ns = mail->is_note ? &from->note_ns[to] : &from->mail_ns[to];
 	assert(to < sim->shard_count && to != from->index);
 	mail->to = to;

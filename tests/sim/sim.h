@@ -185,6 +185,7 @@ struct sim_settings {
 	void (*cdr_seen)(struct sim *sim, struct sim_cdr *record); /* NULL, or called when it is written */
 	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
+	uint64_t mail_wait_ns;   /* how long a datagram waits in one before it is read, beside a few microseconds */
 	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
 };
 

@@ -29,6 +29,28 @@ Test(rfc3261_15, without_ack_the_bye_goes_out_after_64_t1)
 	finish(sim);
 }
 
+/* A worker that is late reads what others have handed over after datagrams that came later: each call has ended when
+ * its BYE came. */
+Test(design_money_and_time, a_bye_counts_from_when_it_came)
+{
+	enum { CALLS = 20 };
+	struct sim *sim = sim_new(.seed = SEED, .shards = 2, .mailbox = true);
+	struct sim_call *calls[CALLS];
+	for (unsigned i = 0; i < CALLS; i++) {
+		calls[i] = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(5) });
+		sim_run(sim, 10 * SIM_MS);
+	}
+	sim_run(sim, 4 * SIM_S);
+	sim->settings.mail_wait_ns = 80 * SIM_MS;
+	sim_run(sim, 20 * SIM_S);
+	cr_assert_gt(sim->counts.handed_over, CALLS);
+	for (unsigned i = 0; i < CALLS; i++) {
+		cr_assert_geq(cdr_of(calls[i])->hold_ms, 5000);
+		cr_assert_leq(cdr_of(calls[i])->hold_ms, 5005, "%ld", cdr_of(calls[i])->hold_ms);
+	}
+	finish(sim);
+}
+
 /* BYEs from both sides at the same moment: one record, each BYE answered. */
 Test(rfc3261_15, byes_cross)
 {
