@@ -20,6 +20,7 @@
 #define PREFIX_BYTES (2 * JOURNAL_OWN_BYTES)
 #define LOST_BYTES   (JOURNAL_FOOTPRINT_MAX + PREFIX_BYTES) /* of a segment, at most */
 #define BUFFER_BYTES (1u << 20)                             /* at first */
+#define CUT_BYTES    4096u                                  /* files are cut to a multiple */
 #define SUFFIX       ".journal"
 
 static_assert(4 * RECORD_BYTES_MAX > 2 * LOST_BYTES, "the smallest segment holds something");
@@ -581,6 +582,41 @@ static void remove_idle(struct journal *j)
 			remove_segment(j, &j->segments[i]);
 }
 
+/* Where the file's data ends; all of it, if that is not known. */
+static uint64_t data_of(const struct journal *j, const char *name, uint64_t size)
+{
+	const struct journal_disk *d = &j->disk;
+	uint64_t end = size;
+	int file;
+
+	if (d->data_end == NULL || d->open(d->context, name, &file) < 0)
+		return size;
+	if (d->data_end(d->context, file, &end) < 0)
+		end = size;
+	d->close(d->context, file);
+	return end;
+}
+
+/* What was reserved for segments that get no more is given back, up to a page of it: a node that dies again and again
+ * leaves one behind each time, and none of them is old enough to go.  Where that fails it is only room. */
+static void cut_past(struct journal *j)
+{
+	char name[JOURNAL_NAME_BYTES];
+
+	for (size_t i = 0; j->disk.cut != NULL && i < j->segment_count; i++) {
+		struct segment *s = &j->segments[i];
+
+		if (!s->scanned || s->state != SEGMENT_CLOSED)
+			continue;
+		journal_name(s->number, name);
+		uint64_t size = data_of(j, name, s->size);
+		size = size > s->end ? size : s->end;
+		size = (size + CUT_BYTES - 1) / CUT_BYTES * CUT_BYTES;
+		if (size < s->size && j->disk.cut(j->disk.context, name, size) == 0)
+			s->size = size;
+	}
+}
+
 static int begin(struct journal *j, const struct journal_settings *settings, const struct journal_past *past,
 		 char error[static JOURNAL_ERROR_BYTES])
 {
@@ -606,6 +642,7 @@ static int begin(struct journal *j, const struct journal_settings *settings, con
 		return r;
 	}
 	remove_idle(j);
+	cut_past(j);
 	journal_reserve(j); /* if that fails journal_room() says so */
 	return 0;
 }

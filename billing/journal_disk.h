@@ -2,7 +2,7 @@
  * tests/billing and tests/sim with a disk in memory that fails, tears and forgets as they wish.
  *
  * All return 0 or a negative errno; writes are never short (an implementation goes on after a short one).  list,
- * create, remove and write_and_sync are called by one thread at a time; the others by any. */
+ * create, remove, cut and write_and_sync are called by one thread at a time; the others by any. */
 #ifndef RW_BILLING_JOURNAL_DISK_H
 #define RW_BILLING_JOURNAL_DISK_H
 
@@ -33,6 +33,9 @@ struct journal_disk {
 	/* Where the file's data ends: what is behind was reserved and never written, and is zeroes.  NULL: nobody
 	 * knows; all of it is read then. */
 	int (*data_end)(void *context, int file, uint64_t *ret_end);
+	/* Makes a file shorter, to give back what was reserved for it; whether the disk knows that yet makes no
+	 * difference.  NULL: files keep their size. */
+	int (*cut)(void *context, const char *name, uint64_t size);
 	/* Lends the first `size` bytes of a file until they are given back, whether the file is closed or removed
 	 * meanwhile.  Both NULL: it has no such thing, and what is to be lent is read into memory. */
 	int (*map)(void *context, int file, size_t size, const uint8_t **ret_at);

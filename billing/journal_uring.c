@@ -151,6 +151,18 @@ static int data_end(void *context, int file, uint64_t *ret_end)
 	return 0;
 }
 
+static int cut(void *context, const char *name, uint64_t size)
+{
+	const struct uring_disk *d = context;
+	const int file = openat(d->directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (file < 0)
+		return -errno;
+	const int r = ftruncate(file, (off_t)size) < 0 ? -errno : 0;
+	close(file);
+	return r;
+}
+
 static int map(void *context, int file, size_t size, const uint8_t **ret_at)
 {
 	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
@@ -280,6 +292,7 @@ int journal_uring_open(const char *path, struct journal_disk *ret_disk, char err
 					   .read = read_file,
 					   .write_and_sync = write_and_sync,
 					   .data_end = data_end,
+					   .cut = cut,
 					   .map = map,
 					   .unmap = unmap };
 	return 0;

@@ -917,8 +917,8 @@ Test(journal, starts_that_append_nothing_take_no_room)
 		j = open_memory(d, boot, seen);
 		expect_serials(seen, 0, 20);
 		cr_assert_eq(seen->damages, 0);
-		/* What has records, this start's, and two spare ones. */
-		cr_assert_eq(journal_bytes(j), 4 * SEGMENT, "%lu", journal_bytes(j));
+		/* What has records, cut to them; this start's, and two spare ones. */
+		cr_assert_eq(journal_bytes(j), 3 * SEGMENT + 4096, "%lu", journal_bytes(j));
 		journal_close(j);
 	}
 	j = open_memory(d, 12, seen);
@@ -957,7 +957,27 @@ Test(journal, starts_that_append_nothing_forget_neither_damage_nor_what_is_void)
 		expect_serials(seen, 0, 39);
 		cr_assert_eq(seen->damages, 1);
 		cr_assert_not(seen->damage[0].tail);
-		cr_assert_eq(journal_bytes(j), 4 * SEGMENT, "%lu", journal_bytes(j));
+		cr_assert_eq(journal_bytes(j), 3 * SEGMENT + 4096, "%lu", journal_bytes(j));
+		journal_close(j);
+	}
+	memory_disk_free(d);
+	free(seen);
+}
+
+/* A node that dies again and again, and never lives long enough to drop a segment. */
+Test(journal, starts_that_append_little_take_little_room)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *seen = new_seen();
+
+	for (uint16_t boot = 1; boot <= 20; boot++) {
+		struct journal *j = open_memory(d, boot, seen);
+
+		expect_serials(seen, 0, 10 * (boot - 1u));
+		cr_assert_eq(seen->damages, 0);
+		cr_assert_eq(journal_bytes(j), 3 * SEGMENT + (boot - 1u) * 4096, "%lu", journal_bytes(j));
+		append_group(j, 10 * (boot - 1u), 10u * boot);
+		journal_check(j);
 		journal_close(j);
 	}
 	memory_disk_free(d);

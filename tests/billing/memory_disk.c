@@ -246,6 +246,23 @@ static int disk_data_end(void *context, int file, uint64_t *ret_end)
 	return d->dead ? -EIO : 0;
 }
 
+static int disk_cut(void *context, const char *name, uint64_t size)
+{
+	struct memory_disk *d = context;
+	int r = 0;
+
+	pthread_mutex_lock(&d->lock);
+	struct file *f = find(d, name);
+	if (dies(d))
+		r = -EIO;
+	else if (f == NULL)
+		r = -ENOENT;
+	else
+		f->size = size;
+	pthread_mutex_unlock(&d->lock);
+	return r;
+}
+
 static void put(struct file *f, uint64_t offset, const uint8_t *from, size_t size)
 {
 	if (size > 0)
@@ -324,7 +341,8 @@ struct journal_disk memory_disk_interface(struct memory_disk *d)
 				      .remove = disk_remove,
 				      .read = disk_read,
 				      .write_and_sync = disk_write_and_sync,
-				      .data_end = d->knows_data_end ? disk_data_end : NULL };
+				      .data_end = d->knows_data_end ? disk_data_end : NULL,
+				      .cut = d->knows_data_end ? disk_cut : NULL };
 }
 
 /* ---- what a test calls ---- */

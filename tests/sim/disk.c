@@ -121,6 +121,27 @@ static int read_file(void *context, int file, uint64_t offset, void *to, size_t 
 	return 0;
 }
 
+static int data_end(void *context, int file, uint64_t *ret_end)
+{
+	const struct disk_file *f = file_at(context, file);
+	uint64_t end = f->size;
+	while (end && !f->cached[end - 1] && !f->durable[end - 1])
+		end--;
+	*ret_end = end;
+	return 0;
+}
+
+static int cut(void *context, const char *name, uint64_t size)
+{
+	struct disk *d = context;
+	struct disk_file *f = d->dead ? NULL : find(d, name);
+	if (!f)
+		return d->dead ? -EIO : -ENOENT;
+	assert(size <= f->size);
+	f->size = size;
+	return 0;
+}
+
 static void put(struct disk_file *f, uint64_t offset, const uint8_t *from, size_t size)
 {
 	if (!size)
@@ -189,7 +210,9 @@ struct journal_disk disk_interface(struct disk *d)
 				      .close = close_file,
 				      .remove = remove_file,
 				      .read = read_file,
-				      .write_and_sync = write_and_sync };
+				      .write_and_sync = write_and_sync,
+				      .data_end = data_end,
+				      .cut = cut };
 }
 
 /* ---- its owner's side ---- */
