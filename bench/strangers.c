@@ -47,24 +47,34 @@ struct strangers {
 
 /* ---- what they say ---- */
 
-#define ID          "0000000000000000"
-#define HEAD        "Via: SIP/2.0/UDP 203.0.113.9:5062;branch=z9hG4bK" ID ";rport\r\nMax-Forwards: 70\r\n"
-#define ADDRESSES   "From: \"sip\" <sip:100@1.1.1.1>;tag=" ID "\r\nTo: \"sip\" <sip:100@1.1.1.1>%s\r\n"
-#define REST        "Call-ID: " ID "@203.0.113.9\r\nCSeq: 1 %s\r\nContact: <sip:100@203.0.113.9:5062>\r\n"
-#define SCANNER     "User-Agent: friendly-scanner\r\nAccept: application/sdp\r\nContent-Length: 0\r\n\r\n"
-#define REQUEST(to) "%s sip:0044123456@192.0.2.1 SIP/2.0\r\n" HEAD ADDRESSES REST SCANNER, method, to, method
+#define ID "0000000000000000"
+
+/* Method, what follows To, method. */
+static const char request_form[] = "%s sip:0044123456@192.0.2.1 SIP/2.0\r\n"
+				   "Via: SIP/2.0/UDP 203.0.113.9:5062;branch=z9hG4bK" ID ";rport\r\n"
+				   "Max-Forwards: 70\r\n"
+				   "From: \"sip\" <sip:100@1.1.1.1>;tag=" ID "\r\n"
+				   "To: \"sip\" <sip:100@1.1.1.1>%s\r\n"
+				   "Call-ID: " ID "@203.0.113.9\r\n"
+				   "CSeq: 1 %s\r\n"
+				   "Contact: <sip:100@203.0.113.9:5062>\r\n"
+				   "User-Agent: friendly-scanner\r\n"
+				   "Accept: application/sdp\r\n"
+				   "Content-Length: 0\r\n"
+				   "\r\n";
 
 static void note_ids(struct message *m)
 {
 	unsigned n = 0;
 
-	for (char *at = m->text; n < 3 && (at = memmem(at, m->size - (size_t)(at - m->text), ID, ID_SIZE)); at += ID_SIZE)
+	for (char *at = m->text; n < 3 && (at = memmem(at, m->size - (size_t)(at - m->text), ID, ID_SIZE));
+	     at += ID_SIZE)
 		m->id_at[n++] = (size_t)(at - m->text);
 }
 
 static void make_request(struct message *m, const char *method, const char *to_tag)
 {
-	m->size = (size_t)snprintf(m->text, sizeof m->text, REQUEST(to_tag));
+	m->size = (size_t)snprintf(m->text, sizeof m->text, request_form, method, to_tag, method);
 	note_ids(m);
 }
 
@@ -73,7 +83,8 @@ static void make_vias(struct message *m)
 	int at = snprintf(m->text, sizeof m->text, "OPTIONS sip:a@192.0.2.1 SIP/2.0\r\n");
 
 	for (unsigned i = 0; i < 30; i++)
-		at += snprintf(m->text + at, sizeof m->text - (size_t)at, "v: SIP/2.0/UDP 203.0.113.%u;branch=z9hG4bK" ID "\r\n", i);
+		at += snprintf(m->text + at, sizeof m->text - (size_t)at,
+			       "v: SIP/2.0/UDP 203.0.113.%u;branch=z9hG4bK" ID "\r\n", i);
 	at += snprintf(m->text + at, sizeof m->text - (size_t)at,
 		       "f: <sip:a@b>;tag=1\r\nt: <sip:a@b>\r\ni: " ID "\r\nCSeq: 1 OPTIONS\r\n\r\n");
 	m->size = (size_t)at;

@@ -1,6 +1,6 @@
 /* Strangers beside a measurement: a process of its own that sends garbage, scanners' requests and cut messages to the
- * switch at a rate, from addresses that are no gateway's, and counts what comes back.  With sendmmsg(), as its cores are
- * those of the switch. */
+ * switch at a rate, from addresses that are no gateway's, and counts what comes back.  With sendmmsg(), as its cores
+ * are those of the switch. */
 #ifndef RW_BENCH_STRANGERS_H
 #define RW_BENCH_STRANGERS_H
 

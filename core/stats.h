@@ -40,7 +40,7 @@
 	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
 	X(datagrams_lost, counter,                                                                                     \
 	  "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel")                     \
-	X(datagrams_dropped_kernel, counter, "Datagrams dropped by the kernel: the socket was full")                   \
+	X(queue_drops, counter, "Datagrams that the kernel dropped because a receive queue was full")                  \
 	X(sends_refused, counter, "Datagrams lost: refused for good (no route, not permitted, too large)")             \
 	X(sends_busy, counter, "Datagrams lost: the kernel had no room for them at that moment")                       \
 	X(receives_paused, counter, "Times that receiving paused because all buffers were in use")                     \

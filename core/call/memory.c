@@ -55,8 +55,8 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->carry = carry_create(s->machine);
 	s->strangers = malloc(sizeof *s->strangers);
 	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->purses || !s->banks || !s->rests ||
-	    !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry ||
-	    !s->strangers)
+	    !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking ||
+	    !s->carry || !s->strangers)
 		return -ENOMEM;
 	s->carry->key = carry_key_print(s);
 	strangers_init(s->strangers, siphash13(s->key.k0, s->key.k1, "stranger 0", 10),

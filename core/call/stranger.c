@@ -7,15 +7,18 @@
 #define RECORDS_A_SECOND 100u
 #define RECORDS_BURST_S  10u
 #define TELL_EVERY_S     10u
-#define TOKENS_LOOKED_AT 16u /* a message of ours holds one in its first lines; one made of markers must not cost more */
+#define TOKENS_LOOKED_AT                                                                                               \
+	16u /* a message of ours holds one in its first lines; one made of markers must not cost more */
 
 static_assert((STRANGER_CELLS & (STRANGER_CELLS - 1)) == 0, "a mask chooses a cell");
+static_assert(STRANGER_KNOWN == 1u << (32 - 26), "the upper bits of a hash choose one");
 
 /* ---- rates ---- */
 
 static struct stranger_rate share_of(uint32_t rate, uint32_t burst_s, uint32_t shards)
 {
-	return (struct stranger_rate){ .gap_ns = rate ? seconds_ns(shards) / rate : 0, .burst_ns = seconds_ns(burst_s) };
+	return (struct stranger_rate){ .gap_ns = rate ? seconds_ns(shards) / rate : 0,
+				       .burst_ns = seconds_ns(burst_s) };
 }
 
 static bool is_over(const struct stranger_rate *rate, uint64_t empty_ns, uint64_t now_ns)
@@ -41,6 +44,7 @@ void strangers_configure(struct strangers *t, uint32_t rate, uint32_t rate_all, 
 	t->one = share_of(rate, 1, shards);
 	t->all = share_of(rate_all, 1, shards);
 	t->records = share_of(RECORDS_A_SECOND, RECORDS_BURST_S, shards);
+	memset(t->known, 0, sizeof t->known);
 }
 
 /* Whoever has an IPv6 address has a /64 of them. */
@@ -78,7 +82,8 @@ bool strangers_record(struct strangers *t, uint64_t now_ns)
 
 bool stranger_holds_token(const struct ident_key *key, struct bytes datagram)
 {
-	const char *at = datagram.at, *end = at + datagram.size;
+	const char *at = datagram.at;
+	const char *end = at + (datagram.size < STRANGER_SEARCHED ? datagram.size : STRANGER_SEARCHED);
 	struct ident id;
 	for (unsigned i = 0; i < TOKENS_LOOKED_AT; i++, at++) {
 		at = memmem(at, (size_t)(end - at), key->steer.marker, STEER_MARKER_SIZE);
@@ -118,10 +123,24 @@ static bool pay(struct shard *s, const struct address *source)
 	return false;
 }
 
+static bool is_known(const struct shard *s, const struct address *source)
+{
+	uint32_t words[4];
+	memcpy(words, source->ip, sizeof words);
+	uint32_t hash = (words[0] ^ words[1] ^ words[2] ^ words[3] ^ source->port) * 0x9e3779b1u;
+	struct address *latest = &s->strangers->known[hash >> 26];
+	if (address_equal(latest, source))
+		return true;
+	if (!config_source_known(s->config, source))
+		return false;
+	*latest = *source;
+	return true;
+}
+
 bool stranger_let_in(struct shard *s, const struct flow *from, struct bytes datagram, bool handed_over)
 {
 	struct memo *memo = s->memo;
-	memo->stranger = !config_source_known(s->config, &from->peer);
+	memo->stranger = !is_known(s, &from->peer);
 	memo->paid = false;
 	memo->came_bytes = datagram.size;
 	if (!memo->stranger || stranger_holds_token(&s->key, datagram))

@@ -337,7 +337,7 @@ static void count_kernel_drops(struct worker *w)
 	for (unsigned i = 0; i < listeners_count(w->settings->listeners); i++) {
 		uint32_t dropped = listener_dropped(sockets[i]);
 
-		stat_add(&w->stats->datagrams_dropped_kernel, dropped - w->kernel_dropped[i]);
+		stat_add(&w->stats->queue_drops, dropped - w->kernel_dropped[i]);
 		w->kernel_dropped[i] = dropped;
 	}
 }

@@ -257,7 +257,7 @@ def what_comes_while_the_process_stands_still_is_answered_or_counted():
         time.sleep(0.3)  # the kernel's count is looked at ten times a second
         stats = switch.ask("stats")
         need(stats["receives_paused"] > 0, "its buffers sufficed: " + str(stats))
-        need(stats["datagrams_in"] + stats["datagrams_dropped_kernel"] == count, str(stats))
+        need(stats["datagrams_in"] + stats["queue_drops"] == count, str(stats))
         need(len(answered) == stats["datagrams_in"] - stats["datagrams_lost"], "%d answers: %s" % (len(answered), stats))
         switch.call(1)
         need(switch.stop() == 0, "exit status: " + switch.log())

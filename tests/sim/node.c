@@ -49,7 +49,8 @@ static bool is_stranger(const struct address *a)
 static void answer_stranger(struct sim *sim, size_t size)
 {
 	if (++sim->counts.stranger_answers > sim->counts.strangers)
-		sim_fail(sim, NULL, "amplification", "more answers than a stranger asked for, this one of %zu bytes", size);
+		sim_fail(sim, NULL, "amplification", "more answers than a stranger asked for, this one of %zu bytes",
+			 size);
 }
 
 static void send(void *context, const struct flow *to, char *at, size_t size)
@@ -425,8 +426,10 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 void node_stranger(struct sim *sim, unsigned number, struct bytes datagram)
 {
 	struct arrival arrival = { .now_ns = node_clock_ns(sim), .real_us = sim_real_us(sim, sim->now_ns) };
-	struct flow flow = { .peer = { .family = 4, .port = 5060, .ip = { 10, 9, (uint8_t)(number >> 8), (uint8_t)number } },
-			     .transport = TRANSPORT_UDP };
+	struct flow flow = {
+		.peer = { .family = 4, .port = 5060, .ip = { 10, 9, (uint8_t)(number >> 8), (uint8_t)number } },
+		.transport = TRANSPORT_UDP
+	};
 	if (sim->down)
 		return;
 	sim->counts.strangers++;

@@ -129,7 +129,7 @@ Test(strangers, a_token_is_found_wherever_it_stands_and_only_whole)
 	static const uint8_t secret[32] = { 7 };
 	struct ident_key key, other;
 	struct ident id = { .slot = 5, .generation = 6, .boot = 1, .bucket = 77 };
-	char token[IDENT_SIZE], text[2000];
+	char token[IDENT_SIZE], text[2 * STRANGER_SEARCHED];
 	ident_key_init(&key, secret, "a");
 	ident_key_init(&other, (const uint8_t[32]){ 8 }, "a");
 	ident_write(&key, &id, token);
@@ -142,6 +142,12 @@ Test(strangers, a_token_is_found_wherever_it_stands_and_only_whole)
 		find_token(&other, text, before + IDENT_SIZE, false);
 	}
 	find_token(&key, "", 0, false);
+	memset(text, 'x', sizeof text);
+	memcpy(text + STRANGER_SEARCHED - IDENT_SIZE, token, sizeof token);
+	find_token(&key, text, sizeof text, true);
+	memset(text, 'x', sizeof text);
+	memcpy(text + STRANGER_SEARCHED - IDENT_SIZE + 1, token, sizeof token);
+	find_token(&key, text, sizeof text, false);
 	memset(text, 'a', sizeof text);
 	for (unsigned i = 0; i < 3; i++)
 		memcpy(text + 40 * i, token, IDENT_SIZE - 1); /* forged */
@@ -290,8 +296,8 @@ static const char *request(const char *method, unsigned vias, const char *more)
 			  ++serial);
 	for (unsigned i = 0; i < vias; i++)
 		at += snprintf(text + at, sizeof text - (size_t)at, ",SIP/2.0/UDP h");
-	snprintf(text + at, sizeof text - (size_t)at, "\r\nf:<sip:a@b>;tag=1\r\nt:<sip:a@b>\r\ni:c%u\r\nCSeq:1 %s\r\n%s\r\n",
-		 serial, method, more);
+	snprintf(text + at, sizeof text - (size_t)at,
+		 "\r\nf:<sip:a@b>;tag=1\r\nt:<sip:a@b>\r\ni:c%u\r\nCSeq:1 %s\r\n%s\r\n", serial, method, more);
 	return text;
 }
 
@@ -352,8 +358,8 @@ static void answer_invite(const char *host, const char *status)
 	stand.invite[stand.invite_size] = '\0';
 	at += sprintf(at, "SIP/2.0 %s\r\n", status);
 	for (; (next = strstr(line, "\r\n")) && next != line; line = next + 2)
-		if (strncmp(line, "Via:", 4) == 0 || strncmp(line, "From:", 5) == 0 || strncmp(line, "Call-ID:", 8) == 0 ||
-		    strncmp(line, "CSeq:", 5) == 0)
+		if (strncmp(line, "Via:", 4) == 0 || strncmp(line, "From:", 5) == 0 ||
+		    strncmp(line, "Call-ID:", 8) == 0 || strncmp(line, "CSeq:", 5) == 0)
 			at += sprintf(at, "%.*s\r\n", (int)(next - line), line);
 		else if (strncmp(line, "To:", 3) == 0)
 			at += sprintf(at, "%.*s;tag=r\r\n", (int)(next - line), line);
@@ -442,7 +448,8 @@ Test(spec_11_strangers, an_answer_is_one_and_at_most_300_bytes_longer)
 	unsigned answered = 0;
 	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
 		for (unsigned vias = 0; vias < 40; vias++) {
-			const char *text = request(rows[i].method, vias, rows[i].more ? rows[i].more : padded(rows[i].padding));
+			const char *text =
+				request(rows[i].method, vias, rows[i].more ? rows[i].more : padded(rows[i].padding));
 			stand.sent = 0;
 			feed("198.51.100.1", text);
 			cr_assert_leq(stand.sent, 1);
@@ -454,7 +461,8 @@ Test(spec_11_strangers, an_answer_is_one_and_at_most_300_bytes_longer)
 	end();
 }
 
-/* A source that is a gateway's, but of no mapping gateway, is answered each time; the records are bounded all the same. */
+/* A source that is a gateway's, but of no mapping gateway, is answered each time; the records are bounded all the same.
+ */
 Test(SERVER_BILLING_RECORD_ILLEGAL_CALL, writes_a_bounded_number_of_records)
 {
 	begin("SERVER_BILLING_RECORD_ILLEGAL_CALL = on");
