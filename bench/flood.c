@@ -72,6 +72,7 @@ static bool run(struct flood *f)
 		.target = o->load.target,
 		.source_count = o->stranger_count,
 		.rate = o->flood,
+		.garbage = o->garbage,
 		.seed = o->load.seed,
 		.cpu = o->cpu,
 	};

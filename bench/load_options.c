@@ -79,6 +79,8 @@ static const struct row rows[] = {
 	{ "segments", NUMBER32, AT(segments), 2, 10, FOR_HOLD, "N",
 	  "of the session interval: refreshes are due at their ends" },
 	{ "flood", REAL, AT(flood), 1, 1e6, FOR_FLOOD, "N", "datagrams of strangers a second" },
+	{ "garbage", FLAG, AT(garbage), 0, 0, FOR_FLOOD, NULL,
+	  "only what is no SIP: with --strangers it may come from a gateway's address" },
 	{ "strangers", ADDRESSES, AT(stranger), 0, 0, FOR_FLOOD, "HOST:PORT,...",
 	  "where they come from (16 addresses of 127.90.0.0/24)" },
 	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },

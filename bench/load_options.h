@@ -38,6 +38,7 @@ struct load_options {
 	double flood; /* datagrams of strangers a second */
 	struct address stranger[LOAD_LOCAL_MAX];
 	unsigned stranger_count;
+	bool garbage;
 };
 
 /* `options` holds the defaults.  -1: go on; otherwise the exit status. */

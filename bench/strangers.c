@@ -19,7 +19,8 @@
 
 enum {
 	BATCH = 64,
-	KINDS = 8,
+	GARBAGE = 5, /* from here on kinds are no SIP */
+	KINDS = GARBAGE + 4,
 	MESSAGE_MAX = 4096,
 	ANSWER_MAX = 4096,
 	ID_SIZE = 16,
@@ -104,11 +105,12 @@ static void make_all(struct message *all, struct bench_random *random)
 	make_request(&all[1], "REGISTER", "");
 	make_request(&all[2], "OPTIONS", "");
 	make_request(&all[3], "BYE", ";tag=nobody");
-	make_request(&all[4], "INVITE", "");
-	all[4].size = all[4].size * 2 / 3; /* cut */
-	make_vias(&all[5]);
-	make_noise(&all[6], 400, random);
-	make_noise(&all[7], 40, random);
+	make_vias(&all[4]);
+	make_request(&all[GARBAGE], "INVITE", "");
+	all[GARBAGE].size = all[GARBAGE].size * 2 / 3; /* cut */
+	make_request(&all[GARBAGE + 1], "INVITE INVITE", "");
+	make_noise(&all[GARBAGE + 2], 400, random);
+	make_noise(&all[GARBAGE + 3], 40, random);
 }
 
 /* ---- the process ---- */
@@ -154,7 +156,8 @@ static void write_id(char *at, uint64_t serial)
 
 static void prepare(struct flood *f, unsigned slot)
 {
-	const struct message *m = &f->message[bench_random_below(&f->random, KINDS)];
+	unsigned first = f->settings->garbage ? GARBAGE : 0;
+	const struct message *m = &f->message[first + bench_random_below(&f->random, KINDS - first)];
 	struct strangers_counts *c = &f->shared->counts;
 
 	memcpy(f->text[slot], m->text, m->size);
