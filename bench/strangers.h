@@ -16,7 +16,7 @@ struct strangers_settings {
 	struct address target;
 	struct address source[STRANGERS_SOURCES_MAX];
 	unsigned source_count;
-	double rate; /* datagrams a second, all sources together */
+	double rate;  /* datagrams a second, all sources together */
 	bool garbage; /* nothing but what is no SIP */
 	uint64_t seed;
 	int cpu; /* -1: not pinned */

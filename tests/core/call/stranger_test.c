@@ -224,20 +224,27 @@ static void edge_log(void *context, int level, const char *line)
 	snprintf(t->line, sizeof t->line, "%s", line);
 }
 
+static struct config *make_config(const char *customer, const char *parameters)
+{
+	char text[2000];
+	snprintf(text, sizeof text,
+		 "listen \"main\" { address = \"10.0.0.1\" }\n"
+		 "mapping_gateway \"m\" { address = \"%s\" }\n"
+		 "routing_gateway \"r\" { address = \"10.2.0.1\" prefix = \"88\" }\n"
+		 "parameters { %s }\n",
+		 customer, parameters);
+	memcpy(scratch + sizeof scratch - 7, "XXXXXX", 6); /* it is named anew each time */
+	scratch_open();
+	struct config *config = load_text(text);
+	scratch_close();
+	return config;
+}
+
 static void begin(const char *parameters)
 {
 	static const uint8_t secret[32] = { 1 };
 	struct stand *t = &stand;
-	char text[2000];
-	snprintf(text, sizeof text,
-		 "listen \"main\" { address = \"10.0.0.1\" }\n"
-		 "mapping_gateway \"m\" { address = \"10.1.0.1\" }\n"
-		 "routing_gateway \"r\" { address = \"10.2.0.1\" prefix = \"88\" }\n"
-		 "parameters { %s }\n",
-		 parameters);
-	scratch_open();
-	*t = (struct stand){ .config = load_text(text), .now_ns = 1000 * SECOND };
-	scratch_close();
+	*t = (struct stand){ .config = make_config("10.1.0.1", parameters), .now_ns = 1000 * SECOND };
 	t->book = tally_reserve();
 	t->quality = quality_reserve();
 	struct shard_settings settings = {
@@ -501,5 +508,34 @@ Test(strangers, what_was_handed_over_is_let_in)
 	for (unsigned i = 0; i < 10; i++)
 		shard_datagram_handed_over(stand.shard, &arrival, &from, bytes_of(request("OPTIONS", 0, "")));
 	cr_assert_eq(stand.sent, 12);
+	end();
+}
+
+static void reload(const char *customer)
+{
+	struct config *config = make_config(customer, "RW_UNAUTHORIZED_RATE = 1 RW_UNAUTHORIZED_RATE_ALL = 1");
+	shard_configure(stand.shard, config);
+	config_free(stand.config);
+	stand.config = config;
+}
+
+static unsigned answers_to(const char *host, unsigned count)
+{
+	stand.sent = 0;
+	while (count--)
+		feed(host, request("OPTIONS", 0, ""));
+	return stand.sent;
+}
+
+Test(spec_4_strangers, a_reload_says_anew_who_is_one)
+{
+	begin("");
+	cr_assert_eq(answers_to("10.1.0.1", 300), 300);
+	reload("10.1.0.2");
+	cr_assert_eq(answers_to("10.1.0.1", 300), 2);
+	cr_assert_eq(answers_to("10.1.0.2", 300), 300);
+	reload("10.1.0.1");
+	cr_assert_eq(answers_to("10.1.0.1", 300), 300);
+	cr_assert_eq(answers_to("10.1.0.2", 300), 0);
 	end();
 }
