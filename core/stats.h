@@ -28,8 +28,8 @@
 	X(registers_unauthorized, counter, "REGISTERs from no known gateway")                                          \
 	X(options_unauthorized, counter, "OPTIONS from no known gateway")                                              \
 	X(others_unauthorized, counter, "Other requests outside a dialog from no known gateway")                       \
-	X(strangers_dropped, counter, "Datagrams dropped unread: over RW_UNAUTHORIZED_RATE of their source")           \
-	X(strangers_dropped_all, counter, "Datagrams dropped unread: over RW_UNAUTHORIZED_RATE_ALL")                   \
+	X(strangers_dropped, counter, "Datagrams dropped unread, or not answered: over RW_UNAUTHORIZED_RATE")          \
+	X(strangers_dropped_all, counter, "Datagrams dropped unread, or not answered: over RW_UNAUTHORIZED_RATE_ALL")  \
 	X(strangers_unanswered, counter, "Requests from no known gateway whose answer would have been too large")      \
 	X(cdr_illegal_skipped, counter, "Refused INVITEs without the CDR asked for: there were too many")              \
 	X(rewrites_given_up, counter, "Patterns of number rules that took too long and counted as not fitting")        \
