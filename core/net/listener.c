@@ -2,6 +2,7 @@
 #include "core/net/listener.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,14 @@ int listeners_set_tos(const struct listeners *l, uint32_t tos)
 			result = r;
 	}
 	return result;
+}
+
+uint32_t listener_dropped(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof info;
+
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
 }
 
 unsigned listeners_count(const struct listeners *l)
