@@ -351,11 +351,12 @@ static void refused(struct shard *s, struct call *call, struct leg *leg, struct 
 		    const struct sip_message *m)
 {
 	const struct attempt *attempt = attempt_under_way(s, call);
+	char room[REASON_MAX];
 	if (m->status == 422 && ask_again(s, call, leg, invite, m))
 		return;
 	if (m->status == 503)
 		rest_begin(s, attempt->routing_id, attempt->address, m);
-	failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
+	failed(s, call, leg, m->status, ending_reason(m, room));
 }
 
 void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)

@@ -300,7 +300,8 @@ struct transaction {
 	uint32_t message;      /* text: last message sent, for retransmission */
 	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
 	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
-	uint32_t bye_reason;   /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
+	uint32_t reason;       /* INVITE, text: Reason values; of the caller's, for the BYE that waits for its ACK; of
+				* ours, for its CANCEL */
 	uint32_t offer;        /* body of the request, POOL_NONE: none */
 	struct session_timer_offer session; /* INVITE and UPDATE, of session timers: server: what the 2xx will say;
 					     * client: interval_s is what it asks for */

@@ -460,7 +460,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	setup_arm(s, call);
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
-	exchange_reply(s, invite, 100, BYTES_NONE);
+	exchange_trying(s, invite, m);
 	admit(s, call);
 }
 
@@ -669,11 +669,16 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct attem
 
 /* ---- from the caller ---- */
 
-void setup_cancelled(struct shard *s, struct call *call)
+void setup_cancelled(struct shard *s, struct call *call, struct bytes reason)
 {
-	struct ending ending = {
-		.reason = CDR_END_cancelled, .side = CDR_SIDE_CALLER, .sip_code = 487, .not_connected = true
-	};
+	const struct attempt *attempt = attempt_under_way(s, call);
+	struct ending ending = { .reason = CDR_END_cancelled,
+				 .side = CDR_SIDE_CALLER,
+				 .sip_code = 487,
+				 .q850 = ending_q850(reason),
+				 .not_connected = true };
+	if (attempt)
+		exchange_give_reason(s, transaction_at(s, attempt->invite), reason);
 	call_end(s, call, &ending);
 }
 
