@@ -12,6 +12,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
+#include "core/call/identity.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
@@ -452,6 +453,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct transaction *invite = transaction_at(s, setup->invite);
 	setup->account_id = mapping->account_id;
 	setup->numbers = text;
+	setup->identity = identity_keep(s, m);
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);

@@ -910,3 +910,54 @@ Test(rfc3261_17_2_3, an_invite_in_the_old_form)
 	cr_assert_eq(l->cdr_count, 1);
 	lone_destroy(l);
 }
+
+/* ---- RFC 3323, RFC 3325: who calls ---- */
+
+#define CARRIER_WITH(lines)                                                                                            \
+	"mapping_gateway \"m\" { address = \"192.0.2.1\" caller_from = \"p-asserted-identity\" }\n"                    \
+	"routing_gateway \"r\" { address = \"192.0.2.2:5060\" prefix = {\"880\"} " lines " }\n"
+#define ASSERTED "P-Asserted-Identity: \"A, B\" <sip:+4931@gw>\r\n"
+#define HIDDEN   "\"Anonymous\" <sip:anonymous@anonymous.invalid>"
+
+/* What the carrier's keys make of the caller's lines. */
+Test(rfc3325_9, identity_goes_where_the_gateway_says)
+{
+	static const struct {
+		const char *gateways, *lines, *asserted, *privacy, *from;
+	} forms[] = {
+		{ CARRIER_WITH(""), ASSERTED "Privacy: id\r\n", "", "", "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = pass"), ASSERTED "P-Asserted-Identity: <tel:+4931>\r\n",
+		  "\"A, B\" <sip:+4931@gw>, <tel:+4931>", "", "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = pass"), ASSERTED "Privacy: id\r\n", "", "",
+		  "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = pass"), ASSERTED "Privacy: none\r\n", "\"A, B\" <sip:+4931@gw>",
+		  "", "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = pass privacy = pass"), ASSERTED "Privacy: critical ; ID\r\n",
+		  "\"A, B\" <sip:+4931@gw>", "critical ; ID", HIDDEN },
+		{ CARRIER_WITH("p_asserted_identity = pass privacy = pass"), ASSERTED, "\"A, B\" <sip:+4931@gw>", "",
+		  "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = pass privacy = id"), ASSERTED, "\"A, B\" <sip:+4931@gw>", "id",
+		  HIDDEN },
+		{ CARRIER_WITH("p_asserted_identity = pass privacy = id"), "", "", "id", "<sip:+4930@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = caller privacy = pass"), ASSERTED, "<sip:+4931@192.0.2.9>", "",
+		  "<sip:+4931@192.0.2.9>" },
+		{ CARRIER_WITH("p_asserted_identity = caller privacy = pass"), ASSERTED "Privacy: user;id\r\n",
+		  "<sip:+4931@192.0.2.9>", "user;id", HIDDEN },
+		{ CARRIER_WITH("privacy = pass"), "Privacy: id\r\n", "", "id", "<sip:+4930@192.0.2.9>" },
+	};
+	for (unsigned i = 0; i < sizeof forms / sizeof *forms; i++) {
+		struct lone *l = lone_create(forms[i].gateways, NULL);
+		char lines[512], from[256];
+		snprintf(lines, sizeof lines, CONTACT_A "%s", forms[i].lines);
+		invite_to(l, A, "sip:880171@node", A, lines, "");
+		const char *invite = text_of(l, 0, "INVITE");
+		assert_header(invite, "P-Asserted-Identity", forms[i].asserted);
+		assert_header(invite, "Privacy", forms[i].privacy);
+		snprintf(from, sizeof from, "%s;tag=", forms[i].from);
+		cr_assert(strncmp(header(invite, "From"), from, strlen(from)) == 0, "%u: %s", i,
+			  header(invite, "From"));
+		answer(l, B, invite, "486 Busy Here", "", "");
+		lone_settle(l);
+		lone_destroy(l);
+	}
+}
