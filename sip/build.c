@@ -105,6 +105,26 @@ void build_response_head(struct builder *b, const struct sip_message *request, c
 	repeat(b, request, SIP_H_CSEQ, "CSeq: ");
 }
 
+void build_timestamp(struct builder *b, struct bytes stamp, uint64_t waited_ns)
+{
+	uint32_t waited_ms = (uint32_t)(waited_ns / 1000000);
+	uint32_t size = 0;
+	char fraction[4] = { '.', (char)('0' + waited_ms / 100 % 10), (char)('0' + waited_ms / 10 % 10),
+			     (char)('0' + waited_ms % 10) };
+	if (!stamp.size)
+		return;
+	while (size < stamp.size && stamp.at[size] != ' ' && stamp.at[size] != '\t')
+		size++; /* a delay that stands there already is of a hop before */
+	build_text(b, "Timestamp: ");
+	build_bytes(b, waited_ms ? (struct bytes){ stamp.at, size } : stamp);
+	if (waited_ms) {
+		build_text(b, " ");
+		build_number(b, waited_ms / 1000);
+		build_bytes(b, (struct bytes){ fraction, sizeof fraction });
+	}
+	build_text(b, "\r\n");
+}
+
 void build_content_headers(struct builder *b, const struct sip_message *m)
 {
 	if (!m->body.size)

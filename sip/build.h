@@ -61,6 +61,10 @@ void build_status_line(struct builder *b, unsigned status, struct bytes reason);
 void build_response_head(struct builder *b, const struct sip_message *request, const struct address *source,
 			 struct bytes to_tag, bool with_record_route);
 
+/* The Timestamp line of a 100 (RFC 3261 8.2.6.1, 20.38): the request's value, and behind it how long the request has
+ * waited here in seconds, from a millisecond on.  Nothing for an empty value. */
+void build_timestamp(struct builder *b, struct bytes stamp, uint64_t waited_ns);
+
 /* The lines that describe a body (Content-Type and its kin), as the message has them. */
 void build_content_headers(struct builder *b, const struct sip_message *m);
 

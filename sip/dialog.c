@@ -42,6 +42,27 @@ static bool is_loose(struct bytes uri)
 	return sip_read_uri(uri, &parts) && sip_parameter(parts.parameters, BYTES("lr"), &value);
 }
 
+/* A URI as a request line may have it: without headers and without a method parameter (19.1.1, table 1). */
+static void build_request_uri(struct builder *b, struct bytes uri)
+{
+	struct sip_uri parts;
+	bool plain = !uri.size || (!memchr(uri.at, ';', uri.size) && !memchr(uri.at, '?', uri.size));
+	if (plain || !sip_read_uri(uri, &parts) || !parts.is_sip) {
+		build_bytes(b, uri);
+		return;
+	}
+	const char *end = parts.headers.at ? parts.headers.at - 1 : uri.at + uri.size;
+	const char *at = parts.parameters.at ? parts.parameters.at - 1 : end;
+	build_bytes(b, (struct bytes){ uri.at, (uint32_t)(at - uri.at) });
+	while (at < end) { /* at a ';' */
+		const char *next = memchr(at + 1, ';', (size_t)(end - at - 1));
+		struct bytes value, one = { at + 1, (uint32_t)((next ? next : end) - at - 1) };
+		if (!sip_parameter(one, BYTES("method"), &value))
+			build_bytes(b, (struct bytes){ at, one.size + 1 });
+		at = next ? next : end;
+	}
+}
+
 void dialog_build_request(struct builder *b, const struct dialog *d, const struct dialog_request *r)
 {
 	struct bytes route = BYTES_NONE, rest = BYTES_NONE, target = d->text[DIALOG_TARGET];
@@ -50,7 +71,7 @@ void dialog_build_request(struct builder *b, const struct dialog *d, const struc
 
 	build_bytes(b, r->method);
 	build_text(b, " ");
-	build_bytes(b, strict ? route : target);
+	build_request_uri(b, strict ? route : target);
 	build_text(b, " SIP/2.0\r\nVia: SIP/2.0/");
 	build_bytes(b, r->transport);
 	build_text(b, " ");

@@ -7,6 +7,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
+#include "core/call/identity.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
@@ -60,6 +61,17 @@ static bool keep_numbers(struct shard *s, struct setup *setup, const struct numb
 	return true;
 }
 
+static void build_caller(const struct shard *s, struct builder *b, const struct leg *leg, struct bytes number)
+{
+	build_text(b, "<sip:");
+	if (number.size) {
+		build_user(b, number);
+		build_text(b, "@");
+	}
+	build_bytes(b, bytes_of(listen_of(s, &leg->flow)->host));
+	build_text(b, ">");
+}
+
 /* The texts of the callee leg, and of To and request-URI which the INVITE's CANCEL and ACK repeat. */
 static bool write_dialog(struct shard *s, const struct call *call, struct leg *leg,
 			 const struct routing_gateway *routing, uint32_t address, uint32_t *ret_sent)
@@ -73,13 +85,10 @@ static bool write_dialog(struct shard *s, const struct call *call, struct leg *l
 	bool changed = numbers_send(s, &numbers, routing);
 
 	build_begin(&b, s->work, DATAGRAM_MAX);
-	build_text(&b, "<sip:");
-	if (numbers.at[CALL_CALLER_OUT].size) {
-		build_user(&b, numbers.at[CALL_CALLER_OUT]);
-		build_text(&b, "@");
-	}
-	build_bytes(&b, bytes_of(listen_of(s, &leg->flow)->host));
-	build_text(&b, ">");
+	if (identity_is_hidden(s, setup, routing))
+		build_text(&b, "\"Anonymous\" <sip:anonymous@anonymous.invalid>"); /* RFC 3323 4.1.1.3 */
+	else
+		build_caller(s, &b, leg, numbers.at[CALL_CALLER_OUT]);
 	dialog.text[DIALOG_LOCAL] = written(&b, b.start);
 
 	const char *remote = b.at;
@@ -114,6 +123,9 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 	leg_build_contact(s, &b, leg);
 	build_text(&b, ALLOW_LINE);
 	refresh_build_request(s, &b, leg, tx);
+	const struct routing_gateway *routing = config_routing(s->config, attempt->routing_id);
+	if (routing) /* a reload may have taken it away before a second try */
+		identity_build(s, &b, leg, setup_of(s, call), routing);
 	body_build(s, &b, leg->body_out);
 	attempt->invite = transaction_index(s, tx);
 	exchange_send(s, tx, &b);
@@ -351,11 +363,12 @@ static void refused(struct shard *s, struct call *call, struct leg *leg, struct 
 		    const struct sip_message *m)
 {
 	const struct attempt *attempt = attempt_under_way(s, call);
+	char room[REASON_MAX];
 	if (m->status == 422 && ask_again(s, call, leg, invite, m))
 		return;
 	if (m->status == 503)
 		rest_begin(s, attempt->routing_id, attempt->address, m);
-	failed(s, call, leg, m->status, sip_header(m, SIP_H_REASON));
+	failed(s, call, leg, m->status, ending_reason(m, room));
 }
 
 void attempt_response(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m)

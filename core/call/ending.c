@@ -16,12 +16,38 @@
 
 /* ---- causes ---- */
 
+struct bytes ending_reason(const struct sip_message *m, char room[static REASON_MAX])
+{
+	const struct sip_header *h = sip_header_first(m, SIP_H_REASON);
+	struct builder b;
+	if (!h || !sip_header_next(m, h))
+		return sip_header(m, SIP_H_REASON);
+	build_begin(&b, room, REASON_MAX);
+	for (; h; h = sip_header_next(m, h)) {
+		struct bytes value = sip_header_value(m, h);
+		if (!value.size || build_size(&b) + 2 + value.size > REASON_MAX)
+			continue;
+		if (build_size(&b))
+			build_text(&b, ", ");
+		build_bytes(&b, value);
+	}
+	return (struct bytes){ room, (uint32_t)build_size(&b) };
+}
+
+/* Whether a value is of this protocol: a token, then its parameters. */
+static bool is_protocol(struct bytes value, struct bytes protocol)
+{
+	if (value.size < protocol.size || !bytes_equal_nocase((struct bytes){ value.at, protocol.size }, protocol))
+		return false;
+	return value.size == protocol.size || memchr("; \t", value.at[protocol.size], 3);
+}
+
 uint16_t ending_q850(struct bytes reason)
 {
 	struct bytes element, value;
 	uint32_t cause;
 	while (sip_list_next(&reason, &element)) {
-		if (element.size >= 5 && bytes_equal_nocase((struct bytes){ element.at, 5 }, BYTES("Q.850")) &&
+		if (is_protocol(element, BYTES("Q.850")) &&
 		    sip_parameter(sip_parameters_of(element), BYTES("cause"), &value) &&
 		    sip_read_number(value, &cause) && cause <= 127)
 			return (uint16_t)cause;
@@ -281,8 +307,7 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 		exchange_reply(s, invite, ending->sip_code, final_lines(s, ending));
 	} else if (leg->state == LEG_UP && invite && !invite->over && !s->stopping) {
 		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
-		if (ending->reason_header.size)
-			invite->bye_reason = text_put(&s->texts, ending->reason_header);
+		exchange_give_reason(s, invite, ending->reason_header);
 	} else if (leg->state == LEG_UP) {
 		leg_bye(s, leg, ending->reason_header);
 	}

@@ -23,7 +23,12 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending);
 void ending_write_id(int64_t start_us, unsigned boot, unsigned shard, uint32_t sequence, char id[static CDR_ID_SIZE]);
 void call_cdr_id(const struct shard *s, const struct call *call, char id[static CDR_ID_SIZE]);
 
-/* The cause in a Reason header value (RFC 3326), 0: none. */
+/* All values of a message's Reason header, one of each protocol (RFC 3326 2): a view of the only line, or a list
+ * written into `room`, without those that do not fit.  Empty: it has none. */
+#define REASON_MAX 512
+struct bytes ending_reason(const struct sip_message *m, char room[static REASON_MAX]);
+
+/* The cause among such values, 0: none. */
 uint16_t ending_q850(struct bytes reason);
 
 /* An INVITE that never became a call, if SERVER_BILLING_RECORD_ILLEGAL_CALL asks for a record of it. */

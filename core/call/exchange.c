@@ -64,6 +64,13 @@ void exchange_end(struct shard *s, struct transaction *tx)
 	s->over_transactions = transaction_index(s, tx);
 }
 
+void exchange_give_reason(struct shard *s, struct transaction *tx, struct bytes reason)
+{
+	if (tx->over || tx->reason != TEXT_NONE || !reason.size)
+		return;
+	tx->reason = text_put(&s->texts, reason);
+}
+
 void exchange_give(struct shard *s, struct transaction *tx)
 {
 	struct leg *leg = leg_at(s, tx->leg);
@@ -74,7 +81,7 @@ void exchange_give(struct shard *s, struct transaction *tx)
 	text_give(&s->texts, tx->head);
 	text_give(&s->texts, tx->message);
 	text_give(&s->texts, tx->contact);
-	text_give(&s->texts, tx->bye_reason);
+	text_give(&s->texts, tx->reason);
 	text_give(&s->texts, tx->passed_lines);
 	body_drop(s, tx->offer);
 	pool_give(&s->transactions, index);
@@ -280,6 +287,18 @@ void exchange_reply(struct shard *s, struct transaction *tx, unsigned status, st
 	build_bytes(&b, headers);
 	build_body(&b, BYTES_NONE);
 	exchange_respond(s, tx, status, &b, false);
+}
+
+void exchange_trying(struct shard *s, struct transaction *tx, const struct sip_message *m)
+{
+	struct bytes stamp = sip_header(m, SIP_H_TIMESTAMP);
+	struct builder b;
+	exchange_response(s, tx, 100, BYTES_NONE, &b);
+	build_timestamp(&b, stamp, s->now.now_ns - s->came_ns);
+	build_body(&b, BYTES_NONE);
+	if (stamp.size && !tx->over)
+		keep(s, tx, &b); /* its head alone would not be the same response again */
+	exchange_respond(s, tx, 100, &b, false);
 }
 
 struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,

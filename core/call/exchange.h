@@ -22,6 +22,8 @@ void exchange_response(struct shard *s, struct transaction *tx, unsigned status,
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body);
 /* Both, for a response without body; `headers` are whole lines. */
 void exchange_reply(struct shard *s, struct transaction *tx, unsigned status, struct bytes headers);
+/* 100 to an INVITE, with its Timestamp if it has one (RFC 3261 8.2.6.1). */
+void exchange_trying(struct shard *s, struct transaction *tx, const struct sip_message *m);
 
 /* An event from the wire or the wheel: returns the acts that are left to the caller (ACT_TELL, ACT_TELL_TIMEOUT,
  * ACT_ACK). A transaction that is over stays readable until shard_settle(). */
@@ -29,6 +31,11 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 
 /* Its entry on the wheel came due. */
 unsigned exchange_due(struct shard *s, struct transaction *tx);
+
+/* Keeps the Reason values that its CANCEL, or the BYE that waits for its ACK, will have; empty, or no room: it has
+ * none.
+ */
+void exchange_give_reason(struct shard *s, struct transaction *tx, struct bytes reason);
 
 /* Ends it at once, whatever its state. */
 void exchange_end(struct shard *s, struct transaction *tx);

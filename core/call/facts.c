@@ -216,6 +216,7 @@ static void give_setup(struct shard *s, struct call *call)
 	text_give(&s->texts, setup->numbers);
 	text_give(&s->texts, setup->attempt_log);
 	text_give(&s->texts, setup->struck);
+	text_give(&s->texts, setup->identity);
 	pool_give(&s->setups, call->setup);
 	call->setup = POOL_NONE;
 }

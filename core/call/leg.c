@@ -417,6 +417,8 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		};
 		dialog_build_request(&b, &dialog, &request);
 	}
+	if (invite->reason != TEXT_NONE)
+		build_header(&b, "Reason: ", text_get(&s->texts, invite->reason));
 	build_body(&b, BYTES_NONE);
 	exchange_send(s, tx, &b);
 	invite->cancelled = true;

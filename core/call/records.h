@@ -101,6 +101,7 @@ struct setup {
 	uint32_t account_id, vendor_account_id; /* names; 0: none */
 	uint32_t struck;                        /* text: ids of RGs that are not tried (again), ascending */
 	uint32_t charge;                        /* as index + 1; 0: none; then in the facts */
+	uint32_t identity;                      /* text: P-Asserted-Identity and Privacy (core/call/identity.h) */
 	uint32_t asked_id;                      /* gateway or account whose leave CALL_ASKING waits for */
 	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none; call.held: for
 						 * the disk */
@@ -300,7 +301,8 @@ struct transaction {
 	uint32_t message;      /* text: last message sent, for retransmission */
 	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
 	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
-	uint32_t bye_reason;   /* caller's INVITE, text: value of the Reason header of the BYE that waits for its ACK */
+	uint32_t reason;       /* INVITE, text: Reason values; of the caller's, for the BYE that waits for its ACK; of
+				* ours, for its CANCEL */
 	uint32_t offer;        /* body of the request, POOL_NONE: none */
 	struct session_timer_offer session; /* INVITE and UPDATE, of session timers: server: what the 2xx will say;
 					     * client: interval_s is what it asks for */

@@ -39,10 +39,11 @@ static uint64_t bye_came_ns(const struct shard *s, const struct call *call)
 static void end_by_bye(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
-	struct bytes reason = sip_header(m, SIP_H_REASON);
+	char room[REASON_MAX];
+	struct bytes reason = ending_reason(m, room);
 	leg_ack_without_answer(s, leg);
 	if (call && leg->state == LEG_EARLY) { /* the caller gives up: BYE in place of CANCEL (15) */
-		setup_cancelled(s, call);
+		setup_cancelled(s, call, reason);
 	} else if (call) {
 		struct ending ending = { .reason = CDR_END_normal,
 					 .side = side_of(leg),
@@ -83,18 +84,26 @@ void relay_build_passed_headers(struct builder *b, const struct sip_message *m)
 		{ SIP_H_REASON, "Reason: " },
 	};
 	for (unsigned i = 0; i < sizeof passed / sizeof *passed; i++) {
-		struct bytes value = sip_header(m, passed[i].id);
-		if (!value.size)
-			continue;
-		build_bytes(b, bytes_of(passed[i].name));
-		build_bytes(b, value);
-		build_text(b, "\r\n");
+		for (const struct sip_header *h = sip_header_first(m, passed[i].id); h; h = sip_header_next(m, h)) {
+			if (!h->value_size)
+				continue;
+			build_bytes(b, bytes_of(passed[i].name));
+			build_bytes(b, sip_header_value(m, h));
+			build_text(b, "\r\n");
+		}
 	}
 }
 
 static bool makes_target(enum sip_method method)
 {
 	return method == SIP_INVITE || method == SIP_UPDATE; /* RFC 3261 12.2, RFC 3311 5.1: target refresh requests */
+}
+
+/* Those of no session are target refresh requests, too: they have a Contact, and so has a 2xx (RFC 3515 2.2, RFC 6665
+ * 4.4.1, RFC 5057 5.4). */
+static bool has_contact(enum sip_method method)
+{
+	return makes_target(method) || method == SIP_REFER || method == SIP_NOTIFY;
 }
 
 /* The sender of what is no INVITE hears of a silent peer before its own Timer F (RFC 4320 4.2 has no 408). */
@@ -130,6 +139,8 @@ static struct transaction *begin_passing(struct shard *s, struct leg *leg, struc
 	exchange_pair(s, tx, out);
 	if (makes_target(method))
 		build_offer(s, b, other, out);
+	else if (has_contact(method))
+		leg_build_contact(s, b, other);
 	return out;
 }
 
@@ -212,7 +223,7 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 	if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE) {
 		answer_here(s, leg, tx, leg->body_out);
 	} else {
-		exchange_reply(s, tx, 100, BYTES_NONE);
+		exchange_trying(s, tx, m);
 		pass_offer_on(s, leg, tx, m);
 	}
 }
@@ -229,7 +240,7 @@ static void update(struct shard *s, struct leg *leg, struct transaction *tx, con
 
 static void keep_contact(struct shard *s, struct transaction *tx, const struct sip_message *m)
 {
-	if (makes_target(m->method) && m->contact.uri.size)
+	if (has_contact(m->method) && m->contact.uri.size)
 		tx->contact = text_put(&s->texts, m->contact.uri);
 }
 
@@ -355,15 +366,22 @@ void relay_dialog_lost(struct shard *s, struct leg *leg)
 		call_end(s, call, &ending);
 }
 
+/* The Contacts of a target refresh request and of its 2xx. */
+static void take_targets(struct shard *s, struct leg *leg, struct leg *asker, const struct transaction *asked,
+			 const struct sip_message *m)
+{
+	if (m->contact.uri.size)
+		leg_set_target(s, leg, m->contact.uri);
+	if (asked->contact != TEXT_NONE)
+		leg_set_target(s, asker, text_get(&s->texts, asked->contact));
+}
+
 /* A 2xx to an INVITE or UPDATE: both sides now have what was offered and answered. */
 static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
 			    struct transaction *asked, const struct sip_message *m)
 {
 	refresh_confirmed(s, leg, tx, m);
-	if (m->contact.uri.size)
-		leg_set_target(s, leg, m->contact.uri);
-	if (asked->contact != TEXT_NONE)
-		leg_set_target(s, asker, text_get(&s->texts, asked->contact));
+	take_targets(s, leg, asker, asked, m);
 	if (asked->offer != POOL_NONE) {
 		body_replace(s, &asker->body_in, body_share(s, asked->offer));
 		body_replace(s, &leg->body_out, body_share(s, asked->offer));
@@ -398,6 +416,8 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 			refresh_build_answer(&b, asker, asked);
 			refresh_answered(s, asker, asked);
 		}
+	} else if (status < 300 && has_contact((enum sip_method)asked->method)) {
+		leg_build_contact(s, &b, asker);
 	}
 	if (status == 405)
 		build_text(&b, ALLOW_LINE);
@@ -457,6 +477,8 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 	}
 	if (m->status < 300 && makes_target((enum sip_method)tx->method))
 		session_changed(s, leg, tx, asker, asked, m);
+	else if (m->status < 300 && has_contact((enum sip_method)tx->method))
+		take_targets(s, leg, asker, asked, m);
 	pass_back(s, asker, asked, m);
 	if (lost)
 		relay_dialog_lost(s, leg);
@@ -501,12 +523,14 @@ void relay_ack_missing(struct shard *s, struct leg *leg)
 		call_end(s, call, &ending);
 }
 
-void relay_cancelled(struct shard *s, struct transaction *invite)
+void relay_cancelled(struct shard *s, struct transaction *invite, struct bytes reason)
 {
 	struct transaction *out = exchange_peer(s, invite);
 	invite->cancelled = true;
-	if (out) /* its final answer, 487 or a 2xx that was faster, is passed back */
-		leg_cancel(s, leg_at(s, out->leg), out);
-	else
+	if (!out) {
 		exchange_reply(s, invite, 487, BYTES_NONE);
+		return;
+	}
+	exchange_give_reason(s, out, reason);
+	leg_cancel(s, leg_at(s, out->leg), out); /* its final answer, 487 or a 2xx that was faster, is passed back */
 }

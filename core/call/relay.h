@@ -26,7 +26,7 @@ void relay_reply_busy(struct shard *s, struct transaction *tx);
 void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx);
 void relay_build_passed_headers(struct builder *b, const struct sip_message *m);
 
-/* CANCEL of a re-INVITE. */
-void relay_cancelled(struct shard *s, struct transaction *invite);
+/* CANCEL of a re-INVITE, and its Reason values (empty: none), which are passed on. */
+void relay_cancelled(struct shard *s, struct transaction *invite, struct bytes reason);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
+#include "core/call/identity.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
@@ -454,6 +455,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct transaction *invite = transaction_at(s, setup->invite);
 	setup->account_id = mapping->account_id;
 	setup->numbers = text;
+	setup->identity = identity_keep(s, m);
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
@@ -462,7 +464,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	setup_arm(s, call);
 	stat_add(&s->stats->calls_attempted, 1);
 	stat_add(&s->stats->calls_setup, 1);
-	exchange_reply(s, invite, 100, BYTES_NONE);
+	exchange_trying(s, invite, m);
 	admit(s, call);
 }
 
@@ -671,11 +673,16 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct attem
 
 /* ---- from the caller ---- */
 
-void setup_cancelled(struct shard *s, struct call *call)
+void setup_cancelled(struct shard *s, struct call *call, struct bytes reason)
 {
-	struct ending ending = {
-		.reason = CDR_END_cancelled, .side = CDR_SIDE_CALLER, .sip_code = 487, .not_connected = true
-	};
+	const struct attempt *attempt = attempt_under_way(s, call);
+	struct ending ending = { .reason = CDR_END_cancelled,
+				 .side = CDR_SIDE_CALLER,
+				 .sip_code = 487,
+				 .q850 = ending_q850(reason),
+				 .not_connected = true };
+	if (attempt)
+		exchange_give_reason(s, transaction_at(s, attempt->invite), reason);
 	call_end(s, call, &ending);
 }
 

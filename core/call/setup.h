@@ -45,8 +45,9 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct attem
 
 /* From the caller. */
 /* CANCEL before the final response, or crossing our 200: then the caller, who does not want the call, still has to ACK
- * it, and gets a BYE; the record says cancelled and not connected (spec 9). */
-void setup_cancelled(struct shard *s, struct call *call);
+ * it, and gets a BYE; the record says cancelled and not connected (spec 9).  `reason`: the caller's Reason values,
+ * which our CANCEL passes on (RFC 3326 2); empty: none. */
+void setup_cancelled(struct shard *s, struct call *call, struct bytes reason);
 void setup_acked(struct shard *s, struct call *call, const struct sip_message *m);
 /* Its 200 was never ACKed. */
 void setup_ack_missing(struct shard *s, struct call *call);

@@ -117,7 +117,7 @@ static void refuse(struct shard *s, const struct sip_message *m, const struct fl
 static void send_waiting_bye(struct shard *s, struct leg *leg, const struct transaction *invite)
 {
 	leg->bye_after_ack = false;
-	leg_bye(s, leg, text_get(&s->texts, invite->bye_reason));
+	leg_bye(s, leg, text_get(&s->texts, invite->reason));
 }
 
 static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m)
@@ -154,17 +154,17 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 			const struct flow *from)
 {
 	struct leg *leg = leg_at(s, invite->leg);
-	char room[IDENT_SIZE];
+	char room[IDENT_SIZE], reasons[REASON_MAX];
 	reply_tagged(s, m, from, 200, leg_tag(s, leg, room));
 	struct call *call = call_at(s, leg->call);
 	if (invite->role == ROLE_SETUP && call && may_cancel(s, call)) {
-		setup_cancelled(s, call);
+		setup_cancelled(s, call, ending_reason(m, reasons));
 		return;
 	}
 	if (!exchange_is_open(invite))
 		return; /* too late: no effect (RFC 3261 9.2) */
 	if (invite->role == ROLE_RELAY)
-		relay_cancelled(s, invite);
+		relay_cancelled(s, invite, ending_reason(m, reasons));
 }
 
 /* 481; silence for strangers where they get none. */

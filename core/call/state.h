@@ -10,6 +10,7 @@
  *   switching.c  whether there is a next one, when one has failed
  *   choice.c     which routing gateway comes next
  *   number.c     who calls and whom: as received, for routing, as sent
+ *   identity.c   P-Asserted-Identity and Privacy
  *   rest.c       those that have asked for a rest
  *   admission.c  leave of gateways with limits; what a shard holds of them
  *   room.c       the node's max_calls, shared out among the shards

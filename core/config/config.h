@@ -96,6 +96,13 @@ struct code_range {
 	uint16_t first, last;
 };
 
+/* What a routing gateway's INVITE says in P-Asserted-Identity: nothing, what the caller's does, or the number in From.
+ */
+enum asserted_policy { ASSERTED_NONE, ASSERTED_PASS, ASSERTED_CALLER };
+
+/* And in Privacy: nothing, what the caller's does, or id. */
+enum privacy_policy { PRIVACY_NONE, PRIVACY_PASS, PRIVACY_ID };
+
 struct routing_gateway {
 	char name[CONFIG_NAME_MAX + 1];
 	uint32_t id;
@@ -106,6 +113,8 @@ struct routing_gateway {
 	char tech_prefix[CONFIG_PREFIX_MAX + 1]; /* put before the number sent */
 	bool ignore_6xx;                         /* 603, 604 and 606 are this gateway's word only */
 	bool options_check;
+	enum asserted_policy asserted; /* key p_asserted_identity: what it is told of who calls */
+	enum privacy_policy privacy;
 	struct code_range *stop_codes; /* final codes after which no other gateway is tried */
 	uint32_t stop_code_count;
 	struct rewrite_rules *rewrite_caller, *rewrite_callee; /* NULL: none */

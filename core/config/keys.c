@@ -168,6 +168,16 @@ static const struct key routing_keys[] = {
 	MAX_DURATION_KEY,
 	{ "tech_prefix", "", "", "Put before the number sent", TEXT("prefix", PREFIXES ", a + in front") },
 	REWRITE_KEYS(" as it goes out, before tech_prefix"),
+	{ "p_asserted_identity", "none", "",
+	  "P-Asserted-Identity that it is sent: none, what the caller's gateway sent (only with the caller's Privacy), "
+	  "or "
+	  "the caller's number",
+	  WORD("none", "pass", "caller") },
+	{ "privacy", "none", "",
+	  "Privacy that it is sent: none, what the caller's gateway sent, or id. With it and P-Asserted-Identity, From "
+	  "is "
+	  "anonymous",
+	  WORD("none", "pass", "id") },
 	{ "stop_codes", "none", "", "Final codes after which no other gateway is tried", LIST(TEXT("code", CODES)) },
 	{ "ignore_6xx", "off", "", "603, 604 and 606 are this gateway's word only: the next one is tried", SWITCH },
 	{ "options_check", "off", "",

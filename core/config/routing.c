@@ -83,6 +83,24 @@ static int load_costs(struct loading *l, const struct section *section, struct r
 	return load_max_price(l, section, gateway);
 }
 
+static_assert(ASSERTED_NONE == 0 && ASSERTED_PASS == 1 && ASSERTED_CALLER == 2 && PRIVACY_NONE == 0 &&
+		      PRIVACY_PASS == 1 && PRIVACY_ID == 2,
+	      "the order of the words in keys.c");
+
+/* What it is told of who calls. */
+static int load_identity(struct loading *l, const struct section *section, struct routing_gateway *gateway)
+{
+	unsigned asserted = ASSERTED_NONE, privacy = PRIVACY_NONE;
+	int result;
+
+	if ((result = reader_word(&l->reader, section, "p_asserted_identity", &asserted)) < 0 ||
+	    (result = reader_word(&l->reader, section, "privacy", &privacy)) < 0)
+		return result;
+	gateway->asserted = (enum asserted_policy)asserted;
+	gateway->privacy = (enum privacy_policy)privacy;
+	return 0;
+}
+
 int load_routing(struct loading *l, const struct section *section, struct routing_gateway *gateway)
 {
 	struct reader *r = &l->reader;
@@ -101,7 +119,7 @@ int load_routing(struct loading *l, const struct section *section, struct routin
 	    (result = load_tech_prefix(l, section, gateway)) < 0 ||
 	    (result = load_rewrite(l, section, "rewrite_caller", &gateway->rewrite_caller)) < 0 ||
 	    (result = load_rewrite(l, section, "rewrite_callee", &gateway->rewrite_callee)) < 0 ||
-	    (result = load_stop_codes(l, section, gateway)) < 0 ||
+	    (result = load_identity(l, section, gateway)) < 0 || (result = load_stop_codes(l, section, gateway)) < 0 ||
 	    (result = reader_switch(r, section, "ignore_6xx", &gateway->ignore_6xx)) < 0 ||
 	    (result = reader_switch(r, section, "options_check", &gateway->options_check)) < 0 ||
 	    (result = load_costs(l, section, gateway)) < 0)

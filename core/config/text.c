@@ -217,6 +217,8 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	write_string(out, "\t", "tech_prefix", g->tech_prefix);
 	write_rules(out, "rewrite_caller", g->rewrite_caller);
 	write_rules(out, "rewrite_callee", g->rewrite_callee);
+	write_string(out, "\t", "p_asserted_identity", key_word(SECTION_ROUTING, "p_asserted_identity", g->asserted));
+	write_string(out, "\t", "privacy", key_word(SECTION_ROUTING, "privacy", g->privacy));
 	write_stop_codes(out, g);
 	write_switch(out, "ignore_6xx", g->ignore_6xx);
 	write_switch(out, "options_check", g->options_check);

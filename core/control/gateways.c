@@ -222,6 +222,8 @@ static json_t *routing_row(const struct node *node, const struct routing_gateway
 	set_rules(row, "rewrite_caller", g->rewrite_caller);
 	set_rules(row, "rewrite_callee", g->rewrite_callee);
 	set_switch(row, "options_check", g->options_check);
+	set_word(row, "p_asserted_identity", SECTION_ROUTING, g->asserted);
+	set_word(row, "privacy", SECTION_ROUTING, g->privacy);
 	set_switch(row, "ignore_6xx", g->ignore_6xx);
 	json_object_set_new(row, "stop_codes", code_list(g));
 	set_switch(row, "least_cost", g->least_cost);

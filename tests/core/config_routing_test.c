@@ -28,6 +28,7 @@ static const char full[] =
 	"1000000\n"
 	"  account = v listen = four timer = off max_duration = 8 tech_prefix = \"+77#\"\n"
 	"  rewrite_caller = {\"44 -> 0\"} rewrite_callee = {\"-> 99\"} stop_codes = {404, \"480-489\", \"6xx\"}\n"
+	"  p_asserted_identity = caller privacy = pass\n"
 	"  least_cost = on min_profit_percent = 15 max_price = \"0.0125\"\n"
 	"  ignore_6xx = on options_check = on timeout_invite = 1 timeout_trying = 2 timeout_session_progress = 3\n"
 	"  timeout_session_progress_sdp = 4 timeout_ringing = 5 }\n"
@@ -92,6 +93,8 @@ Test(spec_7_config, every_key_of_a_routing_gateway)
 	cr_assert_eq(r->rate_limit, 1000000);
 	cr_assert_eq(r->prefix_mode, PREFIX_CONTINUE);
 	cr_assert_str_eq(r->tech_prefix, "+77#");
+	cr_assert_eq(r->asserted, ASSERTED_CALLER);
+	cr_assert_eq(r->privacy, PRIVACY_PASS);
 	cr_assert(r->ignore_6xx);
 	cr_assert(r->options_check);
 	cr_assert(r->least_cost);
@@ -130,6 +133,8 @@ Test(spec_7_config, defaults_of_the_routing_keys)
 	cr_assert_eq(r->rate_limit, 0);
 	cr_assert_eq(r->prefix_mode, PREFIX_INHERIT);
 	cr_assert_str_empty(r->tech_prefix);
+	cr_assert_eq(r->asserted, ASSERTED_NONE);
+	cr_assert_eq(r->privacy, PRIVACY_NONE);
 	cr_assert_not(r->ignore_6xx);
 	cr_assert_not(r->options_check);
 	cr_assert_not(r->least_cost);

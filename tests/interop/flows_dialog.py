@@ -212,6 +212,8 @@ def requests_passed_on(t):
             passed = second.agent.expect(method)
             need(passed.body == body, "%s: body %r", method, passed.body)
             need(passed.get("Content-Type") == (content_type if body else None), "%s: Content-Type", method)
+            need(passed.has("Contact") == (method in ("NOTIFY", "REFER")), "%s: Contact: %s", method,
+                 passed.get("Contact"))
             for name, value in headers:
                 need(passed.get(name) == value, "%s: %s is %s", method, name, passed.get(name))
             second.answer(passed, code)

@@ -29,3 +29,23 @@ def numbers_by_rules(t):
     need(ack.get("To").split(";")[0] == invite.get("To"), "To of the ACK: %s", ack.get("To"))
     t.hang_up(caller, callee)
     t.cdr_answered(caller_in="+4930-77", callee_in=dialled, caller_out="+43-30--77", callee_out=callee_out)
+
+
+@scenario(carriers=({"p_asserted_identity": "pass", "privacy": "pass"}, {"p_asserted_identity": "caller"}, {}))
+def identity_by_gateway(t):
+    """P-Asserted-Identity and Privacy go to the carriers that are to have them, and a private number to no other."""
+    a = t.caller()
+    asserted = '"Private" <sip:+49302222@customer.example>'
+    caller = a.invite(t.to, t.number, sdp(), [("P-Asserted-Identity", asserted), ("Privacy", "id")])
+    wanted = ((asserted, "id", "anonymous@anonymous.invalid"), (None, None, "+49301000@"), (None, None, "+49301000@"))
+    for number, (identity, privacy, number_in_from) in enumerate(wanted):
+        carrier = t.carrier(number)
+        invite = carrier.expect("INVITE")
+        need(invite.get("P-Asserted-Identity") == identity, "%d: %s", number, invite.get("P-Asserted-Identity"))
+        need(invite.get("Privacy") == privacy, "%d: Privacy: %s", number, invite.get("Privacy"))
+        need(number_in_from in invite.get("From"), "%d: From: %s", number, invite.get("From"))
+        need("+49302222" not in invite.raw.decode() or identity, "%d has the private number", number)
+        Dialog.incoming(carrier, invite).reply(500)
+        carrier.expect("ACK")
+    caller.ack_failure(a.expect("500 INVITE"))
+    t.cdr(end_reason="rejected", sip_code=500)

@@ -139,3 +139,20 @@ Test(rfc3261_20, a_body_brings_the_headers_that_describe_it)
 	build_body(&b, message.body);
 	assert_built(b, "Content-Length: 0\r\n\r\n");
 }
+
+static void assert_timestamp(const char *stamp, uint64_t waited_ns, const char *expected)
+{
+	struct builder b = begin(sizeof room);
+	build_timestamp(&b, bytes_of(stamp), waited_ns);
+	assert_built(b, expected);
+}
+
+/* 20.38: the value as it came, and a delay in seconds where there was one. */
+Test(rfc3261_20_38, a_timestamp_is_repeated_with_its_delay)
+{
+	assert_timestamp("54", 0, "Timestamp: 54\r\n");
+	assert_timestamp("54.21 1.5", 999999, "Timestamp: 54.21 1.5\r\n");
+	assert_timestamp("54.21", 1000000, "Timestamp: 54.21 0.001\r\n");
+	assert_timestamp("54.21 \t 1.5", 62 * UINT64_C(1000000000) + 70000000, "Timestamp: 54.21 62.070\r\n");
+	assert_timestamp("", 5000000000, "");
+}

@@ -55,6 +55,29 @@ Test(rfc3261_12_2_1_1, a_loose_router_leaves_the_target_in_the_request_uri)
 		    "BYE sip:peer@192.0.2.9:5070 SIP/2.0\r\n" VIA_OURS "Route: <sip:p1;lr>, <sip:p2;lr>\r\n" REST);
 }
 
+static void assert_request_uri(const char *routes, const char *uri)
+{
+	char line[256];
+	snprintf(line, sizeof line, "BYE %s SIP/2.0\r\n", uri);
+	struct bytes request = request_of(routes);
+	cr_assert(request.size > strlen(line) && memcmp(request.at, line, strlen(line)) == 0, "%.*s", (int)request.size,
+		  request.at);
+}
+
+/* 19.1.1, table 1: headers and a method may stand in a route, but not in a request line. */
+Test(rfc3261_19_1_1, a_request_uri_has_no_headers_and_no_method)
+{
+	assert_request_uri("<sip:p1;x?a=b>", "sip:p1;x");
+	assert_request_uri("<sip:p1;method=INVITE>", "sip:p1");
+	assert_request_uri("<sip:p1;METHOD=INVITE;transport=udp>", "sip:p1;transport=udp");
+	assert_request_uri("<sip:p1;x;method;y=methods?method=x>", "sip:p1;x;y=methods");
+	assert_request_uri("<sip:u;method=1@p1:5080;y>", "sip:u;method=1@p1:5080;y"); /* of the user part */
+	assert_request_uri("<sip:u?x@p1>", "sip:u?x@p1");
+	assert_request_uri("<sip:p1?>", "sip:p1");
+	assert_request_uri("<sip:p1;>", "sip:p1;");
+	assert_request_uri("<sip:[2001:db8::1]:5060;maddr=192.0.2.1>", "sip:[2001:db8::1]:5060;maddr=192.0.2.1");
+}
+
 /* A strict router takes the request-URI, and the target goes to the end of the Route. */
 Test(rfc3261_12_2_1_1, a_strict_router_takes_the_request_uri)
 {
