@@ -17,7 +17,8 @@ struct flow {
 	struct address peer;
 	uint16_t listener;              /* index in config.listens */
 	uint8_t transport;              /* enum transport */
-	bool pinned;                    /* by that connection or not at all */
+	bool pinned : 1;                /* by that connection or not at all */
+	bool repeated : 1;              /* on a stream: not needed as long as what went before still waits to be sent */
 	uint32_t connection;            /* the edge's name for it; 0: none, and for UDP */
 	uint32_t connection_generation; /* 0 for UDP */
 };

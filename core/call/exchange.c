@@ -132,7 +132,9 @@ static void resend(struct shard *s, struct transaction *tx)
 	} else {
 		b.overflow = true; /* there was no room to keep it: the peer's own retransmission is what is left */
 	}
-	if (datagram_send(s, &b, &tx->flow))
+	struct flow to = tx->flow;
+	to.repeated = tx->state == TRANSACTION_ACCEPTED; /* or a connection that stands still would fill with them */
+	if (datagram_send(s, &b, &to))
 		stat_add(&s->stats->retransmits_out, 1);
 }
 

@@ -677,6 +677,8 @@ bool streams_send(struct streams *s, unsigned shard, const struct flow *to, stru
 {
 	struct stream *stream = find_or_open(s, to);
 
+	if (stream && to->repeated && takes(stream) && stream->outbox.size > 0)
+		return true;
 	if (!stream || !put(s, stream, message)) {
 		s->lost++;
 		return false;

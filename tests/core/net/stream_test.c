@@ -634,6 +634,13 @@ static void test_failed(void)
 	send_message(&flow);
 	turns(20);
 	check(losses == 0 && stats.connections == 1, "not under way");
+	check(streams.queued == SIZE, "%lu bytes wait", (unsigned long)streams.queued);
+	flow.repeated = true;
+	send_message(&flow);
+	check(streams.queued == SIZE, "what waits still is put there again");
+	flow.repeated = false;
+	send_message(&flow);
+	check(streams.queued == 2 * SIZE, "%lu bytes wait", (unsigned long)streams.queued);
 	pass(5);
 	turns(10);
 	check(losses == 1 && stats.connections == 0, "it is waited for");
