@@ -32,6 +32,10 @@ struct edge {
 	void (*send)(void *context, const struct flow *to, char *at, size_t size);
 	void (*unlend)(void *context, char *at);
 
+	/* Names in the flow of a request that begins a transaction on a stream the connection that will take it, which
+	 * is opened if need be; none: there is none to be had.  NULL: there are no streams. */
+	void (*connect)(void *context, struct flow *to);
+
 	/* Passes a datagram that belongs to another shard on to it, bytes copied.  false: its mailbox is full (dropped
 	 * and counted; SIP retransmits). */
 	bool (*hand_over)(void *context, unsigned shard, const struct arrival *arrival, const struct flow *from,

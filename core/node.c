@@ -47,6 +47,7 @@
 #define CDR_QUEUE_BYTES_MIN (16u * 1024 * 1024)
 #define CDR_QUEUE_BYTES_MAX (128u * 1024 * 1024)
 #define CALL_BYTES          1536 /* about, of a shard's memory */
+#define DESCRIPTORS_SPARE   1024 /* for all but connections */
 #define CDR_BYTES_PER_CALL  256  /* of a shard's limit: a quarter of its calls may end in one burst */
 
 /* One of them is being carried out, the other one waits. */
@@ -310,8 +311,10 @@ static int attach_steering(const struct node *n, const struct steer_bpf *steer, 
 {
 	int r = 0;
 
+	/* A connection is one worker's; which calls its messages are of is not known when it comes. */
 	for (unsigned i = 0; r == 0 && i < listeners_count(n->listeners); i++)
-		r = steer_bpf_attach(steer, listeners_of(n->listeners, 0)[i], error);
+		if (node_config(n)->listens[i].transport == TRANSPORT_UDP)
+			r = steer_bpf_attach(steer, listeners_of(n->listeners, 0)[i], error);
 	return r;
 }
 
@@ -401,6 +404,24 @@ static void raise_memlock(void)
 		  &unlimited); /* needed only by kernels that count ring memory; refused without rights */
 }
 
+/* A connection is a descriptor, two for a moment. */
+static void raise_descriptors(const struct config *config)
+{
+	struct rlimit limit;
+	const rlim_t wanted = (rlim_t)config->connections_max + DESCRIPTORS_SPARE;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted;
+	if (limit.rlim_max < wanted)
+		limit.rlim_max = wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max; /* without rights as far as it goes: what is more is refused */
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int open_books(struct node *n, char error[static 512])
 {
 	const struct books_settings settings = {
@@ -431,6 +452,7 @@ static int start(struct node *n, char error[static 512])
 		return r;
 	snprintf(n->database, sizeof n->database, "%s/cdr.db", config->data_dir);
 	raise_memlock();
+	raise_descriptors(config);
 	r = open_signals(n);
 	if (r == 0)
 		r = machine_start(&n->machine);
@@ -481,8 +503,8 @@ static void tell_started(const struct node *n)
 		char address[ADDRESS_TEXT_MAX];
 
 		address_write(&config->listens[i].address, address);
-		log_printf(LOG_NOTICE, "event=listening listen=\"%s\" transport=udp address=%s",
-			   config->listens[i].name, address);
+		log_printf(LOG_NOTICE, "event=listening listen=\"%s\" transport=%s address=%s", config->listens[i].name,
+			   transport_name(config->listens[i].transport), address);
 	}
 	log_printf(LOG_NOTICE,
 		   "event=started version=%s node=\"%s\" boot=%u workers=%u steering=%s max_calls=%u pid=%d",

@@ -60,7 +60,8 @@ void shard_checkpoint(struct shard *s, uint64_t number);
 /* The shard's records up to this serial are on the disk (answer_after_sync). */
 void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end);
 
-/* One datagram.  `datagram` is borrowed until the function returns.  truncated: the kernel cut it. */
+/* One datagram, or one message of a connection.  `datagram` is borrowed until the function returns.  truncated: the
+ * kernel cut it; of a connection: it is the beginning of one that is too large. */
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
 		    bool truncated);
 
@@ -71,6 +72,12 @@ void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, 
 /* A datagram that the edge had taken could not be sent at all (no route, not permitted): an INVITE to a gateway fails
  * at once instead of by its deadline. */
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram);
+
+/* A connection has ended, by the name that the edge gave it: an INVITE to a gateway that went by it and has no answer
+ * fails at once, other requests are sent again by another connection, once.  From another worker it comes as a note of
+ * this kind: a, its name; b, its generation. */
+#define NOTE_CONNECTION_LOST 96u
+void shard_connection_lost(struct shard *s, uint64_t now_ns, uint32_t connection, uint32_t generation);
 
 /* Deadlines that came due, at most `limit` of them; true: more are due, call again soon. */
 bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit);

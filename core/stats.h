@@ -33,17 +33,25 @@
 	X(strangers_unanswered, counter, "Requests from no known gateway whose answer would have been too large")      \
 	X(cdr_illegal_skipped, counter, "Refused INVITEs without the CDR asked for: there were too many")              \
 	X(rewrites_given_up, counter, "Patterns of number rules that took too long and counted as not fitting")        \
-	X(datagrams_in, counter, "Datagrams received")                                                                 \
-	X(datagrams_out, counter, "Datagrams sent")                                                                    \
+	X(datagrams_in, counter, "Datagrams received, and messages on connections")                                    \
+	X(datagrams_out, counter, "Datagrams sent, and messages on connections")                                       \
 	X(datagrams_bad, counter, "Datagrams that could not be read as SIP")                                           \
 	X(datagrams_unmatched, counter, "Messages that belong to no dialog or transaction of ours")                    \
 	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
 	X(datagrams_lost, counter,                                                                                     \
-	  "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel")                     \
+	  "Datagrams dropped for want of a send buffer, mailbox room or connection, or refused by the kernel")         \
 	X(queue_drops, counter, "Datagrams that the kernel dropped because a receive queue was full")                  \
 	X(sends_refused, counter, "Datagrams lost: refused for good (no route, not permitted, too large)")             \
 	X(sends_busy, counter, "Datagrams lost: the kernel had no room for them at that moment")                       \
 	X(receives_paused, counter, "Times that receiving paused because all buffers were in use")                     \
+	X(connections, gauge, "Connections (TCP), those that the node has opened included")                            \
+	X(connections_accepted, counter, "Connections that peers have opened")                                         \
+	X(connections_opened, counter, "Connections that the node has opened, or tried to")                            \
+	X(connections_failed, counter, "Connections that the node could not open")                                     \
+	X(connections_refused, counter, "Connections refused: over a limit, or for want of memory or descriptors")     \
+	X(connections_idle, counter, "Connections closed: nothing came or went for connection_idle")                   \
+	X(connections_unreadable, counter, "Connections closed: what came could not be told apart")                    \
+	X(connections_unread, counter, "Connections closed: the peer does not read")                                   \
 	X(bad_start_line, counter, "Bad datagrams: start line")                                                        \
 	X(bad_version, counter, "Bad datagrams: SIP version")                                                          \
 	X(bad_header, counter, "Bad datagrams: syntax of a header")                                                    \

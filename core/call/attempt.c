@@ -143,7 +143,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 		return false;
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
-		leg->flow = (struct flow){ .peer = routing->addresses[address], .listener = routing->listener };
+		leg->flow = flow_to(s, &routing->addresses[address], routing->listener);
 		leg->body_out = body_share(s, caller->body_in);
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}

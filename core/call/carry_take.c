@@ -135,11 +135,13 @@ static bool fill_leg(struct shard *s, const struct call_image *c, const struct l
 	leg->no_update = (state->flags & LEG_IMAGE_NO_UPDATE) != 0;
 	leg->probe_answered = (state->flags & LEG_IMAGE_PROBE_ANSWERED) != 0;
 	leg->probes_silent = state->probes_silent & 3u;
-	leg->flow = (struct flow){ .peer = state->peer, .transport = TRANSPORT_UDP };
+	leg->flow = (struct flow){ .peer = state->peer };
 	leg->state = LEG_UP;
 	leg->texts = text_put(&s->texts, image->dialog);
 	if (leg->texts == TEXT_NONE || !find_listener(s, image, &leg->flow.listener))
 		return false;
+	leg->flow.transport =
+		(uint8_t)listen_of(s, &leg->flow)->transport; /* connections did not outlive the process */
 	leg->body_in = keep_body(s, c, image->body_in);
 	leg->body_out = keep_body(s, c, image->body_out);
 	leg->ack_body = keep_body(s, c, image->ack_body);

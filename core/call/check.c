@@ -95,7 +95,7 @@ static bool send_options(struct shard *s, const struct check *check, const struc
 	struct leg *leg = exchange_has_room(s) ? leg_take(s, POOL_NONE, LEG_CALLEE, own_bucket(s)) : NULL;
 	if (!leg)
 		return false;
-	leg->flow = (struct flow){ .peer = rg->addresses[address], .listener = rg->listener };
+	leg->flow = flow_to(s, &rg->addresses[address], rg->listener);
 	if (write_dialog(s, leg))
 		tx = leg_request(s, leg, SIP_OPTIONS, ROLE_CHECK, 70, &b);
 	if (tx) {

@@ -139,8 +139,17 @@ static void resend(struct shard *s, struct transaction *tx)
 	} else {
 		b.overflow = true; /* there was no room to keep it: the peer's own retransmission is what is left */
 	}
-	if (datagram_send(s, &b, &tx->flow))
+	struct flow to = tx->flow;
+	to.repeated = tx->state == TRANSACTION_ACCEPTED; /* or a connection that stands still would fill with them */
+	if (datagram_send(s, &b, &to))
 		stat_add(&s->stats->retransmits_out, 1);
+}
+
+/* RFC 3261 17.1.1.2, 17.1.2.2, 17.2.1: on a reliable transport nothing is sent again, but the 2xx to an INVITE, which
+ * only its ACK stops (13.3.1.4). */
+static bool sends_again(const struct transaction *tx)
+{
+	return !flow_is_reliable(&tx->flow) || tx->state == TRANSACTION_ACCEPTED;
 }
 
 unsigned exchange_event(struct shard *s, struct transaction *tx, enum transaction_event event)
@@ -159,7 +168,7 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 		tx->resend_at_ns = 0;
 	if (acts & ACT_STOP_END)
 		tx->ends_at_ns = 0;
-	if (acts & ACT_SPACE) {
+	if (acts & ACT_SPACE && sends_again(tx)) {
 		tx->resends = event == EVENT_RESEND ? (uint8_t)(tx->resends + (tx->resends < UINT8_MAX)) : 0;
 		tx->resend_at_ns = s->now.now_ns + wait_ns(s, tx->resends);
 	}
@@ -208,17 +217,31 @@ void exchange_stop_resending(struct shard *s, struct transaction *tx)
 	arm(s, tx);
 }
 
+/* On a stream the message is kept for the case that its connection ends before the answer comes. */
 void exchange_send(struct shard *s, struct transaction *tx, struct builder *b)
 {
 	keep(s, tx, b);
+	if (flow_is_reliable(&tx->flow) && s->edge.connect)
+		s->edge.connect(s->edge.context, &tx->flow);
 	datagram_send(s, b, &tx->flow);
 	exchange_event(s, tx, EVENT_BEGIN);
 }
 
+void exchange_send_elsewhere(struct shard *s, struct transaction *tx)
+{
+	if (tx->resends || tx->message == TEXT_NONE || !s->edge.connect)
+		return; /* the end of the transaction is near enough */
+	tx->resends = 1;
+	s->edge.connect(s->edge.context, &tx->flow);
+	resend(s, tx);
+}
+
+/* On a stream the port is that of another connection, should the one that the request came by have ended; to a client
+ * behind a NAT there is no other. */
 void exchange_reply_flow(const struct sip_message *m, const struct flow *from, struct flow *ret_flow)
 {
 	*ret_flow = *from;
-	if (!m->via.has_rport && from->transport == TRANSPORT_UDP)
+	if (!m->via.has_rport || flow_is_reliable(from))
 		ret_flow->peer.port = m->via.port ? m->via.port : 5060;
 }
 
@@ -258,7 +281,8 @@ void exchange_response(struct shard *s, struct transaction *tx, unsigned status,
 
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body)
 {
-	bool last = tx->kind == SERVER && status >= 200 && !has_body;
+	/* Timer J is zero on a reliable transport (17.2.2). */
+	bool last = tx->kind == SERVER && status >= 200 && (!has_body || flow_is_reliable(&tx->flow));
 	if (tx->over) {
 		b->overflow = true;
 		datagram_send(s, b, &tx->flow);

@@ -11,6 +11,9 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 /* Client: sends the request that was built and begins (the transaction's flow says where to). */
 void exchange_send(struct shard *s, struct transaction *tx, struct builder *b);
 
+/* Client on a stream, whose connection has ended: the request once more by another one.  Once. */
+void exchange_send_elsewhere(struct shard *s, struct transaction *tx);
+
 /* Server: begins for a request, keeps what its responses repeat.  NULL: nothing left to do so with. */
 struct transaction *exchange_accept(struct shard *s, struct leg *leg, const struct sip_message *m,
 				    const struct flow *from, enum transaction_role role);

@@ -25,7 +25,7 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 	struct dialog_request request = {
 		.method = BYTES("ACK"),
 		.call_id = m->call_id,
-		.transport = BYTES("UDP"),
+		.transport = flow_via(to),
 		.sent_by = bytes_of(listen_of(s, to)->host_port),
 		.branch = m->via.branch,
 		.cseq = m->cseq,
@@ -62,7 +62,7 @@ static void ack_fork(struct shard *s, const struct ident *id, const struct dialo
 	struct dialog_request request = {
 		.method = BYTES("ACK"),
 		.call_id = m->call_id,
-		.transport = BYTES("UDP"),
+		.transport = flow_via(to),
 		.sent_by = bytes_of(listen_of(s, to)->host_port),
 		.branch = { branch, BRANCH_SIZE },
 		.cseq = m->cseq,

@@ -260,15 +260,69 @@ static bool is_unicast(const struct address *a)
 	return a->family == 6 && a->ip[0] != 0xff && memcmp(a->ip, unspecified, sizeof unspecified) != 0;
 }
 
+void leg_heard_from(struct leg *leg, const struct flow *from)
+{
+	if (from->transport != leg->flow.transport)
+		return;
+	leg->flow.peer = from->peer;
+	leg->flow.connection = from->connection;
+	leg->flow.connection_generation = from->connection_generation;
+}
+
+/* 19.1.1: the transport that a URI names; false: none, or one that is not ours. */
+static bool transport_of(struct bytes uri, enum transport *ret_transport)
+{
+	struct sip_uri parts;
+	struct bytes name;
+	if (!sip_read_uri(uri, &parts) || !sip_parameter(parts.parameters, BYTES("transport"), &name))
+		return false;
+	*ret_transport = bytes_equal_nocase(name, BYTES("tcp")) ? TRANSPORT_TCP : TRANSPORT_UDP;
+	return *ret_transport == TRANSPORT_TCP || bytes_equal_nocase(name, BYTES("udp"));
+}
+
+static uint16_t port_of(struct bytes uri)
+{
+	struct sip_uri parts;
+	return sip_read_uri(uri, &parts) && parts.port ? parts.port : 5060;
+}
+
+/* The dialog leaves its listener for one of that transport, of the same host if there is one. */
+static void change_transport(const struct shard *s, enum transport transport, struct flow *flow)
+{
+	const struct listen_config *own = listen_of(s, flow), *best = NULL;
+	for (uint32_t i = 0; i < s->config->listen_count; i++) {
+		const struct listen_config *l = &s->config->listens[i];
+		if (l->transport != transport || l->address.family != own->address.family)
+			continue;
+		if (!best || (address_same_host(&l->address, &own->address) &&
+			      !address_same_host(&best->address, &own->address)))
+			best = l;
+	}
+	if (!best)
+		return;
+	flow->listener = (uint16_t)(best - s->config->listens);
+	flow->transport = (uint8_t)transport;
+	flow->connection = flow->connection_generation = 0;
+}
+
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow)
 {
 	struct dialog dialog;
 	struct address address;
+	enum transport transport;
 	leg_dialog(s, leg, &dialog);
+	struct bytes hop = dialog_next_hop(&dialog);
 	*ret_flow = leg->flow;
-	if (!leg->fork && sip_uri_address(dialog_next_hop(&dialog), &address) && is_unicast(&address) &&
+	if (leg->fork)
+		return;
+	if (s->config->listen_count > 1 && transport_of(hop, &transport) &&
+	    transport != (enum transport)leg->flow.transport)
+		change_transport(s, transport, ret_flow);
+	if (sip_uri_address(hop, &address) && is_unicast(&address) &&
 	    address.family == listen_of(s, &leg->flow)->address.family)
 		ret_flow->peer = address;
+	else if (flow_is_reliable(ret_flow) && leg->side == LEG_CALLER)
+		ret_flow->peer.port = port_of(hop); /* the one that its connection came from is nobody's */
 }
 
 void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
@@ -277,6 +331,8 @@ void leg_build_contact(const struct shard *s, struct builder *b, const struct le
 	build_bytes(b, lend_token(s, leg));
 	build_text(b, "@");
 	build_bytes(b, bytes_of(listen_of(s, &leg->flow)->host_port));
+	if (flow_is_reliable(&leg->flow))
+		build_text(b, ";transport=tcp");
 	build_text(b, ">\r\n");
 }
 
@@ -290,8 +346,8 @@ static struct bytes local_tag(const struct shard *s, const struct leg *leg, char
 	return (struct bytes){ room, IDENT_SIZE };
 }
 
-static void build_head(struct shard *s, struct builder *b, const struct leg *leg, struct bytes method, uint32_t cseq,
-		       uint16_t branch_sequence, uint32_t max_forwards)
+static void build_head(struct shard *s, struct builder *b, const struct leg *leg, const struct flow *to,
+		       struct bytes method, uint32_t cseq, uint16_t branch_sequence, uint32_t max_forwards)
 {
 	char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
 	struct dialog dialog;
@@ -300,8 +356,8 @@ static void build_head(struct shard *s, struct builder *b, const struct leg *leg
 	struct dialog_request request = {
 		.method = method,
 		.call_id = leg_call_id(s, leg, token),
-		.transport = BYTES("UDP"),
-		.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port),
+		.transport = flow_via(to),
+		.sent_by = bytes_of(listen_of(s, to)->host_port),
 		.branch = { branch, BRANCH_SIZE },
 		.cseq = cseq,
 		.max_forwards = max_forwards,
@@ -341,7 +397,7 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	if (method == SIP_INVITE && leg->state != LEG_EARLY)
 		keep_head(s, leg, tx);
 	datagram_begin(s, b);
-	build_head(s, b, leg, sip_method_name(method), tx->cseq, tx->branch_sequence, max_forwards);
+	build_head(s, b, leg, &tx->flow, sip_method_name(method), tx->cseq, tx->branch_sequence, max_forwards);
 	return tx;
 }
 
@@ -353,10 +409,10 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 		leg->ack_cseq = cseq;
 		body_replace(s, &leg->ack_body, body_share(s, body));
 	}
-	datagram_begin(s, &b);
-	build_head(s, &b, leg, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
-	body_build(s, &b, body);
 	leg_destination(s, leg, &to);
+	datagram_begin(s, &b);
+	build_head(s, &b, leg, &to, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
+	body_build(s, &b, body);
 	datagram_send(s, &b, &to);
 }
 
@@ -396,7 +452,7 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 	tx->flow = invite->flow;
 	datagram_begin(s, &b);
 	if (invite->head == TEXT_NONE) {
-		build_head(s, &b, leg, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
+		build_head(s, &b, leg, &tx->flow, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
 	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
 		struct dialog dialog;
 		char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
@@ -408,8 +464,8 @@ static void send_cancel(struct shard *s, struct leg *leg, struct transaction *in
 		struct dialog_request request = {
 			.method = BYTES("CANCEL"),
 			.call_id = leg_call_id(s, leg, token),
-			.transport = BYTES("UDP"),
-			.sent_by = bytes_of(listen_of(s, &leg->flow)->host_port),
+			.transport = flow_via(&tx->flow),
+			.sent_by = bytes_of(listen_of(s, &tx->flow)->host_port),
 			.branch = { branch, BRANCH_SIZE },
 			.cseq = tx->cseq,
 			.max_forwards = 70,

@@ -43,8 +43,12 @@ void leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent);
 /* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);
 
+/* Where its peer's latest message came from; one by another transport changes nothing. */
+void leg_heard_from(struct leg *leg, const struct flow *from);
+
 /* Where the next request goes: the first route or the target if that is an address, else where the last message came
- * from. */
+ * from; by the transport that this URI names, if there is a listener of it, else by the dialog's own.  On a stream the
+ * connection that the last message came by goes before a new one to that address. */
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow);
 
 /* "Contact: <sip:token@host:port>\r\n" */

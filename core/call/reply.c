@@ -27,6 +27,7 @@ static void reply_with_tag(struct shard *s, const struct sip_message *m, const s
 		return;
 	}
 	exchange_reply_flow(m, from, &to);
+	to.pinned = true; /* nobody has us open connections by asking and going away */
 	datagram_send(s, &b, &to);
 }
 

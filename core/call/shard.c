@@ -12,6 +12,7 @@
 #include "core/call/home.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
+#include "core/call/lost.h"
 #include "core/call/offer.h"
 #include "core/call/purse.h"
 #include "core/call/refresh.h"
@@ -63,7 +64,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 	}
 	unsigned acts = exchange_event(s, tx, event_of(m->status));
 	if (tx->role != ROLE_LOCAL)
-		leg->flow.peer = from->peer;
+		leg_heard_from(leg, from);
 	if (acts & ACT_ACK)
 		late_ack_failure(s, leg, tx, m, from);
 	if (tx->cancel_wanted && !tx->over)
@@ -320,8 +321,24 @@ static void take_request(struct shard *s, const struct sip_message *m, const str
 
 /* ---- datagrams ---- */
 
+/* On a stream only Content-Length says where a message ends (RFC 3261 18.3): without it, or when it says more than is
+ * taken, what follows is lost, and the edge ends the connection after the answer. */
+static enum sip_read_result judge_on_stream(const struct sip_message *m, enum sip_read_result result, bool cut,
+					    struct sip_refusal *refusal)
+{
+	if (result != SIP_READ_OK && !(result == SIP_READ_BAD && cut))
+		return result;
+	if (cut)
+		*refusal = (struct sip_refusal){ SIP_BAD_TOO_LARGE, 513, "Message Too Large" };
+	else if (!sip_header_first(m, SIP_H_CONTENT_LENGTH))
+		*refusal = (struct sip_refusal){ SIP_BAD_CONTENT_LENGTH, 400, "Missing Content-Length" };
+	else
+		return result;
+	return m->is_request ? SIP_READ_BAD : SIP_READ_GARBAGE;
+}
+
 static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
-			  struct bytes datagram, bool handed_over)
+			  struct bytes datagram, bool cut, bool handed_over)
 {
 	struct sip_message *m = &s->message;
 	struct sip_refusal refusal = { 0 };
@@ -333,6 +350,8 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	if (!stranger_let_in(s, from, datagram, handed_over))
 		return;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
+	if (flow_is_reliable(from))
+		result = judge_on_stream(m, result, cut, &refusal);
 	s->memo->has_key = false;
 	if (result == SIP_READ_OK) {
 		s->memo->bucket = (uint16_t)steer_bucket(&s->key.steer, m->call_id);
@@ -368,16 +387,16 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
 		    bool truncated)
 {
-	if (truncated)
+	if (truncated && !flow_is_reliable(from))
 		count_bad(s, SIP_BAD_TOO_LARGE);
 	else
-		take_datagram(s, arrival, from, datagram, false);
+		take_datagram(s, arrival, from, datagram, truncated, false);
 }
 
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
 				struct bytes datagram)
 {
-	take_datagram(s, arrival, from, datagram, true);
+	take_datagram(s, arrival, from, datagram, false, true);
 }
 
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
@@ -396,6 +415,15 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 	struct transaction *tx = leg ? exchange_client(s, leg, sequence, SIP_INVITE) : NULL;
 	if (tx && tx->role == ROLE_SETUP && tx->state == TRANSACTION_CALLING)
 		attempt_undeliverable(s, leg, tx);
+	shard_settle(s);
+}
+
+void shard_connection_lost(struct shard *s, uint64_t now_ns, uint32_t connection, uint32_t generation)
+{
+	if (now_ns > s->now.now_ns)
+		s->now.now_ns = now_ns;
+	s->memo->has_key = false;
+	lost_connection(s, connection, generation);
 	shard_settle(s);
 }
 
@@ -541,6 +569,8 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 		s->now.now_ns = now_ns;
 	if (note->kind == NOTE_REST)
 		rest_note(s, note);
+	else if (note->kind == NOTE_CONNECTION_LOST)
+		lost_connection(s, (uint32_t)note->a, (uint32_t)note->b);
 	else if (credit_note_is(note))
 		purse_note(s, note);
 	else

@@ -25,6 +25,7 @@
  *   ending.c     how a call ends, and its CDR
  *   facts.c      what only the CDR needs of a call
  *   late.c       responses whose transaction is over
+ *   lost.c       requests whose connection has ended
  *   carry*.c     calls that outlive the process
  *   leg.c        a dialog: its texts, its requests
  *   exchange.c   transactions: what the state machines of sip/transaction ask for
@@ -215,6 +216,14 @@ static inline bool is_before(uint64_t a_ns, uint64_t b_ns)
 static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)
 {
 	return &s->config->listens[flow->listener];
+}
+
+/* From a listener to an address. */
+static inline struct flow flow_to(const struct shard *s, const struct address *peer, uint16_t listener)
+{
+	return (struct flow){ .peer = *peer,
+			      .listener = listener,
+			      .transport = (uint8_t)s->config->listens[listener].transport };
 }
 
 /* What a retransmission of the message under way is found by. */

@@ -22,6 +22,7 @@ static const char embedded_defaults[] = "listen \"main\" { address = \"127.0.0.1
 #define SOCKET_NAME "ringwheel.sock"
 
 static_assert(RESTART_RESUME == 0 && RESTART_CLOSE == 1, "the order of the words in keys.c");
+static_assert(TRANSPORT_UDP == 0 && TRANSPORT_TCP == 1, "the order of the words in keys.c");
 static_assert(STEERING_AUTO == 0 && STEERING_BPF == 1 && STEERING_MAILBOX == 2, "the order of the words in keys.c");
 
 const char *steering_name(enum steering steering)
@@ -112,6 +113,19 @@ static int load_books(struct loading *l, const struct section *node)
 	return 0;
 }
 
+static int load_connections(struct loading *l, const struct section *node)
+{
+	struct reader *r = &l->reader;
+	struct config *c = l->config;
+	int result;
+
+	if ((result = reader_number(r, node, "max_connections", &c->connections_max)) < 0 ||
+	    (result = reader_number(r, node, "max_connections_per_source", &c->connections_per_source)) < 0 ||
+	    (result = reader_number(r, node, "connection_idle", &c->connection_idle_s)) < 0)
+		return result;
+	return reader_number(r, node, "max_message", &c->message_bytes_max);
+}
+
 static int load_node(struct loading *l)
 {
 	struct reader *r = &l->reader;
@@ -131,7 +145,8 @@ static int load_node(struct loading *l)
 		return result;
 	c->steering = (enum steering)steering;
 	c->prefix_mode = mode == 0 ? PREFIX_TERMINATE : PREFIX_CONTINUE; /* the order of the words in keys.c */
-	return load_books(l, node);
+	result = load_connections(l, node);
+	return result < 0 ? result : load_books(l, node);
 }
 
 static int load_parameters(struct loading *l)
@@ -211,13 +226,13 @@ static int load_transport(struct loading *l, const struct section *section, stru
 {
 	const struct setting *setting = reader_setting(section, "transport", 0);
 
-	listen->transport = TRANSPORT_UDP;
-	if (!setting || strcmp(setting->text, "udp") == 0)
-		return 0;
-	if (strcmp(setting->text, "tcp") == 0 || strcmp(setting->text, "tls") == 0)
-		return reader_refuse(&l->reader, setting->line, "transport: '%s' is not supported yet, only udp",
-				     setting->text);
-	return reader_refuse(&l->reader, setting->line, "transport: '%.60s' is not allowed: udp", setting->text);
+	unsigned word = TRANSPORT_UDP;
+
+	if (setting && strcmp(setting->text, "tls") == 0)
+		return reader_refuse(&l->reader, setting->line, "transport: 'tls' is not supported yet");
+	int result = reader_word(&l->reader, section, "transport", &word);
+	listen->transport = (enum transport)word;
+	return result;
 }
 
 static int load_listen(struct loading *l, const struct section *section, struct listen_config *listen)

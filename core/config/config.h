@@ -156,7 +156,11 @@ struct config {
 	char control[4096];  /* path of the control socket */
 	uint32_t workers;    /* 0: one per usable core */
 	uint32_t calls_max;
-	bool prefault; /* memory is taken at the start, not on use */
+	uint32_t connections_max;        /* of the node, on TCP */
+	uint32_t connections_per_source; /* 0: no limit */
+	uint32_t connection_idle_s;      /* one on which nothing comes or goes is closed */
+	uint32_t message_bytes_max;      /* of one message on a connection */
+	bool prefault;                   /* memory is taken at the start, not on use */
 	enum steering steering;
 	uint32_t journal_sync_ms;    /* an event is on the disk so long after it happened */
 	uint32_t journal_segment_mb; /* size of the journal's files */
@@ -208,8 +212,9 @@ int config_with_tariff(const struct config *old, struct tariff *tariff, struct c
 int config_take_tariff(struct config *c, struct tariff *tariff);
 
 /* Whether a running node can go on with another configuration.  0, or -EINVAL with a sentence in `error` that names the
- * first key that only a restart can change: any of a listen section, workers, max_calls, node, data_dir, control,
- * steering, prefault, journal_sync_ms, journal_segment_mb, answer_after_sync, cdr_store, cdr_files. */
+ * first key that only a restart can change: any of a listen section, workers, max_calls, max_connections, node,
+ * data_dir, control, steering, prefault, journal_sync_ms, journal_segment_mb, answer_after_sync, cdr_store, cdr_files.
+ */
 int config_restart_needed(const struct config *old, const struct config *new, char error[static 512]);
 
 /* The configuration as it would stand in a file, all defaults spelled out.  malloc'ed; the caller frees it. */

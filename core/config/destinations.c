@@ -43,8 +43,30 @@ static int read_entry(struct loading *l, const struct setting *setting, struct e
 	return 0;
 }
 
+/* The transport that the section names; -1: none. */
+static int read_transport(struct loading *l, const struct section *section, int *ret_transport)
+{
+	unsigned word = TRANSPORT_UDP; /* the order of the words in keys.c */
+	int result = reader_word(&l->reader, section, "transport", &word);
+
+	*ret_transport = reader_setting(section, "transport", 0) ? (int)word : -1;
+	return result;
+}
+
+/* A listener that is named as well has to be of it. */
+static int check_transport(struct loading *l, const struct section *section, int listener, int transport)
+{
+	const struct listen_config *listen = &l->config->listens[listener];
+
+	if (transport < 0 || (int)listen->transport == transport)
+		return 0;
+	return reader_refuse(&l->reader, reader_line(section, "transport"), "transport: listen \"%s\" is %s",
+			     listen->name, transport_name(listen->transport));
+}
+
 /* A name's first address that some listener can send to decides. */
-static int family_of_name(struct loading *l, const struct setting *setting, const char *name, uint8_t *ret_family)
+static int family_of_name(struct loading *l, const struct setting *setting, const char *name, int transport,
+			  uint8_t *ret_family)
 {
 	struct addrinfo *list;
 	struct address address = { 0 };
@@ -54,7 +76,7 @@ static int family_of_name(struct loading *l, const struct setting *setting, cons
 		return result;
 	for (const struct addrinfo *at = list; at; at = at->ai_next) {
 		address_from_sockaddr(at->ai_addr, &address);
-		if (first_listener(l->config, address.family) >= 0)
+		if (first_listener(l->config, address.family, transport) >= 0)
 			break;
 	}
 	freeaddrinfo(list);
@@ -63,7 +85,7 @@ static int family_of_name(struct loading *l, const struct setting *setting, cons
 }
 
 /* Of the addresses, where no listener is named: the first that is listed, else what the first name has. */
-static int choose_family(struct loading *l, const struct settings *entries, uint8_t *ret_family)
+static int choose_family(struct loading *l, const struct settings *entries, int transport, uint8_t *ret_family)
 {
 	struct endpoint endpoint, first;
 	int result;
@@ -78,7 +100,7 @@ static int choose_family(struct loading *l, const struct settings *entries, uint
 		if (i == 0)
 			first = endpoint;
 	}
-	return family_of_name(l, entries->at[0], first.name, ret_family);
+	return family_of_name(l, entries->at[0], first.name, transport, ret_family);
 }
 
 static bool has_address(const struct routing_gateway *gateway, const struct address *address)
@@ -165,26 +187,41 @@ static int add_entry(struct loading *l, const struct settings *entries, uint32_t
 	return add_address(l, setting, &endpoint.address, gateway);
 }
 
+/* The one that is named, else the first that fits. */
+static int choose_listener(struct loading *l, const struct section *section, const struct settings *entries,
+			   int *ret_listener)
+{
+	uint8_t family = 0;
+	int transport, result = load_listener(l, section, ret_listener);
+
+	if (result < 0 || (result = read_transport(l, section, &transport)) < 0)
+		return result;
+	if (*ret_listener >= 0)
+		return check_transport(l, section, *ret_listener, transport);
+	if ((result = choose_family(l, entries, transport, &family)) < 0)
+		return result;
+	*ret_listener = first_listener(l->config, family, transport);
+	if (*ret_listener >= 0)
+		return 0;
+	if (transport >= 0 && first_listener(l->config, family, -1) >= 0)
+		return reader_refuse(&l->reader, reader_line(section, "transport"),
+				     "transport: there is no listen section with transport %s and an %s address",
+				     transport_name((enum transport)transport), family_name(family));
+	return reader_refuse(&l->reader, entries->at[0]->line, "address: there is no listen section with an %s address",
+			     family_name(family));
+}
+
 int load_destinations(struct loading *l, const struct section *section, struct routing_gateway *gateway)
 {
 	const struct settings *entries = reader_settings(section, "address");
-	uint8_t family = 0;
-	int listener, result = load_listener(l, section, &listener);
+	int listener, result;
 
-	if (result < 0)
-		return result;
 	if (entries->count == 0)
 		return reader_refuse(&l->reader, section->line, "routing_gateway \"%s\" has no address", gateway->name);
-	if (listener < 0) {
-		if ((result = choose_family(l, entries, &family)) < 0)
-			return result;
-		if ((listener = first_listener(l->config, family)) < 0)
-			return reader_refuse(&l->reader, entries->at[0]->line,
-					     "address: there is no listen section with an %s address",
-					     family_name(family));
-	}
+	if ((result = choose_listener(l, section, entries, &listener)) < 0)
+		return result;
 	gateway->listener = (uint16_t)listener;
-	family = l->config->listens[listener].address.family;
+	const uint8_t family = l->config->listens[listener].address.family;
 	for (uint32_t i = 0; i < entries->count && result == 0; i++)
 		result = add_entry(l, entries, i, family, gateway);
 	return result;

@@ -9,12 +9,21 @@
 #include "core/config/routes.h"
 #include "core/config/sources.h"
 
-int first_listener(const struct config *c, uint8_t family)
+int first_listener(const struct config *c, uint8_t family, int transport)
 {
-	for (uint32_t i = 0; i < c->listen_count; i++)
-		if (c->listens[i].address.family == family)
+	int first = -1;
+
+	for (uint32_t i = 0; i < c->listen_count; i++) {
+		const struct listen_config *listen = &c->listens[i];
+
+		if (listen->address.family != family)
+			continue;
+		if ((int)listen->transport == (transport >= 0 ? transport : TRANSPORT_UDP))
 			return (int)i;
-	return -1;
+		if (first < 0 && transport < 0)
+			first = (int)i;
+	}
+	return first;
 }
 
 const char *family_name(uint8_t family)

@@ -35,8 +35,8 @@
 	}
 #define LISTEN_KEY                                                                                                     \
 	{                                                                                                              \
-		"listen", "the first of the address's family", "", "The listen section whose socket is used",          \
-			TEXT("name", "of a listen section")                                                            \
+		"listen", "the first of the address's family, udp before tcp", "",                                     \
+			"The listen section whose socket is used", TEXT("name", "of a listen section")                 \
 	}
 #define TIMER_KEY                                                                                                      \
 	{                                                                                                              \
@@ -69,6 +69,18 @@ static const struct key node_keys[] = {
 	{ "workers", "0", "threads", "Worker threads; 0 is one for each usable core", NUMBER(0, CONFIG_WORKERS_MAX) },
 	{ "max_calls", "1000000", "calls", "Most calls of the node at the same time; memory is reserved for them",
 	  NUMBER(1, CONFIG_CALLS_MAX_MAX) },
+	{ "max_connections", "4096", "connections",
+	  "Most connections (TCP) of the node at the same time, those that it opens included; addresses of no gateway "
+	  "get at most half of them",
+	  NUMBER(1, CONFIG_CONNECTIONS_MAX) },
+	{ "max_connections_per_source", "100", "connections",
+	  "Most connections from one address (IPv6: one /64) at the same time; 0 is no limit",
+	  NUMBER(0, CONFIG_CONNECTIONS_MAX) },
+	{ "connection_idle", "600", "s", "A connection on which nothing came or went for so long is closed",
+	  NUMBER(1, 86400) },
+	{ "max_message", "16384", "bytes",
+	  "Largest message on a connection; a larger one gets 513, and the connection is closed",
+	  NUMBER(CONFIG_MESSAGE_BYTES_MIN, CONFIG_MESSAGE_BYTES_MAX) },
 	{ "prefault", "off", "", "Take all memory at the start and not on use", SWITCH },
 	{ "steering", "auto", "", "How datagrams find their worker", WORD("auto", "bpf", "mailbox") },
 	{ "control", "data_dir/ringwheel.sock", "", "Control socket of rwctl; relative as data_dir",
@@ -96,7 +108,7 @@ static const struct key node_keys[] = {
 };
 
 static const struct key listen_keys[] = {
-	{ "transport", "udp", "", "Transport of SIP; tcp and tls come later", WORD("udp") },
+	{ "transport", "udp", "", "Transport of SIP; tls comes later", WORD("udp", "tcp") },
 	{ "address", "127.0.0.1", "", "Address to listen on, and the one that Via and Contact show",
 	  TEXT("address", "IPv4 or IPv6, no wildcard") },
 	{ "port", "5060", "", "Port to listen on", NUMBER(1, 65535) },
@@ -113,7 +125,7 @@ static const struct key parameter_keys[] = {
 static const struct key mapping_keys[] = {
 	{ "address", "required", "",
 	  "Where the customer calls from; the most specific fits. Gateways that share one need different "
-	  "callee_prefixes",
+	  "callee_prefixes. Connections (TCP) come from any port, so they fit none that has one",
 	  LIST(TEXT("address", "192.0.2.1, 192.0.2.0/24, [2001:db8::1]:5060")) },
 	{ "callee_prefix", "", "",
 	  "Selects this gateway among those that share an address, and is taken off the number dialled",
@@ -164,6 +176,9 @@ static const struct key routing_keys[] = {
 	RATE_LIMIT_KEY("Above it: the next gateway is taken"),
 	ACCOUNT_KEY("the vendor's"),
 	LISTEN_KEY,
+	{ "transport", "that of the listen section", "",
+	  "How its calls are sent; with it the listen section is the first of that transport, unless one is named",
+	  WORD("udp", "tcp") },
 	TIMER_KEY,
 	MAX_DURATION_KEY,
 	{ "tech_prefix", "", "", "Put before the number sent", TEXT("prefix", PREFIXES ", a + in front") },
@@ -223,6 +238,10 @@ const struct section_form section_forms[SECTION_KINDS] = {
 		"listen \"six\" {\n"
 		"  address   = \"2001:db8::10\"\n"
 		"  advertise = \"sip.example.net\"   # what peers are told\n"
+		"}\n"
+		"listen \"main-tcp\" {\n"
+		"  transport = \"tcp\"\n"
+		"  address   = \"192.0.2.10\"\n"
 		"}\n",
 	},
 	[SECTION_PARAMETERS] = {
@@ -277,6 +296,7 @@ const struct section_form section_forms[SECTION_KINDS] = {
 		"  priority       = 2                            # when vendor-b's are used up\n"
 		"  ignore_6xx     = on\n"
 		"  timeout_invite = 4\n"
+		"  transport      = \"tcp\"\n"
 		"}\n",
 	},
 };

@@ -9,12 +9,15 @@
 
 #include "core/config/config.h"
 
-#define CONFIG_RATE_MAX       1000000u /* calls a second */
-#define CONFIG_PRIORITY_MAX   1000000u
-#define CONFIG_DURATION_MAX_S 604800u
-#define CONFIG_SYNC_MS_MAX    1000u
-#define CONFIG_SEGMENT_MB_MIN 4u
-#define CONFIG_SEGMENT_MB_MAX 1024u
+#define CONFIG_RATE_MAX          1000000u /* calls a second */
+#define CONFIG_PRIORITY_MAX      1000000u
+#define CONFIG_DURATION_MAX_S    604800u
+#define CONFIG_SYNC_MS_MAX       1000u
+#define CONFIG_SEGMENT_MB_MIN    4u
+#define CONFIG_SEGMENT_MB_MAX    1024u
+#define CONFIG_CONNECTIONS_MAX   100000u
+#define CONFIG_MESSAGE_BYTES_MIN 1024u
+#define CONFIG_MESSAGE_BYTES_MAX 16384u
 
 enum section_kind {
 	SECTION_NODE, /* what stands outside all sections */

@@ -125,6 +125,7 @@ int config_restart_needed(const struct config *old, const struct config *new, ch
 		{ "control", strcmp(old->control, new->control) == 0 },
 		{ "workers", old->workers == new->workers },
 		{ "max_calls", old->calls_max == new->calls_max },
+		{ "max_connections", old->connections_max == new->connections_max },
 		{ "prefault", old->prefault == new->prefault },
 		{ "steering", old->steering == new->steering },
 		{ "journal_sync_ms", old->journal_sync_ms == new->journal_sync_ms },

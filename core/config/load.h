@@ -43,8 +43,8 @@ int compare_numbers(const void *a, const void *b);
 
 /* The listener that the section names; -1 where it names none. */
 int load_listener(struct loading *l, const struct section *section, int *ret_listener);
-/* The first listener of a family; -1: there is none. */
-int first_listener(const struct config *c, uint8_t family);
+/* The first listener of a family and transport (-1: any, UDP before others); -1: there is none. */
+int first_listener(const struct config *c, uint8_t family, int transport);
 const char *family_name(uint8_t family);
 
 /* The addresses of a routing gateway, names resolved, and its listener. */

@@ -50,7 +50,7 @@ static int choose_listener(struct loading *l, const struct section *section, str
 				     family_name(gateway->sources[0].address.family));
 	}
 	for (uint32_t i = 0; i < gateway->source_count && listener < 0; i++)
-		listener = first_listener(c, gateway->sources[i].address.family);
+		listener = first_listener(c, gateway->sources[i].address.family, -1);
 	if (listener < 0)
 		return reader_refuse(&l->reader, reader_line(section, "address"),
 				     "address: there is no listen section with an %s address",

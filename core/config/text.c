@@ -63,7 +63,7 @@ static void write_listen(FILE *out, const struct listen_config *listen)
 
 	address_write_host(&listen->address, false, address);
 	fprintf(out, "\nlisten \"%s\" {\n", listen->name);
-	write_string(out, "\t", "transport", "udp");
+	write_string(out, "\t", "transport", transport_name(listen->transport));
 	write_string(out, "\t", "address", address);
 	write_number(out, "port", listen->address.port);
 	write_string(out, "\t", "advertise", listen->advertise);
@@ -214,6 +214,7 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	write_string(out, "\t", "prefix_mode", key_word(SECTION_ROUTING, "prefix_mode", g->prefix_mode));
 	write_number(out, "priority", g->priority);
 	write_common(out, c, g->capacity, g->rate_limit, g->vendor_account, g->listener, g->timer, g->max_duration_s);
+	write_string(out, "\t", "transport", transport_name(c->listens[g->listener].transport));
 	write_string(out, "\t", "tech_prefix", g->tech_prefix);
 	write_rules(out, "rewrite_caller", g->rewrite_caller);
 	write_rules(out, "rewrite_callee", g->rewrite_callee);
@@ -258,6 +259,8 @@ char *config_text(const struct config *c)
 	write_path(out, "", "data_dir", c->data_dir);
 	fprintf(out, "workers = %u\nmax_calls = %u\nprefault = %s\n", c->workers, c->calls_max,
 		c->prefault ? "on" : "off");
+	fprintf(out, "max_connections = %u\nmax_connections_per_source = %u\nconnection_idle = %u\nmax_message = %u\n",
+		c->connections_max, c->connections_per_source, c->connection_idle_s, c->message_bytes_max);
 	write_string(out, "", "steering", steering_name(c->steering));
 	write_path(out, "", "control", c->control);
 	write_string(out, "", "prefix_mode", c->prefix_mode == PREFIX_CONTINUE ? "continue" : "terminate");

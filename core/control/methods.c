@@ -12,16 +12,13 @@
 
 static json_t *listening(const struct config *config)
 {
-	static const char *const transports[] = {
-		[TRANSPORT_UDP] = "udp", [TRANSPORT_TCP] = "tcp", [TRANSPORT_TLS] = "tls"
-	};
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < config->listen_count; i++) {
 		const struct listen_config *l = &config->listens[i];
 		char address[ADDRESS_TEXT_MAX];
 		address_write(&l->address, address);
 		json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", json_text_terminated(l->name),
-						      "transport", transports[l->transport], "address", address,
+						      "transport", transport_name(l->transport), "address", address,
 						      "advertised", json_text_terminated(l->host_port)));
 	}
 	return list;

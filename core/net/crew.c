@@ -25,6 +25,7 @@ struct crew {
 	unsigned made, started;     /* workers with descriptors, with a thread */
 	struct mailbox **mailboxes; /* from * workers + to */
 	struct mailbox **into;      /* to * workers + from: the same ones */
+	struct connection_count *connection_count;
 	struct command_list completed;
 	struct command *taken; /* done commands the control thread has not asked for yet */
 	int completion_fd;
@@ -141,6 +142,7 @@ static int make_worker(struct crew *c, unsigned index)
 	w->in = &c->into[index * n];
 	w->completed = &c->completed;
 	w->completion_fd = c->completion_fd;
+	w->connection_count = c->connection_count;
 	w->ready = worker_ready;
 	if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed)
 		return -EIO;
@@ -176,6 +178,20 @@ static int start_threads(struct crew *c)
 	return wait_ready(c);
 }
 
+static int make_connection_count(struct crew *c)
+{
+	uint64_t keys[2];
+
+	c->connection_count = calloc(1, sizeof *c->connection_count);
+	if (!c->connection_count)
+		return -ENOMEM;
+	if (getrandom(keys, sizeof keys, 0) != (ssize_t)sizeof keys)
+		return -EIO;
+	c->connection_count->k0 = keys[0];
+	c->connection_count->k1 = keys[1];
+	return 0;
+}
+
 static int make(struct crew *c)
 {
 	c->workers = aligned_alloc(64, c->settings.workers * sizeof *c->workers);
@@ -185,7 +201,9 @@ static int make(struct crew *c)
 	c->completion_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->completion_fd < 0)
 		return -errno;
-	int r = make_mailboxes(c);
+	int r = make_connection_count(c);
+	if (r == 0)
+		r = make_mailboxes(c);
 	for (unsigned i = 0; r == 0 && i < c->settings.workers; i++)
 		r = make_worker(c, i);
 	return r;
@@ -251,6 +269,7 @@ void crew_stop(struct crew *c)
 	pthread_mutex_destroy(&c->mutex);
 	free(c->mailboxes);
 	free(c->into);
+	free(c->connection_count);
 	free(c->workers);
 	free(c);
 }

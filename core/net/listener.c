@@ -11,11 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/net/socket.h"
+
 /* What the kernel may keep for a socket that its worker has no time for: about a tenth of a second at full rate.  More
  * would only be answered too late. */
 enum { SOCKET_BUFFER_BYTES = 16 * 1024 * 1024 };
 
 enum { IN_USE_TRIES = 20, IN_USE_PAUSE_NS = 50000000 };
+
+/* Connections that wait for a worker; the kernel cuts it at net.core.somaxconn. */
+enum { BACKLOG = 4096 };
 
 struct listeners {
 	unsigned count, workers;
@@ -33,28 +38,41 @@ static void set_buffers(int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-static int set_option(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
-}
-
-static int set_tos(int fd, int family, uint32_t tos)
-{
-	return family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, (int)tos)
-				  : set_option(fd, IPPROTO_IP, IP_TOS, (int)tos);
-}
-
 static int set_options(int fd, int family, uint32_t tos)
 {
-	int r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	int r = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 
 	if (r == 0)
-		r = set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+		r = socket_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	if (r == 0 && family == AF_INET6)
-		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		r = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r == 0)
-		r = set_tos(fd, family, tos);
-	set_buffers(fd);
+		r = socket_set_tos(fd, family, tos);
+	return r;
+}
+
+static int type_of(const struct listen_config *listen)
+{
+	return (listen->transport == TRANSPORT_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC;
+}
+
+/* Buffers of connections are the kernel's to size, by what each is worth. */
+static int finish_one(const struct listen_config *config, int fd, const struct sockaddr *sa, unsigned size)
+{
+	const bool stream = config->transport != TRANSPORT_UDP;
+	int r = 0;
+
+	if (stream) { /* connections of a former process may linger on the port */
+		r = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (r == 0)
+			r = socket_set_stream(fd);
+	} else {
+		set_buffers(fd);
+	}
+	if (r == 0 && bind(fd, sa, size) < 0)
+		r = -errno;
+	if (r == 0 && stream && listen(fd, BACKLOG) < 0)
+		r = -errno;
 	return r;
 }
 
@@ -62,13 +80,13 @@ static int open_one(const struct listen_config *listen, uint32_t tos, int *ret_f
 {
 	struct sockaddr_storage sa;
 	unsigned size = address_to_sockaddr(&listen->address, &sa);
-	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(sa.ss_family, type_of(listen), 0);
 
 	if (fd < 0)
 		return -errno;
 	int r = set_options(fd, sa.ss_family, tos);
-	if (r == 0 && bind(fd, (const struct sockaddr *)&sa, size) < 0)
-		r = -errno;
+	if (r == 0)
+		r = finish_one(listen, fd, (const struct sockaddr *)&sa, size);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -82,11 +100,13 @@ static int try_alone(const struct listen_config *listen)
 {
 	struct sockaddr_storage sa;
 	unsigned size = address_to_sockaddr(&listen->address, &sa);
-	int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(sa.ss_family, type_of(listen), 0);
 
 	if (fd < 0)
 		return -errno;
-	int r = sa.ss_family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+	int r = sa.ss_family == AF_INET6 ? socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+	if (r == 0 && listen->transport != TRANSPORT_UDP)
+		r = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r == 0 && bind(fd, (const struct sockaddr *)&sa, size) < 0)
 		r = -errno;
 	close(fd);
@@ -110,7 +130,7 @@ static int check_unused(const struct listen_config *listen)
 static int open_listener(struct listeners *l, const struct config *config, unsigned listener)
 {
 	const struct listen_config *listen = &config->listens[listener];
-	int r = listen->transport == TRANSPORT_UDP ? check_unused(listen) : -EPROTONOSUPPORT;
+	int r = check_unused(listen);
 
 	for (unsigned worker = 0; r == 0 && worker < l->workers; worker++)
 		r = open_one(listen, config->parameters.SS_QOS_SIGNAL, &l->fd[worker * l->count + listener]);
@@ -163,8 +183,9 @@ int listeners_set_tos(const struct listeners *l, uint32_t tos)
 	for (unsigned i = 0; i < l->workers * l->count; i++) {
 		struct sockaddr_storage sa;
 		socklen_t size = sizeof sa;
-		int r = getsockname(l->fd[i], (struct sockaddr *)&sa, &size) < 0 ? -errno
-										 : set_tos(l->fd[i], sa.ss_family, tos);
+		int r = getsockname(l->fd[i], (struct sockaddr *)&sa, &size) < 0
+				? -errno
+				: socket_set_tos(l->fd[i], sa.ss_family, tos);
 
 		if (result == 0)
 			result = r;

@@ -1,5 +1,5 @@
-/* The sockets of all listeners: one UDP socket for each listener and worker, those of a listener in one SO_REUSEPORT
- * group, bound in the order of the workers, so a socket's index in its group is its worker's. */
+/* The sockets of all listeners: one for each listener and worker, those of a listener in one SO_REUSEPORT group, bound
+ * in the order of the workers, so a socket's index in its group is its worker's.  Those of TCP are listening. */
 #ifndef RW_CORE_NET_LISTENER_H
 #define RW_CORE_NET_LISTENER_H
 
@@ -14,7 +14,8 @@ int listeners_open(const struct config *config, unsigned workers, struct listene
 void listeners_close(struct listeners *l);
 
 /* The TOS byte (IPv6: traffic class) of everything sent from now on, on every socket.  From any thread; nothing else
- * of the sockets changes.  0, or the first failure as a negative errno, when all have been tried. */
+ * of the sockets changes, and connections that stand keep what they have.  0, or the first failure as a negative errno,
+ * when all have been tried. */
 int listeners_set_tos(const struct listeners *l, uint32_t tos);
 
 /* Datagrams that the kernel has dropped because this socket was full, modulo 2^32; 0 where it does not say. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum kind { SKIPPED = 1, DATAGRAM, NOTE };
+enum kind { SKIPPED = 1, DATAGRAM, OUTGOING, NOTE };
 
 struct record {
 	uint32_t kind;
@@ -18,11 +18,23 @@ struct datagram_head {
 	struct flow from;
 };
 
-enum { NOTES_RESERVE = 64 * 1024 };
+/* A message for a connection while it waits for room. */
+struct outgoing {
+	struct flow to;
+	uint32_t size;
+};
+
+enum {
+	NOTES_RESERVE = 64 * 1024,
+	CROWDED_PART = 8,                /* of the ring, in use */
+	LARGEST_BYTES = 16 * 1024 + 256, /* of a datagram that is taken, with its head */
+};
 
 static_assert(sizeof(struct record) == 8, "records stay aligned to 8");
 static_assert(sizeof(struct datagram_head) % 8 == 0, "no hole between head and bytes");
 static_assert(NOTES_RESERVE < MAILBOX_SIZE_MIN, "datagrams have room");
+static_assert(MAILBOX_SIZE_MIN / CROWDED_PART + 2 * LARGEST_BYTES + NOTES_RESERVE <= MAILBOX_SIZE_MIN,
+	      "and the largest one, where a wrap skips as much, as long as it is not crowded");
 
 struct mailbox {
 	/* the producer's */
@@ -31,6 +43,9 @@ struct mailbox {
 	uint64_t flushed;     /* `pushed` at the last flush */
 	struct note *waiting; /* notes without room, first in first out from waiting_first */
 	uint32_t waiting_first, waiting_count, waiting_room;
+	uint8_t *outgoing; /* messages without room: { struct datagram_head, bytes, padding to 8 } each; NULL: there
+			      were none yet */
+	uint32_t outgoing_first, outgoing_end, outgoing_count;
 
 	/* the consumer's */
 	_Alignas(64) _Atomic uint64_t taken;
@@ -64,6 +79,8 @@ void mailbox_destroy(struct mailbox *m)
 	if (!m)
 		return;
 	munmap(m->ring, m->size);
+	if (m->outgoing)
+		munmap(m->outgoing, MAILBOX_OUTGOING_WAITING_MAX);
 	free(m->waiting);
 	free(m);
 }
@@ -100,12 +117,12 @@ static void publish(struct mailbox *m, uint64_t pushed)
 	atomic_store_explicit(&m->pushed, pushed, memory_order_release);
 }
 
-bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, const struct flow *from,
-			   struct bytes datagram)
+static bool push_message(struct mailbox *m, enum kind kind, const struct arrival *arrival, const struct flow *flow,
+			 struct bytes datagram)
 {
-	struct datagram_head head = { *arrival, *from };
+	struct datagram_head head = { *arrival, *flow };
 	uint64_t pushed;
-	uint8_t *at = claim(m, DATAGRAM, sizeof head + datagram.size, NOTES_RESERVE, &pushed);
+	uint8_t *at = claim(m, kind, sizeof head + datagram.size, NOTES_RESERVE, &pushed);
 
 	if (!at)
 		return false;
@@ -114,6 +131,79 @@ bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, con
 		memcpy(at + sizeof head, datagram.at, datagram.size);
 	publish(m, pushed);
 	return true;
+}
+
+bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, const struct flow *from,
+			   struct bytes datagram)
+{
+	return push_message(m, DATAGRAM, arrival, from, datagram);
+}
+
+static bool push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message)
+{
+	return push_message(m, OUTGOING, &(struct arrival){ 0 }, to, message);
+}
+
+/* What has gone makes room at the front. */
+static void close_up(struct mailbox *m)
+{
+	memmove(m->outgoing, m->outgoing + m->outgoing_first, m->outgoing_end - m->outgoing_first);
+	m->outgoing_end -= m->outgoing_first;
+	m->outgoing_first = 0;
+}
+
+static bool keep_outgoing(struct mailbox *m, const struct flow *to, struct bytes message)
+{
+	const struct outgoing head = { *to, message.size };
+	const size_t need = (sizeof head + message.size + 7) & ~(size_t)7;
+
+	if (!m->outgoing) { /* reserved when it happens first: it hardly ever does, and there are many mailboxes */
+		void *memory = mmap(NULL, MAILBOX_OUTGOING_WAITING_MAX, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		m->outgoing = memory == MAP_FAILED ? NULL : memory;
+	}
+	if (m->outgoing && m->outgoing_end + need > MAILBOX_OUTGOING_WAITING_MAX)
+		close_up(m);
+	if (!m->outgoing || m->outgoing_end + need > MAILBOX_OUTGOING_WAITING_MAX)
+		return false;
+	memcpy(m->outgoing + m->outgoing_end, &head, sizeof head);
+	memcpy(m->outgoing + m->outgoing_end + sizeof head, message.at, message.size);
+	m->outgoing_end += (uint32_t)need;
+	m->outgoing_count++;
+	return true;
+}
+
+bool mailbox_push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message)
+{
+	if (m->outgoing_count == 0 && push_outgoing(m, to, message))
+		return true;
+	return keep_outgoing(m, to, message);
+}
+
+static void flush_outgoing(struct mailbox *m)
+{
+	while (m->outgoing_count > 0) {
+		const uint8_t *at = m->outgoing + m->outgoing_first;
+		struct outgoing head;
+
+		memcpy(&head, at, sizeof head);
+		if (!push_outgoing(m, &head.to, (struct bytes){ (const char *)at + sizeof head, head.size }))
+			return;
+		m->outgoing_first += (uint32_t)((sizeof head + head.size + 7) & ~(size_t)7);
+		m->outgoing_count--;
+	}
+	m->outgoing_first = m->outgoing_end = 0;
+}
+
+bool mailbox_is_crowded(struct mailbox *m)
+{
+	const uint64_t pushed = atomic_load_explicit(&m->pushed, memory_order_relaxed);
+
+	if (pushed - m->taken_seen <= m->size / CROWDED_PART)
+		return false;
+	m->taken_seen = atomic_load_explicit(&m->taken, memory_order_acquire);
+	return pushed - m->taken_seen > m->size / CROWDED_PART;
 }
 
 static bool push_note(struct mailbox *m, const struct note *note)
@@ -159,6 +249,7 @@ bool mailbox_flush(struct mailbox *m)
 	}
 	if (m->waiting_count == 0)
 		m->waiting_first = 0;
+	flush_outgoing(m);
 	uint64_t pushed = atomic_load_explicit(&m->pushed, memory_order_relaxed);
 	if (pushed == m->flushed)
 		return false;
@@ -169,16 +260,17 @@ bool mailbox_flush(struct mailbox *m)
 
 uint32_t mailbox_waiting(const struct mailbox *m)
 {
-	return m->waiting_count;
+	return m->waiting_count + m->outgoing_count;
 }
 
-static void read_datagram(const uint8_t *at, uint32_t size, struct mailbox_item *ret_item)
+static void read_message(const uint8_t *at, uint32_t size, bool outgoing, struct mailbox_item *ret_item)
 {
 	struct datagram_head head;
 
 	assert(size >= sizeof head);
 	memcpy(&head, at, sizeof head);
 	ret_item->is_note = false;
+	ret_item->is_outgoing = outgoing;
 	ret_item->arrival = head.arrival;
 	ret_item->from = head.from;
 	ret_item->datagram = (struct bytes){ (const char *)at + sizeof head, (uint32_t)(size - sizeof head) };
@@ -203,11 +295,13 @@ bool mailbox_next(struct mailbox *m, struct mailbox_item *ret_item)
 		case SKIPPED:
 			continue;
 		case DATAGRAM:
-			read_datagram(at, record.size, ret_item);
+		case OUTGOING:
+			read_message(at, record.size, record.kind == OUTGOING, ret_item);
 			return true;
 		case NOTE:
 			assert(record.size == sizeof ret_item->note);
 			ret_item->is_note = true;
+			ret_item->is_outgoing = false;
 			memcpy(&ret_item->note, at, sizeof ret_item->note);
 			return true;
 		}

@@ -2,8 +2,9 @@
  * (design, rules 1 and 4).  Positions are bytes ever written and read; a record is { u32 kind, u32 size, bytes, padding
  * to 8 } and never wraps: the rest of the ring before a wrap is a record of its own that is skipped.
  *
- * A datagram that finds no room is refused (SIP retransmits); a note is kept by the producer until there is room.  A
- * part of the ring is kept for notes, so that a flood of datagrams does not delay them.
+ * A datagram that finds no room is refused (SIP retransmits); a note is kept by the producer until there is room, and
+ * so is a message for a connection, within a bound, since nobody would send it again.  A part of the ring is kept for
+ * notes, so that a flood of datagrams does not delay them.
  *
  * The doorbell: the consumer says that it is about to sleep, then looks once more into its mailboxes; the producer
  * publishes, then looks whether the consumer sleeps.  Both orders are sequentially consistent, so one of the two sees
@@ -31,16 +32,24 @@ void mailbox_destroy(struct mailbox *m);
 /* Producer.  false: no room, nothing was written. */
 bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, const struct flow *from,
 			   struct bytes datagram);
+/* Producer.  A message for a connection of the consumer.  What the ring cannot take waits for mailbox_flush(), in
+ * order; false: so much waits that it is lost. */
+#define MAILBOX_OUTGOING_WAITING_MAX (4u << 20) /* bytes */
+bool mailbox_push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message);
+/* Producer: so much is in the ring that messages which can wait where they are should.  As long as it is not, a
+ * datagram of any size that there is finds room. */
+bool mailbox_is_crowded(struct mailbox *m);
 /* Producer.  Never fails and never loses: what the ring cannot take waits for mailbox_flush(). */
 void mailbox_post(struct mailbox *m, const struct note *note);
 /* Producer, once a turn: moves waiting notes into the ring.  true: something was pushed since the last flush, so the
  * consumer may have to be rung. */
 bool mailbox_flush(struct mailbox *m);
-/* Producer: notes that still wait for room. */
+/* Producer: notes, and messages for connections, that still wait for room. */
 uint32_t mailbox_waiting(const struct mailbox *m);
 
 struct mailbox_item {
 	bool is_note;
+	bool is_outgoing; /* a message for the peer of the flow below */
 	struct note note;
 	struct arrival arrival; /* of a datagram, and the two below */
 	struct flow from;

@@ -21,10 +21,6 @@ enum {
 	NAME_BYTES = 32,
 };
 
-/* Kinds of completions, the low byte of user_data.  Above it the socket, or, of a send, where its bytes are: 16 bits of
- * their place in the sendbuf (in units of 16), 16 of their size, 24 of the sendbuf's round. */
-enum { ON_DATAGRAM = 1, ON_SEND, ON_WAKE, ON_RUNG, ON_RING_SENT };
-
 #define CONTROL_BYTES     CMSG_SPACE(sizeof(struct timespec))
 #define BUFFER_RING_BYTES (BUFFERS * sizeof(struct io_uring_buf))
 #define MEMORY_BYTES      (BUFFER_RING_BYTES + BUFFERS * BUFFER_BYTES + SENDBUF_BYTES + REFUSED_BYTES)
@@ -58,8 +54,7 @@ static int fail(const char *what, int r, char error[static 256])
 	return r;
 }
 
-/* A slot to fill; when the queue is full it is submitted.  NULL: the kernel takes nothing. */
-static struct io_uring_sqe *slot(struct uring *u)
+struct io_uring_sqe *uring_slot(struct uring *u)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
@@ -72,26 +67,26 @@ static struct io_uring_sqe *slot(struct uring *u)
 
 static bool arm_datagrams(struct uring *u, unsigned socket)
 {
-	struct io_uring_sqe *sqe = slot(u);
+	struct io_uring_sqe *sqe = uring_slot(u);
 
 	if (!sqe)
 		return false;
 	io_uring_prep_recvmsg_multishot(sqe, (int)socket, &u->layout, 0);
 	sqe->flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
 	sqe->buf_group = BUFFER_GROUP;
-	sqe->user_data = (uint64_t)socket << 8 | ON_DATAGRAM;
+	sqe->user_data = (uint64_t)socket << 8 | URING_ON_DATAGRAM;
 	return true;
 }
 
 static bool arm_wake(struct uring *u)
 {
-	struct io_uring_sqe *sqe = slot(u);
+	struct io_uring_sqe *sqe = uring_slot(u);
 
 	if (!sqe)
 		return false;
 	io_uring_prep_read(sqe, (int)u->socket_count, &u->wake_count, sizeof u->wake_count, 0);
 	sqe->flags = IOSQE_FIXED_FILE;
-	sqe->user_data = ON_WAKE;
+	sqe->user_data = URING_ON_WAKE;
 	return true;
 }
 
@@ -99,8 +94,9 @@ static void arm_all(struct uring *u)
 {
 	while (u->rearm) {
 		unsigned socket = (unsigned)__builtin_ctzll(u->rearm);
+		bool accepts = u->accepting >> socket & 1;
 
-		if (!arm_datagrams(u, socket))
+		if (!(accepts ? uring_arm_accept(u, socket) : arm_datagrams(u, socket)))
 			return;
 		u->rearm &= u->rearm - 1;
 	}
@@ -166,18 +162,20 @@ static int open_files(struct uring *u, const int *sockets, int wake_fd)
 	return io_uring_register_files(&u->ring, files, u->socket_count + 1);
 }
 
-int uring_open(struct uring *u, const int *sockets, unsigned socket_count, int wake_fd, char error[static 256])
+int uring_open(struct uring *u, const int *sockets, unsigned socket_count, uint64_t accepting, int wake_fd,
+	       char error[static 256])
 {
 	assert(socket_count > 0 && socket_count <= URING_SOCKETS_MAX);
 	memset(u, 0, sizeof *u);
 	u->socket_count = socket_count;
+	u->accepting = accepting;
 	u->layout = (struct msghdr){ .msg_namelen = NAME_BYTES, .msg_controllen = CONTROL_BYTES };
 	int r = open_ring(u);
 	if (r < 0)
 		return fail("cannot make a ring", r, error);
 	if (!(u->ring.features & IORING_FEAT_CQE_SKIP) || !(u->ring.features & IORING_FEAT_EXT_ARG))
 		r = fail("the ring lacks what the switch needs", -EINVAL, error);
-	if (r == 0 && (r = open_buffers(u)) < 0)
+	if (r == 0 && ((r = open_buffers(u)) < 0 || (accepting && (r = uring_streams_open(u)) < 0)))
 		fail("cannot give the ring its buffers", r, error);
 	if (r == 0 && (r = open_files(u, sockets, wake_fd)) < 0)
 		fail("cannot give the ring its sockets", r, error);
@@ -210,16 +208,17 @@ void uring_close(struct uring *u)
 {
 	give_back_sockets(u);
 	io_uring_queue_exit(&u->ring);
+	uring_streams_close(u);
 	if (u->memory)
 		munmap(u->memory, MEMORY_BYTES);
 	u->memory = NULL;
 }
 
-static int64_t stamp_ns(struct uring *u, struct io_uring_recvmsg_out *out)
+int64_t uring_stamp_ns(struct io_uring_recvmsg_out *out, struct msghdr *layout)
 {
-	struct cmsghdr *c = io_uring_recvmsg_cmsg_firsthdr(out, &u->layout);
+	struct cmsghdr *c = io_uring_recvmsg_cmsg_firsthdr(out, layout);
 
-	for (; c; c = io_uring_recvmsg_cmsg_nexthdr(out, &u->layout, c)) {
+	for (; c; c = io_uring_recvmsg_cmsg_nexthdr(out, layout, c)) {
 		struct timespec ts;
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
@@ -252,7 +251,7 @@ static bool handle_datagram(struct uring *u, const struct io_uring_cqe *cqe, uri
 		struct received r = {
 			.listener = socket,
 			.peer = io_uring_recvmsg_name(out),
-			.stamp_ns = stamp_ns(u, out),
+			.stamp_ns = uring_stamp_ns(out, &u->layout),
 			.datagram = { io_uring_recvmsg_payload(out, &u->layout),
 				      io_uring_recvmsg_payload_length(out, cqe->res, &u->layout) },
 			.truncated = (out->flags & MSG_TRUNC) != 0,
@@ -297,33 +296,41 @@ static void count_failed_send(struct uring *u, int error)
 }
 
 /* What a sender of a doorbell hears only when it failed: the receiver wakes by itself a little later. */
-static bool handle_one(struct uring *u, const struct io_uring_cqe *cqe, uring_datagram_fn *datagram, void *context)
+static bool handle_one(struct uring *u, const struct io_uring_cqe *cqe, uring_datagram_fn *datagram,
+		       uring_stream_fn *stream, void *context)
 {
 	switch (cqe->user_data & 0xff) {
-	case ON_DATAGRAM:
+	case URING_ON_DATAGRAM:
 		return handle_datagram(u, cqe, datagram, context);
-	case ON_SEND:
+	case URING_ON_SEND:
 		count_failed_send(u, -cqe->res);
 		return false;
-	case ON_WAKE:
+	case URING_ON_WAKE:
 		u->wake_armed = false;
 		return false;
 	default:
+		uring_streams_handle(u, cqe, stream, context);
 		return false;
 	}
+}
+
+void uring_refuse(struct uring *u, struct bytes datagram)
+{
+	const uint32_t size = datagram.size;
+
+	if (u->refused_used + sizeof size + size > REFUSED_BYTES)
+		return;
+	memcpy(u->refused + u->refused_used, &size, sizeof size);
+	memcpy(u->refused + u->refused_used + sizeof size, datagram.at, size);
+	u->refused_used += sizeof size + size;
 }
 
 static void keep_refused(struct uring *u, uint64_t user_data)
 {
 	const char *at = u->sendbuf.memory + (size_t)(user_data >> 8 & 0xffff) * 16;
-	uint32_t size = (uint32_t)(user_data >> 24 & 0xffff);
 
-	if ((user_data >> 40 & ROUND_MASK) != (u->round & ROUND_MASK) ||
-	    u->refused_used + sizeof size + size > REFUSED_BYTES)
-		return;
-	memcpy(u->refused + u->refused_used, &size, sizeof size);
-	memcpy(u->refused + u->refused_used + sizeof size, at, size);
-	u->refused_used += sizeof size + size;
+	if ((user_data >> 40 & ROUND_MASK) == (u->round & ROUND_MASK))
+		uring_refuse(u, (struct bytes){ at, (uint32_t)(user_data >> 24 & 0xffff) });
 }
 
 /* Looks through what completed since the last look, and leaves it to uring_handle(): before the sendbuf is reset. */
@@ -334,7 +341,7 @@ static void look_for_refused(struct uring *u)
 	for (; u->looked != tail; u->looked++) {
 		const struct io_uring_cqe *cqe = &u->ring.cq.cqes[u->looked & u->ring.cq.ring_mask];
 
-		if ((cqe->user_data & 0xff) == ON_SEND && cqe->res < 0 && is_refusal(-cqe->res))
+		if ((cqe->user_data & 0xff) == URING_ON_SEND && cqe->res < 0 && is_refusal(-cqe->res))
 			keep_refused(u, cqe->user_data);
 	}
 }
@@ -355,7 +362,8 @@ static void tell_refused(struct uring *u, uring_refused_fn *refused, void *conte
 	u->refused_used = 0;
 }
 
-unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, uring_refused_fn *refused, void *context)
+unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, uring_stream_fn *stream, uring_refused_fn *refused,
+		      void *context)
 {
 	unsigned head, seen = 0, handled = 0;
 	struct io_uring_cqe *cqe;
@@ -364,11 +372,12 @@ unsigned uring_handle(struct uring *u, uring_datagram_fn *datagram, uring_refuse
 	io_uring_for_each_cqe(&u->ring, head, cqe)
 	{
 		seen++;
-		handled += handle_one(u, cqe, datagram, context);
+		handled += handle_one(u, cqe, datagram, stream, context);
 	}
 	look_for_refused(u); /* the entries are given back now */
 	io_uring_cq_advance(&u->ring, seen);
 	show_buffers(u);
+	uring_streams_show_buffers(u);
 	arm_all(u);
 	return handled;
 }
@@ -418,7 +427,7 @@ void uring_send(struct uring *u, unsigned listener, const struct address *to, ch
 	sqe->addr2 = (uint64_t)(uintptr_t)(at - NAME_BYTES);
 	sqe->addr_len = (uint16_t)sa_size;
 	sqe->flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = ON_SEND | (uint64_t)(at - u->sendbuf.memory) / 16 << 8 | (uint64_t)size << 24 |
+	sqe->user_data = URING_ON_SEND | (uint64_t)(at - u->sendbuf.memory) / 16 << 8 | (uint64_t)size << 24 |
 			 (uint64_t)(u->round & ROUND_MASK) << 40;
 	u->sent++;
 }
@@ -430,13 +439,13 @@ void uring_unlend(struct uring *u)
 
 void uring_ring(struct uring *u, int ring_fd)
 {
-	struct io_uring_sqe *sqe = slot(u);
+	struct io_uring_sqe *sqe = uring_slot(u);
 
 	if (!sqe)
 		return; /* the other one looks by itself a little later */
-	io_uring_prep_msg_ring(sqe, ring_fd, 0, ON_RUNG, 0);
+	io_uring_prep_msg_ring(sqe, ring_fd, 0, URING_ON_RUNG, 0);
 	sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = ON_RING_SENT;
+	sqe->user_data = URING_ON_RING_SENT;
 }
 
 bool uring_submit(struct uring *u)

@@ -63,11 +63,38 @@ static char *edge_lend(void *context, size_t size)
 	return at;
 }
 
+/* By the worker whose connection it is; one that names none goes by a connection of this one.  A request that no
+ * connection takes is told of in the next turn. */
+static void send_on_stream(struct worker *w, const struct flow *to, struct bytes message)
+{
+	const unsigned owner = to->connection != 0 ? connection_worker(to->connection) : w->index;
+
+	if (owner != w->index && owner < w->settings->workers) {
+		if (!mailbox_push_outgoing(w->out[owner], to, message))
+			w->uring.lost++;
+	} else if (w->has_streams && !streams_send(&w->streams, w->index, to, message)) {
+		uring_refuse(&w->uring, message);
+	}
+}
+
 static void edge_send(void *context, const struct flow *to, char *at, size_t size)
 {
 	struct worker *w = context;
 
-	uring_send(&w->uring, to->listener, &to->peer, at, size);
+	if (!flow_is_reliable(to)) {
+		uring_send(&w->uring, to->listener, &to->peer, at, size);
+		return;
+	}
+	send_on_stream(w, to, (struct bytes){ at, (uint32_t)size });
+	uring_unlend(&w->uring);
+}
+
+static void edge_connect(void *context, struct flow *to)
+{
+	struct worker *w = context;
+
+	if (w->has_streams)
+		streams_connect(&w->streams, to);
 }
 
 static void edge_unlend(void *context, char *at)
@@ -88,6 +115,7 @@ static bool edge_hand_over(void *context, unsigned shard, const struct arrival *
 		w->uring.lost++;
 		return false;
 	}
+	w->crowded |= w->has_streams && mailbox_is_crowded(w->out[shard]);
 	stat_add(&w->stats->datagrams_handed_over, 1);
 	return true;
 }
@@ -196,6 +224,56 @@ static void take_datagram(void *context, const struct received *r)
 	shard_datagram(w->shard, &arrival, &from, r->datagram, r->truncated);
 }
 
+/* The same for a message of a connection; cut: it is only the beginning of one. */
+static void take_message(void *context, const struct flow *from, int64_t stamp_ns, struct bytes message, bool cut)
+{
+	struct worker *w = context;
+	struct arrival arrival;
+
+	clock_arrival(&w->clock, stamp_ns, &arrival);
+	shard_datagram(w->shard, &arrival, from, message, cut);
+}
+
+/* A message that another shard has no room for stays on its connection. */
+static bool has_room(void *context)
+{
+	const struct worker *w = context;
+
+	return !w->crowded;
+}
+
+static void look_at_crowds(struct worker *w)
+{
+	if (!w->crowded)
+		return;
+	w->crowded = false;
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		w->crowded |= w->out[i] && mailbox_is_crowded(w->out[i]);
+}
+
+static void take_stream_event(void *context, const struct uring_stream_event *e)
+{
+	struct worker *w = context;
+
+	streams_event(&w->streams, e);
+}
+
+/* Every shard whose requests went by it hears of it. */
+static void tell_lost(void *context, uint32_t connection, uint32_t generation, uint64_t shards)
+{
+	struct worker *w = context;
+	const struct note note = { .kind = NOTE_CONNECTION_LOST, .from = w->index, .a = connection, .b = generation };
+
+	for (unsigned i = 0; i < w->settings->workers; i++) {
+		if (!(shards >> i & 1))
+			continue;
+		if (i == w->index)
+			shard_connection_lost(w->shard, clock_tell(&w->clock), connection, generation);
+		else
+			mailbox_post(w->out[i], &note);
+	}
+}
+
 static void take_refused(void *context, struct bytes datagram)
 {
 	struct worker *w = context;
@@ -203,8 +281,10 @@ static void take_refused(void *context, struct bytes datagram)
 	shard_undeliverable(w->shard, clock_tell(&w->clock), datagram);
 }
 
-static bool take_mailbox(struct worker *w, struct mailbox *in)
+/* Of that shard. */
+static bool take_mailbox(struct worker *w, unsigned shard)
 {
+	struct mailbox *in = w->in[shard];
 	struct mailbox_item item;
 	unsigned taken = 0;
 
@@ -212,6 +292,11 @@ static bool take_mailbox(struct worker *w, struct mailbox *in)
 		taken++;
 		if (item.is_note) {
 			shard_note(w->shard, clock_tell(&w->clock), &item.note);
+			continue;
+		}
+		if (item.is_outgoing) {
+			if (w->has_streams)
+				streams_send(&w->streams, shard, &item.from, item.datagram);
 			continue;
 		}
 		clock_handed_over(&w->clock, &item.arrival);
@@ -228,7 +313,7 @@ static bool take_mailboxes(struct worker *w)
 
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		if (w->in[i])
-			left |= take_mailbox(w, w->in[i]);
+			left |= take_mailbox(w, i);
 	return left;
 }
 
@@ -293,11 +378,17 @@ static void tell_once(struct worker *w, _Atomic bool *flag)
 	eventfd_write(w->completion_fd, 1);
 }
 
+/* The last BYEs have not gone out yet. */
+static bool messages_wait(const struct worker *w)
+{
+	return w->has_streams && w->streams.queued > 0;
+}
+
 static void tell_ends(struct worker *w)
 {
 	if (w->drain_asked && shard_drained(w->shard))
 		tell_once(w, &w->drained);
-	if (w->stop_asked && shard_stopped(w->shard))
+	if (w->stop_asked && shard_stopped(w->shard) && !messages_wait(w))
 		tell_once(w, &w->stopped);
 }
 
@@ -310,8 +401,11 @@ static void ring_doorbells(struct worker *w)
 			uring_ring(&w->uring, atomic_load_explicit(&w->workers[i].ring_fd, memory_order_relaxed));
 }
 
+/* For room in a mailbox, like connections whose messages do. */
 static bool notes_wait(const struct worker *w)
 {
+	if (w->has_streams && streams_wait(&w->streams))
+		return true;
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		if (w->out[i] && mailbox_waiting(w->out[i]) > 0)
 			return true;
@@ -320,10 +414,10 @@ static bool notes_wait(const struct worker *w)
 
 static void count_datagrams(struct worker *w, unsigned received)
 {
-	if (received > 0)
-		stat_add(&w->stats->datagrams_in, received);
-	stat_set(&w->stats->datagrams_out, w->uring.sent);
-	stat_set(&w->stats->datagrams_lost, w->uring.lost);
+	w->received += received;
+	stat_set(&w->stats->datagrams_in, w->received + w->streams.messages_in);
+	stat_set(&w->stats->datagrams_out, w->uring.sent + w->streams.messages_out);
+	stat_set(&w->stats->datagrams_lost, w->uring.lost + w->streams.lost);
 	stat_set(&w->stats->sends_refused, w->uring.refused_sends);
 	stat_set(&w->stats->sends_busy, w->uring.busy_sends);
 	stat_set(&w->stats->receives_paused, w->uring.starved);
@@ -383,6 +477,8 @@ static void publish(struct worker *w, uint64_t now_ns)
 	tell_failed_sends(w, now_ns);
 	tell_cdr_room(w);
 	uring_retry(&w->uring);
+	if (w->has_streams)
+		streams_look(&w->streams);
 }
 
 /* A push that came before the doorbell said so is seen by the look, one after it rings. */
@@ -419,6 +515,8 @@ static void take_configuration(struct worker *w)
 	snapshot_pass();
 	const struct config *config = snapshot_config(w->settings->snapshot);
 
+	if (w->has_streams)
+		streams_turn(&w->streams, config, w->clock.now_ns);
 	if (config->generation == w->generation)
 		return;
 	shard_configure(w->shard, config);
@@ -446,13 +544,18 @@ static void turn(struct worker *w)
 
 	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
 	take_configuration(w);
-	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
+	look_at_crowds(w);
+	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
+	if (w->has_streams)
+		streams_resume(&w->streams);
 	bool left = take_mailboxes(w);
 	run_commands(w);
 	look_at_journal(w);
 	w->more = shard_advance(w->shard, clock_tell(&w->clock), DEADLINES_PER_TURN);
 	if (w->clock.behind)
 		catch_up(w, received);
+	if (w->has_streams)
+		streams_flush(&w->streams);
 	ring_doorbells(w);
 	bool completed = uring_submit(&w->uring);
 	count_datagrams(w, received);
@@ -504,6 +607,7 @@ static int make_shard(struct worker *w)
 			.lend = edge_lend,
 			.send = edge_send,
 			.unlend = edge_unlend,
+			.connect = edge_connect,
 			.hand_over = edge_hand_over,
 			.post = edge_post,
 			.cdr = edge_cdr,
@@ -561,16 +665,83 @@ static void hear_of_calls(struct worker *w)
 		;
 }
 
+/* Room for more of the node's connections than this worker's share: the kernel spreads them by hash. */
+static uint32_t connections_max(const struct worker *w, const struct config *config)
+{
+	const uint32_t all = config->connections_max, workers = w->settings->workers;
+	const uint32_t share = all / workers * 2 + 256;
+
+	return workers == 1 || share > all ? all : share;
+}
+
+static int make_streams(struct worker *w, const struct config *config)
+{
+	const struct streams_settings settings = {
+		.uring = &w->uring,
+		.count = w->connection_count,
+		.stats = w->stats,
+		.worker = w->index,
+		.connections_max = connections_max(w, config),
+		.k0 = w->connection_count->k0,
+		.k1 = w->connection_count->k1,
+		.message = take_message,
+		.lost = tell_lost,
+		.room = has_room,
+		.context = w,
+	};
+	int r = streams_create(&w->streams, &settings);
+
+	w->has_streams = r == 0;
+	if (r == 0) /* calls that are taken up may have something to say before the first turn */
+		streams_turn(&w->streams, config, clock_read_ns(CLOCK_MONOTONIC));
+	return r;
+}
+
+static uint64_t listening_sockets(const struct config *config)
+{
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i < config->listen_count; i++)
+		if (config->listens[i].transport != TRANSPORT_UDP)
+			bits |= UINT64_C(1) << i;
+	return bits;
+}
+
+static int open_uring(struct worker *w, char error[static 256])
+{
+	const struct config *config = snapshot_config(w->settings->snapshot);
+	const struct listeners *listeners = w->settings->listeners;
+	const uint64_t listening = listening_sockets(config);
+	int r = listening ? make_streams(w, config) : 0;
+
+	if (r < 0) {
+		snprintf(error, 256, "cannot reserve the memory of max_connections (%u): %s", config->connections_max,
+			 strerror(-r));
+		return r;
+	}
+	r = uring_open(&w->uring, listeners_of(listeners, w->index), listeners_count(listeners), listening, w->wake_fd,
+		       error);
+	if (r < 0 && w->has_streams)
+		streams_destroy(&w->streams);
+	return r;
+}
+
+static void close_uring(struct worker *w)
+{
+	uring_close(&w->uring);
+	if (w->has_streams)
+		streams_destroy(&w->streams);
+}
+
 static int begin(struct worker *w, char error[static 256])
 {
-	const struct listeners *listeners = w->settings->listeners;
-	int r = uring_open(&w->uring, listeners_of(listeners, w->index), listeners_count(listeners), w->wake_fd, error);
+	w->stats = &w->settings->stats[w->index];
+	int r = open_uring(w, error);
 
 	if (r < 0)
 		return r;
 	atomic_store(&w->ring_fd, uring_fd(&w->uring));
 	w->running_end = &w->running;
-	w->stats = &w->settings->stats[w->index];
 	w->period_from_ns = clock_read_ns(CLOCK_MONOTONIC);
 	w->publish_ns = w->period_from_ns + WORKER_PUBLISH_NS;
 	/* The shard begins with the sockets: a BYE that came while it was being made ends its call then, not later. */
@@ -581,7 +752,7 @@ static int begin(struct worker *w, char error[static 256])
 	if (r < 0) {
 		snprintf(error, 256, "cannot reserve the memory of shard %u for %u calls: %s", w->index,
 			 share_of_calls(w), strerror(-r));
-		uring_close(&w->uring);
+		close_uring(w);
 		return r;
 	}
 	take_up_calls(w);
@@ -607,6 +778,6 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
-	uring_close(&w->uring);
+	close_uring(w);
 	return NULL;
 }

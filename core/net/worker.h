@@ -1,7 +1,8 @@
 /* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
  *
  * A turn of its loop: the configuration if there is a new one, all datagrams that came, the mailboxes, a portion of
- * each command, what the journal says, the deadlines that are due, the doorbells, one submission.  It sleeps only when
+ * each command, what the journal says, the deadlines that are due, what goes out on connections, the doorbells, one
+ * submission.  It sleeps only when
  * a submission completed nothing and nothing is left over. */
 #ifndef RW_CORE_NET_WORKER_H
 #define RW_CORE_NET_WORKER_H
@@ -15,6 +16,7 @@
 #include "core/net/clock.h"
 #include "core/net/crew.h"
 #include "core/net/mailbox.h"
+#include "core/net/stream.h"
 #include "core/net/uring.h"
 #include "core/shard.h"
 
@@ -45,21 +47,26 @@ struct worker {
 	unsigned index;
 	int cpu;
 	uint64_t seed;
-	struct worker *workers;         /* all of them */
-	struct mailbox **in, **out;     /* by the other's index; NULL at its own */
-	struct command_list submitted;  /* control thread to worker */
-	struct command_list *completed; /* workers to control thread */
-	int wake_fd, completion_fd;     /* eventfds */
+	struct worker *workers;                    /* all of them */
+	struct mailbox **in, **out;                /* by the other's index; NULL at its own */
+	struct command_list submitted;             /* control thread to worker */
+	struct command_list *completed;            /* workers to control thread */
+	int wake_fd, completion_fd;                /* eventfds */
+	struct connection_count *connection_count; /* of the node */
 	pthread_t thread;
 	void (*ready)(struct worker *w, int r, const char *error); /* called once by the thread; waits for the others */
 
 	/* the thread's */
 	struct uring uring;
+	struct streams streams; /* where there is a listening socket */
+	bool has_streams;
+	bool crowded; /* a mailbox has little room: connections wait with their messages */
 	struct clock clock;
 	unsigned empty_turns; /* running, while the clock is behind: turns that brought no datagram */
 	struct shard *shard;
 	uint32_t generation; /* of the configuration that the shard has */
 	struct shard_stats *stats;
+	uint64_t received;                      /* datagrams */
 	struct command *running, **running_end; /* commands that are not done yet, in turn */
 	bool drain_asked, stop_asked;
 	uint64_t checkpoint;              /* the last one that the shard was asked for */

@@ -23,4 +23,7 @@ PROFILES = {
     # Fees of four decimals.
     "billing": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 4, "SS_SIP_SESSION_TTL": 6,
                                 "SERVER_BILLING_FEE_PRECISION": 4}, drained_s=30),
+    # Connections beside datagrams; idle ones go soon.
+    "tcp": dict(parameters={"RW_SIP_T1": 100, "RW_SIP_MIN_SE": 2, "SS_SIP_SESSION_TTL": 4}, drained_s=30,
+                more=dict(with_tcp=True, keys={"max_connections": 600, "max_connections_per_source": 120})),
 }

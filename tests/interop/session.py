@@ -33,6 +33,7 @@ import flows_live  # noqa: F401
 import flows_routing_live  # noqa: F401
 import flows_malformed  # noqa: F401
 import flows_billing  # noqa: F401
+import flows_tcp  # noqa: F401
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
 from switch import CannotStart, Switch, drained_gauges
@@ -79,7 +80,7 @@ class Configuration:
                 mine = [s for s in scenarios if s.profile == profile]
                 if mine:
                     switches[profile] = self.switch(profile, settings["parameters"], gateways_text(mine, self.network),
-                                                    with_ipv6=has_ipv6()).start()
+                                                    with_ipv6=has_ipv6(), **settings.get("more", {})).start()
             with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
                 order = sorted((s for s in scenarios if not s.alone), key=lambda s: -s.seconds)
                 for future in [pool.submit(self.one, s, switches.get(s.profile), tally) for s in order]:

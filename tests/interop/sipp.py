@@ -96,10 +96,10 @@ class Sipp:
         return ["%s: %s" % (self.name, line) for line in lines]
 
 
-def bound(host, port):
-    """Whether some process holds this UDP port.  /proc/net/udp: little-endian address:port in hexadecimal."""
+def bound(host, port, protocol="udp"):
+    """Whether some process holds this port.  /proc/net/udp: little-endian address:port in hexadecimal."""
     wanted = "%s:%04X" % ("".join("%02X" % int(x) for x in reversed(host.split("."))), port)
-    with open("/proc/net/udp") as table:
+    with open("/proc/net/" + protocol) as table:
         return any(line.split()[1] == wanted for line in table.read().splitlines()[1:])
 
 
@@ -113,8 +113,13 @@ def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=
 class Callee:
     """What a routing gateway plays; `calls` of its own where not every call comes to it."""
 
-    def __init__(self, flow, host, calls=None, port=5060, values=None):
+    def __init__(self, flow, host, calls=None, port=5060, values=None, transport="u1"):
         self.flow, self.host, self.calls, self.port, self.values = flow, host, calls, port, values
+        self.transport = transport  # as SIPp's option -t names it
+
+    @property
+    def protocol(self):
+        return "tcp" if self.transport.startswith("t") else "udp"
 
 
 def run_flow(test, flow, callees, calls=3, rate=10, timeout=25, values=None, more=(), trace=True):
@@ -129,11 +134,13 @@ def run_flow(test, flow, callees, calls=3, rate=10, timeout=25, values=None, mor
     try:
         for number, callee in enumerate(callees):
             name = "%s.callee%s" % (callee.flow, number + 1 if number else "")
+            transport = ["-t", callee.transport, "-max_socket", "100"]  # its own default is above the limit of files
             uas = Sipp(test.directory, callee.flow + ".callee", ["-i", callee.host, "-p", str(callee.port)] +
-                       arguments(name, callee.calls or calls), callee.values, name)
+                       transport + arguments(name, callee.calls or calls), callee.values, name)
             agents.append(uas)
             deadline = time.monotonic() + 10
-            while not bound(callee.host, callee.port) and uas.process.poll() is None and time.monotonic() < deadline:
+            while (not bound(callee.host, callee.port, callee.protocol) and uas.process.poll() is None and
+                   time.monotonic() < deadline):
                 time.sleep(0.02)
         uac = Sipp(test.directory, flow + ".caller", ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
                    str(rate)] + list(more) + arguments(flow + ".caller", calls) + ["%s:%d" % test.to], values)

@@ -23,12 +23,12 @@ class CannotStart(Exception):
 _ports = itertools.count(20000 + os.getpid() * 61 % 12000)
 
 
-def free_port(host):
-    """A UDP port that nobody has.  Never the same twice and none that the kernel gives out: a second switch could share
-    it unnoticed (SO_REUSEPORT), and each would get half of the datagrams."""
+def free_port(host, kind=socket.SOCK_DGRAM):
+    """A port that nobody has, of UDP unless said.  Never the same twice and none that the kernel gives out: a second
+    switch could share it unnoticed (SO_REUSEPORT), and each would get half of the datagrams."""
     while True:
         port = next(_ports)
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
             try:
                 probe.bind((host, port))
                 return port
@@ -40,7 +40,7 @@ class Switch:
     """gateways: text of mapping_gateway and routing_gateway sections; parameters: name to value."""
 
     def __init__(self, binary, directory, steering, workers, parameters=None, gateways="", max_calls=50000,
-                 with_ipv6=False):
+                 with_ipv6=False, with_tcp=False, keys=None):
         self.binary = binary
         self.directory = directory
         self.steering = steering
@@ -51,6 +51,9 @@ class Switch:
         self.host, self.port = SWITCH_HOST, free_port(SWITCH_HOST)
         self.address = (self.host, self.port)
         self.port6 = free_port("::1") if with_ipv6 else None
+        self.tcp_port = free_port(SWITCH_HOST, socket.SOCK_STREAM) if with_tcp else None
+        self.tcp_address = (self.host, self.tcp_port)
+        self.keys = keys or {}  # of the node: name to value
         self.process = None
         self.config = os.path.join(directory, "ringwheel.conf")
         self.data = os.path.join(directory, "data")
@@ -60,10 +63,13 @@ class Switch:
     def configuration(self):
         lines = ['node = "interop"', 'data_dir = "data"', "workers = %d" % self.workers,
                  "max_calls = %d" % self.max_calls, 'steering = "%s"' % self.steering,
-                 'control = "data/ringwheel.sock"',
-                 'listen "main" {\n\ttransport = "udp"\n\taddress = "%s"\n\tport = %d\n}' % self.address]
+                 'control = "data/ringwheel.sock"']
+        lines += ["%s = %s" % item for item in sorted(self.keys.items())]
+        lines += ['listen "main" {\n\ttransport = "udp"\n\taddress = "%s"\n\tport = %d\n}' % self.address]
         if self.port6:
             lines.append('listen "six" {\n\ttransport = "udp"\n\taddress = "::1"\n\tport = %d\n}' % self.port6)
+        if self.tcp_port:
+            lines.append('listen "stream" {\n\ttransport = "tcp"\n\taddress = "%s"\n\tport = %d\n}' % self.tcp_address)
         lines.append("parameters {")
         lines += ["\t%s = %s" % item for item in sorted(self.parameters.items())]
         lines += ["}", self.gateways.replace(SWITCH_PORT, str(self.port))]

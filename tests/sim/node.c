@@ -56,13 +56,24 @@ static void answer_stranger(struct sim *sim, size_t size)
 static void send(void *context, const struct flow *to, char *at, size_t size)
 {
 	struct sim_shard *shard = context;
-	assert(at == shard->lent && size > 0 && to->listener == 0 && to->transport == TRANSPORT_UDP);
-	if (is_stranger(&to->peer))
+	assert(at == shard->lent && size > 0 && to->listener == 0);
+	if (is_stranger(&to->peer)) {
 		answer_stranger(shard->sim, size);
-	else
+	} else {
+		assert(flow_is_reliable(to) == shard->sim->settings.reliable);
 		network_from_node(shard->sim, &to->peer, (struct bytes){ at, (uint32_t)size });
+	}
 	free(shard->lent);
 	shard->lent = NULL;
+}
+
+/* The one connection that leads to the host of this address; 0: there is none. */
+static void connect(void *context, struct flow *to)
+{
+	const struct sim_shard *shard = context;
+	const struct host *host = network_host(shard->sim, &to->peer);
+	to->connection = host ? (uint32_t)(host - shard->sim->hosts) + 1 : 0;
+	to->connection_generation = host ? host->connections : 0;
 }
 
 static void unlend(void *context, char *at)
@@ -215,9 +226,11 @@ static struct config *load_config(struct sim *sim, const char *parameters, const
 	struct config *config;
 	int fd = mkstemp(path);
 	assert(fd >= 0);
-	dprintf(fd, "node = \"sim\"\nlisten \"main\" { address = \"%s\" port = 5060 }\nparameters {\n%s\n}\n%s",
-		sim->settings.address ? sim->settings.address : "10.0.0.1", parameters ? parameters : "",
-		gateways ? gateways : usual_gateways);
+	dprintf(fd,
+		"node = \"sim\"\nlisten \"main\" { transport = \"%s\" address = \"%s\" port = 5060 }\n"
+		"parameters {\n%s\n}\n%s",
+		sim->settings.reliable ? "tcp" : "udp", sim->settings.address ? sim->settings.address : "10.0.0.1",
+		parameters ? parameters : "", gateways ? gateways : usual_gateways);
 	close(fd);
 	int result = config_load(path, &config, error);
 	unlink(path);
@@ -312,6 +325,7 @@ static void begin(struct sim *sim)
 				  .lend = lend,
 				  .send = send,
 				  .unlend = unlend,
+				  .connect = connect,
 				  .hand_over = hand_over,
 				  .post = post,
 				  .cdr = cdr,
@@ -418,6 +432,11 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 	}
 	struct arrival arrival = { .now_ns = node_clock_ns(sim), .real_us = sim_real_us(sim, sim->now_ns) };
 	struct flow flow = { .peer = from->address, .transport = TRANSPORT_UDP };
+	if (sim->settings.reliable) {
+		flow.transport = TRANSPORT_TCP;
+		flow.connection = (uint32_t)(from - sim->hosts) + 1;
+		flow.connection_generation = from->connections;
+	}
 	unsigned shard = arrival_shard(sim, datagram);
 	watch_in(sim, from, datagram, damaged);
 	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);
@@ -434,6 +453,14 @@ void node_stranger(struct sim *sim, unsigned number, struct bytes datagram)
 		return;
 	sim->counts.strangers++;
 	shard_datagram(sim->shards[arrival_shard(sim, datagram)].shard, &arrival, &flow, datagram, false);
+}
+
+void node_cut(struct sim *sim, struct host *host)
+{
+	uint32_t generation = host->connections++;
+	for (unsigned i = 0; i < sim->shard_count && !sim->down; i++)
+		shard_connection_lost(sim->shards[i].shard, node_clock_ns(sim), (uint32_t)(host - sim->hosts) + 1,
+				      generation);
 }
 
 uint64_t node_next_ns(const struct sim *sim)

@@ -165,6 +165,7 @@ struct host {
 	struct ua *uas; /* dialogs of this host, newest first */
 	unsigned index; /* among hosts of its kind */
 	bool is_caller;
+	uint32_t connections;                   /* reliable: those that have ended */
 	uint64_t rests_from_ns, rests_until_ns; /* all shards know that it asked for no call until then */
 };
 
@@ -188,7 +189,9 @@ struct sim_settings {
 	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
 	uint64_t mail_wait_ns;   /* how long a datagram waits in one before it is read, beside a few microseconds */
-	struct link link;        /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
+	bool reliable;    /* the node listens on TCP: a host is one connection after the other (node_cut()); links that
+			   * lose    would be no such thing */
+	struct link link; /* of all hosts, both ways; zeroes: 1 ms and nothing lost */
 };
 
 /* How a node comes back (node_restart()). */
@@ -339,6 +342,8 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 /* From 10.9.0.0/16, where there is no gateway: nobody there keeps a transaction, and the watch does not look.  What is
  * held is that no more answers go there than datagrams came from there. */
 void node_stranger(struct sim *sim, unsigned number, struct bytes datagram);
+/* reliable: the host's connection ends, and the node hears of it. */
+void node_cut(struct sim *sim, struct host *host);
 uint64_t node_next_ns(const struct sim *sim);
 /* A configuration with other gateways, which each shard comes to at a moment of its own. */
 void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns);

@@ -1,8 +1,9 @@
 /* Random mixed traffic under simulation:
  *
- *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--tandem] [--kills] [--trace]
+ *   sim_run [--seeds N] [--from S] [--calls K] [--workers W] [--least L] [--tandem] [--kills] [--reliable] [--trace]
  *
  * In every eighth seed the node is killed up to three times and comes back; with --kills in each.
+ * With --reliable the calls are on connections, which bring all there is in order and end now and then.
  * Every tenth seed is followed by a run of a tenth as many calls through two nodes in a row (tandem.h); with --tandem
  * every seed is one such run, and nothing else.
  *
@@ -25,6 +26,7 @@
 #define WORKERS_MAX  64
 #define TANDEM_EVERY 10
 #define KILLS_EVERY  8
+#define CUTS         20 /* of connections, in a run */
 
 /* Of runs through two nodes. */
 #define TANDEM_REQUIRED(X)                                                                                             \
@@ -66,7 +68,7 @@
 struct plan {
 	unsigned long long seeds, from;
 	unsigned calls, workers;
-	bool tandem, trace, kills;
+	bool tandem, trace, kills, reliable;
 };
 
 /* What a worker hands back. */
@@ -142,8 +144,12 @@ static bool run_seed(uint64_t seed, const struct plan *plan, struct sim_counts *
 {
 	struct sim_settings settings;
 	traffic_settings(seed, &settings);
+	if (plan->reliable)
+		traffic_reliable(&settings);
 	struct sim *sim = sim_create(&settings);
 	traffic_schedule(sim, plan->calls);
+	if (plan->reliable)
+		traffic_cut(sim, CUTS);
 	if (plan->kills || seed % KILLS_EVERY == 0)
 		traffic_kill(sim, 1 + (unsigned)(seed % 3));
 	sim_finish(sim);
@@ -178,8 +184,9 @@ static bool run_tandem(uint64_t seed, unsigned calls, bool trace, struct sim_cou
 /* What a failure or an assert is followed by. */
 static void say_how(const struct plan *plan, unsigned long long seed, unsigned calls, bool tandem)
 {
-	snprintf(replay, sizeof replay, "replay: sim_run %s%s--seeds 1 --from %llu --calls %u --trace\n",
-		 tandem ? "--tandem " : "", plan->kills ? "--kills " : "", seed, calls);
+	snprintf(replay, sizeof replay, "replay: sim_run %s%s%s--seeds 1 --from %llu --calls %u --trace\n",
+		 tandem ? "--tandem " : "", plan->kills ? "--kills " : "", plan->reliable ? "--reliable " : "", seed,
+		 calls);
 }
 
 /* Every `workers`-th seed, beginning with the `first`. */
@@ -192,7 +199,7 @@ static void run(const struct plan *plan, unsigned first, struct outcome *ret_out
 		say_how(plan, seed, plan->calls, false);
 		if (!plan->tandem)
 			outcome.failed = !run_seed(seed, plan, &outcome.counts);
-		if (outcome.failed || (!plan->tandem && seed % TANDEM_EVERY != 0))
+		if (outcome.failed || plan->reliable || (!plan->tandem && seed % TANDEM_EVERY != 0))
 			continue;
 		say_how(plan, seed, tandem_calls, true);
 		outcome.failed = !run_tandem(seed, tandem_calls, plan->trace, &outcome.counts);
@@ -243,15 +250,13 @@ static void run_all(const struct plan *plan, struct outcome *ret_sum)
 
 static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
 {
-	static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
-						 { "from", required_argument, NULL, 'f' },
-						 { "calls", required_argument, NULL, 'c' },
-						 { "workers", required_argument, NULL, 'w' },
-						 { "least", required_argument, NULL, 'l' },
-						 { "tandem", no_argument, NULL, '2' },
-						 { "trace", no_argument, NULL, 't' },
-						 { "kills", no_argument, NULL, 'k' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "seeds", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
+		{ "calls", required_argument, NULL, 'c' }, { "workers", required_argument, NULL, 'w' },
+		{ "least", required_argument, NULL, 'l' }, { "tandem", no_argument, NULL, '2' },
+		{ "trace", no_argument, NULL, 't' },       { "kills", no_argument, NULL, 'k' },
+		{ "reliable", no_argument, NULL, 'r' },    { NULL, 0, NULL, 0 }
+	};
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		unsigned long long value = optarg ? strtoull(optarg, NULL, 10) : 0;
@@ -269,6 +274,8 @@ static bool read_options(int argc, char **argv, struct plan *plan, unsigned long
 			plan->tandem = true;
 		else if (option == 'k')
 			plan->kills = true;
+		else if (option == 'r')
+			plan->reliable = true;
 		else if (option == 't')
 			plan->trace = true;
 		else

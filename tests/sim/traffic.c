@@ -160,6 +160,27 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 		traffic_timer_settings(mix(seed + 2), ret_settings);
 }
 
+/* ---- connections ---- */
+
+void traffic_reliable(struct sim_settings *settings)
+{
+	settings->reliable = true;
+	settings->link = (struct link){ .delay_ns = settings->link.delay_ns };
+}
+
+static void cut(struct sim *sim, void *context)
+{
+	(void)context;
+	node_cut(sim, &sim->hosts[below(sim, sim->host_count)]);
+}
+
+void traffic_cut(struct sim *sim, unsigned cuts)
+{
+	sim->attempts_unseen = true; /* one that ended with its connection has no answer */
+	while (cuts--)
+		sim_at(sim, below(sim, sim->traffic_ns), cut, NULL);
+}
+
 /* ---- a call ---- */
 
 static void draw_answer(struct sim *sim, struct answer *answer)

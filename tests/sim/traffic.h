@@ -18,6 +18,10 @@ void traffic_schedule(struct sim *sim, unsigned calls);
 /* After that: the node is killed so often while they are placed, and comes back each time. */
 void traffic_kill(struct sim *sim, unsigned times);
 
+/* The same run on connections; and, after traffic_schedule(), their ends. */
+void traffic_reliable(struct sim_settings *settings);
+void traffic_cut(struct sim *sim, unsigned cuts);
+
 /* One of them, at that time: what a call does is drawn then. */
 void traffic_place_at(struct sim *sim, uint64_t at_ns);
 

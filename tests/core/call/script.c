@@ -350,8 +350,9 @@ struct duel *script_call_in(struct sim *sim, const struct plan *plan)
 
 struct duel *script_call(const struct plan *plan)
 {
-	struct sim *sim = sim_new(.seed = plan->seed ? plan->seed : SEED, .parameters = plan->parameters,
-				  .gateways = plan->gateways ? plan->gateways : ONE_GATEWAY);
+	struct sim *sim =
+		sim_new(.seed = plan->seed ? plan->seed : SEED, .parameters = plan->parameters,
+			.reliable = plan->reliable, .gateways = plan->gateways ? plan->gateways : ONE_GATEWAY);
 	struct duel *d = script_call_in(sim, plan);
 	run(d, d->rings_ns + 100 * SIM_MS);
 	return d;

@@ -71,6 +71,7 @@ struct plan {
 	const char *first[6], *progress;
 	uint64_t rings_ns;
 	unsigned seed;
+	bool reliable; /* as struct sim_settings has it */
 };
 
 /* Headers of peers with session timers. */

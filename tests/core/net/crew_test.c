@@ -146,6 +146,13 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 	echo(s, &s->unreachable_from, datagram);
 }
 
+void shard_connection_lost(struct shard *s, uint64_t now_ns, uint32_t connection, uint32_t generation)
+{
+	(void)connection;
+	(void)generation;
+	see_time(s, now_ns);
+}
+
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
 				struct bytes datagram)
 {

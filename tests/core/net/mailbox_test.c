@@ -171,3 +171,80 @@ Test(doorbell, is_needed_once_by_a_sleeper_and_never_by_one_awake)
 	doorbell_awake(&bell);
 	cr_assert(!doorbell_needed(&bell));
 }
+
+/* Messages for a connection of the other worker keep their place among the rest. */
+Test(mailbox, outgoing_messages_are_told_apart)
+{
+	struct mailbox_item item;
+
+	cr_assert(push(1, 100));
+	cr_assert(mailbox_push_outgoing(m, &FLOW, BYTES("SIP/2.0 200 OK\r\n\r\n")));
+	post(5);
+	cr_assert(push(2, 10));
+	expect(1, 100);
+	cr_assert(mailbox_next(m, &item));
+	cr_assert(item.is_outgoing && !item.is_note);
+	cr_assert(bytes_equal(item.datagram, BYTES("SIP/2.0 200 OK\r\n\r\n")));
+	cr_assert(memcmp(&item.from, &FLOW, sizeof FLOW) == 0);
+	expect_note(5);
+	cr_assert(mailbox_next(m, &item));
+	cr_assert(!item.is_outgoing && item.datagram.size == 10);
+}
+
+/* Nobody sends them again: they wait for room, in their order, up to a bound. */
+Test(mailbox, outgoing_messages_wait_for_room)
+{
+	char bytes[1000];
+	uint32_t pushed = 0, got = 0;
+	struct mailbox_item item;
+
+	memset(bytes, 'x', sizeof bytes);
+	do
+		memcpy(bytes, &pushed, sizeof pushed);
+	while (mailbox_push_outgoing(m, &FLOW, (struct bytes){ bytes, sizeof bytes }) && ++pushed);
+	cr_assert_gt(pushed, MAILBOX_OUTGOING_WAITING_MAX / 1200);
+	cr_assert_gt(mailbox_waiting(m), 0);
+	for (bool more = true; more;) {
+		mailbox_flush(m);
+		for (more = false; mailbox_next(m, &item); more = true) {
+			cr_assert(item.is_outgoing && item.datagram.size == sizeof bytes);
+			cr_assert_eq(memcmp(item.datagram.at, &got, sizeof got), 0, "%u", got);
+			cr_assert(memcmp(&item.from, &FLOW, sizeof FLOW) == 0);
+			got++;
+		}
+		mailbox_release(m);
+		if (got == 1000) /* the room of those that have gone is used again */
+			break;
+	}
+	cr_assert_eq(got, pushed);
+	cr_assert_eq(mailbox_waiting(m), 0);
+	for (unsigned i = 0; i < 20000; i++) { /* always some that wait */
+		memcpy(bytes, &pushed, sizeof pushed);
+		cr_assert(mailbox_push_outgoing(m, &FLOW, (struct bytes){ bytes, sizeof bytes }));
+		pushed++;
+		if (i < 200)
+			continue;
+		mailbox_flush(m);
+		cr_assert(mailbox_next(m, &item));
+		cr_assert_eq(memcmp(item.datagram.at, &got, sizeof got), 0, "%u", got);
+		got++;
+		mailbox_release(m);
+	}
+	cr_assert_gt(mailbox_waiting(m), 50);
+}
+
+/* As long as it says that it is not crowded, the largest datagram finds room. */
+Test(mailbox, one_that_is_not_crowded_takes_the_largest)
+{
+	unsigned pushed = 0, taken = 0;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		while (!mailbox_is_crowded(m)) {
+			cr_assert(push(pushed, pushed % 5 ? pushed * 7 % 3000 : 16384));
+			pushed++;
+		}
+		expect(taken, taken % 5 ? taken * 7 % 3000 : 16384);
+		taken++;
+		mailbox_release(m);
+	}
+}
