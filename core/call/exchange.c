@@ -119,7 +119,7 @@ static void keep(struct shard *s, struct transaction *tx, const struct builder *
 		b->overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
 }
 
-static void resend(struct shard *s, struct transaction *tx)
+void exchange_resend(struct shard *s, struct transaction *tx)
 {
 	struct builder b;
 	datagram_begin(s, &b);
@@ -147,7 +147,7 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 	if (acts & ACT_COUNT_RETRANSMIT)
 		stat_add(&s->stats->retransmits_in, 1);
 	if (acts & ACT_RESEND)
-		resend(s, tx);
+		exchange_resend(s, tx);
 	if (acts & ACT_STOP_SPACE)
 		tx->resend_at_ns = 0;
 	if (acts & ACT_STOP_END)
