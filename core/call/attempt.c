@@ -4,6 +4,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/body.h"
+#include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
@@ -11,7 +12,10 @@
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/prack.h"
 #include "core/call/refresh.h"
+#include "core/call/relay.h"
+#include "core/call/reliable.h"
 #include "core/call/reply.h"
 #include "core/call/rest.h"
 #include "core/call/setup.h"
@@ -126,6 +130,8 @@ static void send_invite(struct shard *s, struct call *call, struct attempt *atte
 	const struct routing_gateway *routing = config_routing(s->config, attempt->routing_id);
 	if (routing) /* a reload may have taken it away before a second try */
 		identity_build(s, &b, leg, setup_of(s, call), routing);
+	if (attempt->reliable)
+		build_text(&b, "Supported: 100rel\r\n");
 	body_build(s, &b, leg->body_out);
 	attempt->invite = transaction_index(s, tx);
 	exchange_send(s, tx, &b);
@@ -144,7 +150,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
 		leg->flow = flow_to(s, &routing->addresses[address], routing->listener);
-		leg->body_out = body_share(s, caller->body_in);
+		leg->body_out = setup->offer_in_invite ? body_share(s, caller->body_in) : POOL_NONE;
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
 	if (!leg || !write_dialog(s, call, leg, routing, address, &sent)) {
@@ -159,6 +165,8 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	attempt->leg = leg_index(s, leg);
 	attempt->routing_id = routing->id;
 	attempt->address = (uint8_t)address;
+	attempt->early_used = attempt->early_heard = EARLY_NONE;
+	attempt->reliable = routing->reliable && setup->reliable != RELIABLE_NOT;
 	take_waits(setup, attempt, routing);
 	attempt->started_ns = s->now.now_ns;
 	stat_add(&s->tally[routing->id].attempts, 1);
@@ -191,6 +199,7 @@ static void attempt_over(struct shard *s, struct call *call, uint16_t code)
 	};
 	facts_note_attempt(s, setup, &note);
 	quality_attempt(s->quality, s->now.now_ns, attempt->routing_id, code == 200);
+	early_forget(s, attempt);
 	wheel_cancel(&s->wheel, &attempt->timer);
 	pool_give(&s->attempts, setup->attempt);
 	setup->attempt = POOL_NONE;
@@ -204,6 +213,7 @@ static void let_go(struct shard *s, struct call *call, uint16_t code)
 	struct transaction *invite = transaction_at(s, attempt->invite);
 	if (!invite->over)
 		leg_cancel(s, leg, invite);
+	relay_early_over(s, leg);
 	attempt_over(s, call, code);
 	leg_release(s, leg);
 }
@@ -271,9 +281,26 @@ static bool is_sdp(const struct sip_message *m)
 	return m->body.size > 0;
 }
 
+/* What the early dialog has of the response: it may be the session that the 2xx does not repeat. */
+static void note_session(struct shard *s, const struct setup *setup, struct leg *leg, struct early *early,
+			 const struct sip_message *m, bool reliable)
+{
+	if (!m->body.size || !(reliable || setup->offer_in_invite))
+		return;
+	body_replace(s, &leg->body_in, body_keep(s, m));
+	early->answered = early->answered || reliable;
+}
+
 static void provisional(struct shard *s, struct call *call, struct leg *leg, const struct sip_message *m)
 {
 	struct attempt *attempt = attempt_under_way(s, call);
+	struct early *early = NULL;
+	uint32_t rseq;
+	if (m->status > 100 && m->to.tag.size)
+		early = early_take(s, attempt, leg, m); /* without room the 2xx brings it again */
+	bool reliable = early && prack_is_wanted(m, &rseq);
+	if (reliable && !prack_take(s, setup_of(s, call), leg, early, m, rseq))
+		return;
 	enum attempt_waiting waiting = m->status == 100   ? WAIT_TRYING
 				       : m->status == 180 ? WAIT_RINGING
 				       : is_sdp(m)        ? WAIT_PROGRESS_SDP
@@ -283,9 +310,9 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 	if (m->status == 100)
 		return;
 	attempt->rang = attempt->rang || m->status != 183;
-	if (m->to.tag.size)
-		leg_learn(s, leg, m); /* the early dialog; without room the 2xx brings it again */
-	setup_provisional(s, call, m);
+	if (early)
+		note_session(s, setup_of(s, call), leg, early, m, reliable);
+	setup_provisional(s, call, m, early, reliable);
 }
 
 static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
@@ -301,6 +328,7 @@ static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t
 		.reason = unanswered ? CDR_END_no_answer : CDR_END_rejected,
 		.reason_header = reason,
 	};
+	relay_early_over(s, leg);
 	attempt_over(s, call, code);
 	leg->state = LEG_ENDED;
 	leg_release(s, leg);
@@ -318,14 +346,17 @@ void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction 
 static void answered(struct shard *s, struct call *call, struct leg *leg, const struct transaction *invite,
 		     const struct sip_message *m)
 {
-	if (!leg_learn(s, leg, m)) { /* end it at once rather than carry a call that cannot be hung up */
+	struct early *early = early_take(s, attempt_under_way(s, call), leg, m);
+	if (!early) { /* end it at once rather than carry a call that cannot be hung up */
 		struct ident id = leg_ident(s, leg);
 		late_end_fork(s, leg, &id, m, &leg->flow);
 		failed(s, call, leg, 503, BYTES_NONE);
 		return;
 	}
 	leg->state = LEG_UP;
-	body_replace(s, &leg->body_in, body_keep(s, m));
+	if (m->body.size)
+		body_replace(s, &leg->body_in, body_keep(s, m));
+	reliable_answered(s, call, m, early);
 	attempt_over(s, call, 200);
 	call->routing_line = true;
 	setup_answered(s, call, leg, invite, m);
@@ -353,6 +384,9 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	attempt->tries_422++;
 	uint32_t sent = invite->head;
 	invite->head = TEXT_NONE;
+	early_forget(s, attempt);
+	reliable_attempt_over(s, call);
+	body_replace(s, &leg->body_in, POOL_NONE);
 	leg_forget_early(s, leg, text_get(&s->texts, sent));
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;

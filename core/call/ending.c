@@ -12,6 +12,8 @@
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
+#include "core/call/reliable.h"
+#include "core/call/setup.h"
 #include "core/call/stranger.h"
 
 /* ---- causes ---- */
@@ -304,6 +306,7 @@ static void finish_caller(struct shard *s, struct call *call, const struct endin
 	leg_ack_without_answer(s, leg);
 	if (leg->state == LEG_EARLY) {
 		leg->state = LEG_ENDED;
+		invite->rseq = reliable_waits(setup) ? setup->rseq : 0;
 		exchange_reply(s, invite, ending->sip_code, final_lines(s, ending));
 	} else if (leg->state == LEG_UP && invite && !invite->over && !s->stopping) {
 		leg->bye_after_ack = true; /* no BYE before its ACK or 64*T1 (RFC 3261 15) */
@@ -351,7 +354,9 @@ static void count(struct shard *s, const struct call *call, const struct ending 
 static void end_held(struct shard *s, struct call *call, const struct ending *ending)
 {
 	struct ending untold = *ending;
-	carry_unhold(s, call);
+	setup_of(s, call)->answer_waits = false;
+	if (call->held)
+		carry_unhold(s, call);
 	untold.not_connected = true;
 	if (!untold.sip_code)
 		untold.sip_code = 480;
@@ -370,7 +375,7 @@ static struct ending credit_ending(const struct shard *s, const struct charge *c
 
 void call_end(struct shard *s, struct call *call, const struct ending *ending)
 {
-	if (call->held) {
+	if (setup_is_held(s, call)) {
 		end_held(s, call, ending);
 		return;
 	}

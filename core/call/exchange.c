@@ -126,7 +126,7 @@ static void keep(struct shard *s, struct transaction *tx, const struct builder *
 		b->overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
 }
 
-static void resend(struct shard *s, struct transaction *tx)
+void exchange_resend(struct shard *s, struct transaction *tx)
 {
 	struct builder b;
 	datagram_begin(s, &b);
@@ -163,7 +163,7 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 	if (acts & ACT_COUNT_RETRANSMIT)
 		stat_add(&s->stats->retransmits_in, 1);
 	if (acts & ACT_RESEND)
-		resend(s, tx);
+		exchange_resend(s, tx);
 	if (acts & ACT_STOP_SPACE)
 		tx->resend_at_ns = 0;
 	if (acts & ACT_STOP_END)
@@ -233,7 +233,7 @@ void exchange_send_elsewhere(struct shard *s, struct transaction *tx)
 		return; /* the end of the transaction is near enough */
 	tx->resends = 1;
 	s->edge.connect(s->edge.context, &tx->flow);
-	resend(s, tx);
+	exchange_resend(s, tx);
 }
 
 /* On a stream the port is that of another connection, should the one that the request came by have ended; to a client

@@ -44,6 +44,8 @@ void exchange_give_reason(struct shard *s, struct transaction *tx, struct bytes 
 void exchange_end(struct shard *s, struct transaction *tx);
 void exchange_end_after_64t1(struct shard *s, struct transaction *tx);
 void exchange_end_at(struct shard *s, struct transaction *tx, uint64_t end_ns);
+/* What it sent last, once more. */
+void exchange_resend(struct shard *s, struct transaction *tx);
 void exchange_stop_resending(struct shard *s, struct transaction *tx);
 /* A request that was answered without a transaction: its retransmissions get the same answer. */
 void exchange_bury_request(struct shard *s, const struct leg *leg, const struct sip_message *m, unsigned status);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "core/call/body.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "sip/pack.h"
@@ -217,6 +218,8 @@ static void give_setup(struct shard *s, struct call *call)
 	text_give(&s->texts, setup->attempt_log);
 	text_give(&s->texts, setup->struck);
 	text_give(&s->texts, setup->identity);
+	if (setup->has_next)
+		body_drop(s, setup->next_body);
 	pool_give(&s->setups, call->setup);
 	call->setup = POOL_NONE;
 }

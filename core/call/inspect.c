@@ -9,6 +9,7 @@
 #include "core/call/home.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
+#include "core/call/relay.h"
 #include "core/call/state.h"
 
 void shard_publish_stats(struct shard *s)
@@ -61,8 +62,9 @@ static void check_timers(const struct shard *s)
 	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
 		const struct call *c = call_at(s, i);
 		const struct setup *setup = setup_of(s, c);
-		uint64_t times[] = { c->ends_ns, setup ? setup->ends_ns : 0, setup ? setup->ask_ends_ns : 0 };
-		armed += check_timer(&c->timer, earliest(times, 3));
+		uint64_t times[] = { c->ends_ns, setup ? setup->ends_ns : 0, setup ? setup->ask_ends_ns : 0,
+				     setup ? setup->rseq_resend_ns : 0, setup ? setup->rseq_ends_ns : 0 };
+		armed += check_timer(&c->timer, earliest(times, 5));
 	}
 	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1)) {
 		const struct leg *l = leg_at(s, i);
@@ -91,9 +93,8 @@ static void check_held(const struct shard *s, const struct leg *leg)
 	assert(held <= 1 && (!held || (leg->holds && leg->call != POOL_NONE)));
 	if (!held)
 		return;
-	const struct call *call = call_at(s, leg->call);
-	const struct leg *other = leg_at(s, leg->side == LEG_CALLER ? call->callee_leg : call->caller_leg);
-	assert(offer_open(s, other, NULL) & OPEN_OFFERS);
+	const struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
+	assert(!other || (offer_open(s, other, NULL) & OPEN_OFFERS)); /* none: its gateway has failed */
 }
 
 static void check_legs(const struct shard *s)

@@ -134,6 +134,14 @@ static bool is_of_our_invite(const struct shard *s, const struct leg *leg, const
 	       (is_of_the_peer(leg, from) || config_source_known(s->config, &from->peer));
 }
 
+/* Its branch may have had PRACK and UPDATE before, by the leg's numbers; or by those of one that is no more, or that a
+ * former process had. */
+static uint32_t latest_cseq(const struct shard *s, const struct leg *invited, const struct ident *id, uint32_t cseq)
+{
+	uint32_t latest = invited ? invited->local_cseq : cseq + CARRY_CSEQ_JUMP;
+	return (latest > cseq ? latest : cseq) + carry_cseq_jump(s, id->boot);
+}
+
 void late_end_fork(struct shard *s, const struct leg *invited, const struct ident *id, const struct sip_message *m,
 		   const struct flow *from)
 {
@@ -156,7 +164,7 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 	leg->fork = true;
 	s->forks++;
 	leg->flow = *from;
-	leg->local_cseq = m->cseq + carry_cseq_jump(s, id->boot); /* a former process may have sent one, too */
+	leg->local_cseq = latest_cseq(s, invited, id, m->cseq);
 	leg_release(s, leg);
 	if (leg_set_dialog(s, leg, &dialog))
 		leg_bye(s, leg, BYTES_NONE);

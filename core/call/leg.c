@@ -154,8 +154,10 @@ static struct bytes tagged_local(struct shard *s, const struct leg *leg, struct 
 		local.size -= (uint32_t)sizeof TAG_PARAMETER - 1 + TAG_SIZE_MAX;
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_bytes(&b, local);
-	build_text(&b, TAG_PARAMETER);
-	build_bytes(&b, tag);
+	if (tag.size == TAG_SIZE_MAX) { /* without an edition it is not stored */
+		build_text(&b, TAG_PARAMETER);
+		build_bytes(&b, tag);
+	}
 	return b.overflow ? BYTES_NONE : (struct bytes){ s->work, (uint32_t)build_size(&b) };
 }
 
@@ -174,16 +176,16 @@ static uint32_t retagged_head(struct shard *s, struct bytes head, struct bytes o
 	return b.overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ s->work, (uint32_t)build_size(&b) });
 }
 
-void leg_next_edition(struct shard *s, struct leg *leg, struct transaction *invite)
+void leg_set_edition(struct shard *s, struct leg *leg, struct transaction *invite, unsigned edition)
 {
 	char old_room[TAG_SIZE_MAX], new_room[TAG_SIZE_MAX], token[IDENT_SIZE];
 	struct dialog dialog;
-	unsigned edition = leg_edition(s, leg) + 1;
-	if (edition > EDITION_MAX)
+	unsigned before = leg_edition(s, leg);
+	if (edition > EDITION_MAX || edition == before)
 		return;
 	leg_token(s, leg, token);
 	struct bytes own = { token, IDENT_SIZE };
-	struct bytes old = { old_room, ident_make_tag(own, edition - 1, old_room) };
+	struct bytes old = { old_room, ident_make_tag(own, before, old_room) };
 	struct bytes new = { new_room, ident_make_tag(own, edition, new_room) };
 	uint32_t head = retagged_head(s, text_get(&s->texts, invite->head), old, new);
 	if (head == TEXT_NONE)
@@ -194,7 +196,7 @@ void leg_next_edition(struct shard *s, struct leg *leg, struct transaction *invi
 		text_give(&s->texts, head);
 		return;
 	}
-	leg->tagged = true;
+	leg->tagged = edition > 0;
 	text_give(&s->texts, invite->head);
 	invite->head = head;
 }

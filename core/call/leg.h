@@ -18,13 +18,13 @@ void leg_token(const struct shard *s, const struct leg *leg, char token[static I
 struct leg *leg_find(const struct shard *s, const struct ident *id);
 
 /* The tag that its peer knows it by: the token.  A caller that was shown an early dialog of one gateway sees another
- * tag once the call has gone on to the next (RFC 3261 12.1.1: to it that is a fork): the token with an edition behind
- * it, which then stands in the leg's texts.  Lent, in `room` or in the texts. */
+ * tag once the call has gone on to the next, or to another branch of a fork (RFC 3261 12.1.1: to it that is a fork):
+ * the token with an edition behind it, which then stands in the leg's texts.  Lent, in `room` or in the texts. */
 struct bytes leg_tag(const struct shard *s, const struct leg *leg, char room[static IDENT_SIZE]);
 unsigned leg_edition(const struct shard *s, const struct leg *leg);
-/* Gives it the next tag, also in what its INVITE is answered with from now on.  After EDITION_MAX of them, or without
- * room, it keeps the one it has. */
-void leg_next_edition(struct shard *s, struct leg *leg, struct transaction *invite);
+/* Gives it another tag, also in what its INVITE is answered with from now on.  Above EDITION_MAX, or without room, it
+ * keeps the one it has. */
+void leg_set_edition(struct shard *s, struct leg *leg, struct transaction *invite, unsigned edition);
 
 /* Its texts, views valid until one of them is changed. */
 void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog);

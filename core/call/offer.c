@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/call/body.h"
+#include "core/call/early.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "core/call/refresh.h"
@@ -14,12 +15,18 @@
 
 /* ---- what is open ---- */
 
-static unsigned open_of(const struct leg *leg, const struct transaction *tx)
+static unsigned open_of(const struct shard *s, const struct leg *leg, const struct transaction *tx)
 {
 	bool invite = tx->method == SIP_INVITE;
 	bool ours = tx->kind == CLIENT || tx->kind == INVITE_CLIENT;
-	if (tx->over || (!invite && tx->method != SIP_UPDATE))
+	if (tx->over)
 		return 0;
+	if (tx->method == SIP_PRACK && exchange_is_open(tx))
+		return ours ? OPEN_PRACK : tx->offer != POOL_NONE ? OPEN_PEERS : 0;
+	if (!invite && tx->method != SIP_UPDATE)
+		return 0;
+	if (tx->role == ROLE_SETUP && leg->state == LEG_EARLY && early_is_settled(s, leg))
+		return 0; /* its offer has its answer */
 	if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_ACCEPTED)
 		return OPEN_UNACKED;
 	if (tx->kind == INVITE_SERVER && tx->state == TRANSACTION_COMPLETED)
@@ -41,7 +48,7 @@ unsigned offer_open(const struct shard *s, const struct leg *leg, const struct t
 	unsigned open = leg->ack_wanted ? OPEN_OURS : 0;
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next)
 		if (transaction_at(s, i) != except)
-			open |= open_of(leg, transaction_at(s, i));
+			open |= open_of(s, leg, transaction_at(s, i));
 	return open;
 }
 
@@ -177,7 +184,7 @@ void offer_refused(struct shard *s, struct leg *leg, const struct transaction *t
 
 void offer_settle(struct shard *s, struct call *call)
 {
-	struct leg *legs[2] = { leg_at(s, call->caller_leg), leg_at(s, call->callee_leg) };
+	struct leg *caller = leg_at(s, call->caller_leg), *legs[2] = { caller, relay_other_leg(s, call, caller) };
 	for (unsigned i = 0; i < 2 && legs[1]; i++)
 		if (legs[i]->holds)
 			release(s, legs[i], legs[!i]);

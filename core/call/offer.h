@@ -9,6 +9,10 @@
  *   failure, no ACK yet      taken                          hold                      wait           wait
  *   our re-INVITE (refresh)  491                            hold                      replaces it    wait
  *   our UPDATE (refresh)     491                            goes out                  replaces it    goes out
+ *   our PRACK                taken                          hold
+ *
+ * The last line is of an early dialog: what overtook the PRACK would have it refused as out of order (12.2.2).  An
+ * offer in the INVITE, or in a reliable response to it, is open until it has its answer (core/call/early.h).
  *
  * To hold a request is to keep its server transaction as it is (an INVITE has its 100, an UPDATE is silent), with the
  * body and the lines that are passed on, until nothing is open any more on the leg it is for; then it goes out.  What
@@ -19,24 +23,25 @@
 #include "core/call/state.h"
 
 enum offer_open {
-	OPEN_PEERS = 1 << 0,          /* INVITE, or UPDATE with a body, of the peer: no final response yet */
+	OPEN_PEERS = 1 << 0,          /* INVITE, or UPDATE or PRACK with an offer, of the peer: no final response yet */
 	OPEN_UNACKED = 1 << 1,        /* INVITE of the peer: our 2xx has no ACK yet */
 	OPEN_OURS = 1 << 2,           /* INVITE, or UPDATE with a body, of ours; or our ACK is to bring the answer */
 	OPEN_REFRESH = 1 << 3,        /* a re-INVITE of ours that refreshes, replaced ones too */
 	OPEN_REFRESH_UPDATE = 1 << 4, /* an UPDATE that refreshes: it has no offer */
 	OPEN_FAILED = 1 << 5, /* INVITE of the peer: our failure response has no ACK yet (14.1: not confirmed) */
+	OPEN_PRACK = 1 << 6,  /* PRACK of ours: no answer yet */
 };
 
 /* Of one leg, but for `except` (NULL: nothing): 0, or enum offer_open. */
 unsigned offer_open(const struct shard *s, const struct leg *leg, const struct transaction *except);
 /* No offer of ours may go out into these. */
-#define OPEN_OFFERS (OPEN_OTHERS | OPEN_REFRESH)
+#define OPEN_OFFERS (OPEN_OTHERS | OPEN_REFRESH | OPEN_PRACK)
 /* The same but for a refresh, which a new one replaces. */
 #define OPEN_OTHERS (OPEN_PEERS | OPEN_UNACKED | OPEN_OURS | OPEN_FAILED)
 /* 491, and not 500, to an offer of the peer. */
 #define OPEN_GLARE (OPEN_OURS | OPEN_REFRESH | OPEN_REFRESH_UPDATE)
 
-/* The peer's INVITE or UPDATE waits for the other leg, at most 64*T1 (INVITE: then 491) or 8*T1 (UPDATE: then 500 with
+/* The peer's INVITE, UPDATE or PRACK waits for the other leg, at most 64*T1 (INVITE: then 491) or 8*T1 (then 500 with
  * Retry-After, long before its sender gives it up).  Its body is in tx->offer.  false: no room to keep it. */
 bool offer_hold(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 bool offer_is_held(const struct transaction *tx);

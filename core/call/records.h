@@ -94,6 +94,9 @@ enum line_kind { LINE_NONE, LINE_MAPPING, LINE_ROUTING, LINE_CREDIT };
  * restart it. */
 enum attempt_waiting { WAIT_INVITE, WAIT_TRYING, WAIT_PROGRESS, WAIT_PROGRESS_SDP, WAIT_RINGING, WAIT_STATES };
 
+/* What the caller's INVITE says of reliable provisional responses. */
+enum reliable { RELIABLE_NOT, RELIABLE_SUPPORTED, RELIABLE_REQUIRED };
+
 struct setup {
 	struct slot slot;
 	uint32_t attempt; /* under way; POOL_NONE when there is none */
@@ -121,7 +124,24 @@ struct setup {
 	bool rang : 1;                /* 180 was relayed (or any 18x but 183) */
 	bool early_sdp : 1;           /* a provisional response with SDP was relayed */
 	bool early_dialog : 1;        /* a provisional response was relayed with the tag that is in force */
-	bool offer_in_invite : 1;     /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer */
+	bool offer_in_invite : 1;     /* else delayed offer: the callee's 200 carries it, the caller's ACK the answer;
+				       * or a reliable provisional response, and its PRACK */
+
+	/* Provisional responses to the caller (core/call/reliable.h). */
+	uint8_t reliable;               /* enum reliable */
+	uint8_t edition;                /* the highest of the tags that it was shown (core/call/leg.h) */
+	uint8_t rseq_resends;           /* of the one that waits for its PRACK */
+	bool rseq_offers : 1;           /* that one has an offer, and its PRACK will have the answer */
+	bool has_next : 1;              /* one more waits until it has its PRACK: */
+	bool next_asked : 1;            /* the callee sent it reliably */
+	bool answer_waits : 1;          /* so does the 200 */
+	bool bare_answer : 1;           /* the 200 has no session: the caller has it, by a reliable response */
+	bool answered_by_prack : 1;     /* the callee's offer, which then needs no answer in an ACK */
+	uint8_t next_early, rseq_early; /* early dialog of the attempt that they come from, EARLY_NONE: none */
+	uint16_t next_status;
+	uint32_t next_body;
+	uint32_t rseq;                         /* of the latest reliable one; 0: none yet */
+	uint64_t rseq_resend_ns, rseq_ends_ns; /* it is sent again, or given up; 0: it has its PRACK */
 
 	/* For the CDR. */
 	uint8_t attempts_count;                  /* made so far, at most 255 */
@@ -205,6 +225,25 @@ static_assert(sizeof(struct leg) == 168, "see the table in docs/architecture.md"
 
 /* ---- attempt: one INVITE towards one RG ---- */
 
+/* An early dialog of an attempt (core/call/early.h).  The texts, session bodies and CSeq of the one in use are those of
+ * the attempt's leg. */
+struct early {
+	uint32_t tag_hash;          /* of the peer's tag */
+	uint32_t texts;             /* as leg.texts */
+	uint32_t body_in, body_out; /* as of the leg */
+	uint32_t remote_cseq;
+	uint32_t rseq;      /* of the latest reliable response; 0: none yet */
+	uint32_t owed_rseq; /* of the one whose offer the caller has yet to answer, by its PRACK; 0: none */
+	uint8_t edition;    /* told: tag that the caller knows this dialog by */
+	bool has_remote_cseq : 1;
+	bool answered : 1; /* its session came reliably */
+	bool told : 1;     /* and went so to the caller */
+	bool settled : 1;  /* offer and answer have been exchanged end to end: either side may make the next offer */
+};
+
+#define EARLY_MAX  6 /* of one attempt; another branch of a fork takes the place of one that nobody looks at */
+#define EARLY_NONE UINT8_MAX
+
 struct attempt {
 	struct slot slot;
 	struct wheel_entry timer; /* waiting on the RG (spec 6) */
@@ -220,6 +259,12 @@ struct attempt {
 	uint8_t address;                    /* which of the RG's */
 	bool rang : 1;                      /* 18x but 183 came */
 	bool replied : 1;                   /* an 18x or a final response came */
+	bool reliable : 1;                  /* its INVITE offers 100rel */
+	uint8_t early_count;
+	uint8_t early_used;  /* the one that is the leg's; EARLY_NONE */
+	uint8_t early_heard; /* the one that the caller has heard of last; EARLY_NONE */
+	struct early early;  /* the first; the others: */
+	uint32_t earlies;    /* text: struct early[EARLY_MAX - 1], once there is a second */
 };
 
 /* ---- charge: what a call with an account costs (core/call/charge.h) ---- */
@@ -295,7 +340,10 @@ struct transaction {
 	uint32_t next;            /* on the leg */
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg; ROLE_CHECK: the struct check */
-	uint32_t peer_generation;
+	union {
+		uint32_t peer_generation;
+		uint32_t rseq; /* caller's INVITE: of a response whose PRACK may follow on the final one; 0: none */
+	};
 	uint32_t head;         /* text; server: Via to CSeq of every response; INVITE client: packed To and
 				* request-URI as sent, for its CANCEL and ACK */
 	uint32_t message;      /* text: last message sent, for retransmission */
@@ -323,6 +371,7 @@ struct transaction {
 	bool cancel_wanted : 1;  /* INVITE client: CANCEL goes out with the first provisional response (RFC 3261 9.1) */
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
 	bool held : 1;           /* server: waits, or waited, for the other leg before it is passed on */
+	bool no_provisional : 1; /* INVITE server, inside a dialog: it would want them reliable, and gets none */
 	uint8_t max_forwards;    /* server, ROLE_RELAY: to pass on */
 	struct flow flow;        /* server: where responses go; client: where the request went */
 };

@@ -114,6 +114,8 @@ void refresh_confirmed(struct shard *s, struct leg *leg, const struct transactio
 	struct call *call = call_at(s, leg->call);
 	struct session_timer_headers headers;
 	bool was_timed = leg->session.interval_s != 0;
+	if (!call->connect_ns)
+		return; /* an UPDATE in the early dialog: nothing runs yet */
 	session_timer_read(m, &headers);
 	session_timer_confirmed(&leg->session, &call->rules, &headers, tx->session.interval_s, tx->role == ROLE_SETUP,
 				tx->claim, s->now.now_ns, shard_random(s));

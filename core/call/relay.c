@@ -4,11 +4,13 @@
 
 #include "core/call/body.h"
 #include "core/call/carry.h"
+#include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
 #include "core/call/refresh.h"
+#include "core/call/reliable.h"
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 
@@ -19,7 +21,16 @@
 
 struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
 {
-	return leg_at(s, leg->side == LEG_CALLER ? call->callee_leg : call->caller_leg);
+	const struct attempt *attempt = attempt_under_way(s, call);
+	if (leg->side == LEG_CALLEE)
+		return leg_at(s, call->caller_leg);
+	return leg_at(s, attempt ? attempt->leg : call->callee_leg);
+}
+
+/* Before the answer. */
+static bool is_early(const struct shard *s, const struct leg *leg)
+{
+	return call_at(s, leg->call)->callee_leg == POOL_NONE;
 }
 
 static enum cdr_side side_of(const struct leg *leg)
@@ -117,7 +128,8 @@ static void build_offer(struct shard *s, struct builder *b, const struct leg *le
 {
 	leg_build_contact(s, b, leg);
 	build_text(b, ALLOW_LINE);
-	refresh_build_request(s, b, leg, tx);
+	if (!is_early(s, leg)) /* there the session's interval is agreed upon with the 2xx of the INVITE */
+		refresh_build_request(s, b, leg, tx);
 }
 
 static void reply_full(struct shard *s, struct transaction *tx)
@@ -130,7 +142,8 @@ static void reply_full(struct shard *s, struct transaction *tx)
 static struct transaction *begin_passing(struct shard *s, struct leg *leg, struct transaction *tx, struct builder *b)
 {
 	struct leg *other = relay_other_leg(s, call_at(s, leg->call), leg);
-	enum sip_method method = (enum sip_method)tx->method;
+	/* The PRACK to the other side went out long ago. */
+	enum sip_method method = tx->method == SIP_PRACK ? SIP_UPDATE : (enum sip_method)tx->method;
 	struct transaction *out = leg_request(s, other, method, ROLE_RELAY, tx->max_forwards, b);
 	if (!out) {
 		reply_full(s, tx);
@@ -156,12 +169,25 @@ static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, co
 	bound_wait(s, out, s->now.now_ns);
 }
 
+/* The early dialog of the other side, which the caller has heard of last, is to be the one in use. */
+static void use_heard(struct shard *s, struct call *call)
+{
+	struct attempt *attempt = attempt_under_way(s, call);
+	early_use(s, attempt, leg_at(s, attempt->leg), attempt->early_heard);
+}
+
 void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct builder b;
 	uint64_t received_ns = offer_held_since_ns(s, tx);
 	tx->held = false;
 	exchange_end_at(s, tx, 0);
+	if (is_early(s, leg) && !early_is_settled(s, leg)) { /* it waited for another gateway, or another branch */
+		relay_reply_busy(s, tx);
+		return;
+	}
+	if (is_early(s, leg) && leg->side == LEG_CALLER)
+		use_heard(s, call_at(s, leg->call));
 	struct transaction *out = begin_passing(s, leg, tx, &b);
 	if (!out)
 		return;
@@ -216,8 +242,26 @@ static bool refuse_offer(struct shard *s, const struct leg *leg, struct transact
 	return (open & (OPEN_PEERS | OPEN_UNACKED | OPEN_GLARE)) != 0;
 }
 
+/* An INVITE where the one that makes the dialog has no answer yet. */
+static void refuse_second(struct shard *s, const struct leg *leg, struct transaction *tx)
+{
+	if (leg->side == LEG_CALLER)
+		relay_reply_busy(s, tx);
+	else
+		exchange_reply(s, tx, 491, BYTES_NONE);
+}
+
 static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
+	tx->no_provisional = sip_list_has(m, SIP_H_REQUIRE, BYTES("100rel")); /* rather none than reliable ones */
+	if (is_early(s, leg)) { /* the first is open, whatever has become of its offer (14.1, 14.2) */
+		refuse_second(s, leg, tx);
+		return;
+	}
+	if (setup_is_held(s, call_at(s, leg->call))) {
+		relay_reply_busy(s, tx);
+		return;
+	}
 	if (refuse_offer(s, leg, tx))
 		return;
 	if (body_equals(s, leg->body_in, m) && leg->body_out != POOL_NONE) {
@@ -228,13 +272,65 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 	}
 }
 
+/* ---- offers before the answer ---- */
+
+/* An offer in the early dialog passes when the one in the INVITE, or in a reliable response, has its answer on both
+ * legs (RFC 3311 5.1). */
+static void pass_early_offer(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	if (leg->side == LEG_CALLER)
+		use_heard(s, call_at(s, leg->call));
+	pass_offer_on(s, leg, tx, m);
+}
+
+/* Of which offer there is no answer yet: one of the peer's 500, one of ours 491 (RFC 3311 5.2). */
+static void refuse_early_offer(struct shard *s, const struct leg *leg, struct transaction *tx)
+{
+	bool ours = setup_of(s, call_at(s, leg->call))->offer_in_invite == (leg->side == LEG_CALLEE);
+	if (ours)
+		exchange_reply(s, tx, 491, BYTES_NONE);
+	else
+		relay_reply_busy(s, tx);
+}
+
+void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+{
+	if (early_is_settled(s, leg) && !(offer_open(s, leg, tx) & (OPEN_OTHERS | OPEN_REFRESH_UPDATE)))
+		pass_early_offer(s, leg, tx, m);
+	else
+		exchange_reply(s, tx, 488, BYTES_NONE);
+}
+
+void relay_early_over(struct shard *s, struct leg *leg)
+{
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		struct transaction *tx = transaction_at(s, i), *asked;
+		if (tx->over || tx->role != ROLE_RELAY || !exchange_is_open(tx))
+			continue;
+		if (tx->kind == SERVER && leg->side == LEG_CALLEE)
+			exchange_reply(s, tx, 487, BYTES_NONE);
+		else if (tx->kind == SERVER)
+			relay_reply_busy(s, tx);
+		else if ((asked = exchange_peer(s, tx)) && exchange_is_open(asked))
+			relay_reply_busy(s, asked);
+	}
+}
+
+/* ---- offers and other requests of the peer ---- */
+
 static void update(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	if (!m->body.size)
 		answer_here(s, leg, tx, POOL_NONE);
-	else if (call_at(s, leg->call)->callee_leg == POOL_NONE) /* early: no session to change yet (RFC 3311 5.2) */
+	else if (setup_is_held(s, call_at(s, leg->call)))
 		relay_reply_busy(s, tx);
-	else if (!refuse_offer(s, leg, tx))
+	else if (is_early(s, leg) && !early_is_settled(s, leg))
+		refuse_early_offer(s, leg, tx);
+	else if (refuse_offer(s, leg, tx))
+		return;
+	else if (is_early(s, leg))
+		pass_early_offer(s, leg, tx, m);
+	else
 		pass_offer_on(s, leg, tx, m);
 }
 
@@ -266,6 +362,9 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 	case SIP_BYE:
 		bye(s, leg, tx, m);
 		return;
+	case SIP_PRACK:
+		reliable_prack(s, leg, tx, m);
+		return;
 	case SIP_OPTIONS:
 		exchange_reply(s, tx, 200, BYTES(ALLOW_LINE ACCEPT_LINE SUPPORTED_LINE));
 		return;
@@ -290,7 +389,7 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 		reinvite(s, leg, tx, m);
 	} else if (m->method == SIP_UPDATE) {
 		update(s, leg, tx, m);
-	} else if (call->callee_leg == POOL_NONE) { /* early: there is no one dialog on the other side yet */
+	} else if (is_early(s, leg) || setup_is_held(s, call)) { /* the other side has no one dialog yet */
 		exchange_reply(s, tx, 480, BYTES_NONE);
 	} else {
 		pass_on(s, leg, tx, m);
@@ -310,7 +409,7 @@ static bool has_too_many_transactions(const struct shard *s, const struct leg *l
 
 static bool refuse_here(struct shard *s, const struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
-	if (reply_unsupported(s, m, from, !leg->session.off))
+	if (reply_unsupported(s, m, from, !leg->session.off, true))
 		return true;
 	if (!has_too_many_transactions(s, leg))
 		return false;
@@ -406,7 +505,8 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 {
 	struct builder b;
 	uint16_t status = m->status;
-	if (status >= 300 && (status < 400 || status == 401 || status == 407 || status == 422))
+	bool ours = status < 400 || status == 401 || status == 407 || status == 422;
+	if (status >= 300 && (ours || asked->method == SIP_PRACK))
 		status = 488; /* redirections, challenges and intervals are between us and that peer */
 	exchange_response(s, asked, status, BYTES_NONE, &b);
 	if (status < 300 && makes_target((enum sip_method)asked->method)) {
@@ -456,7 +556,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 {
 	struct transaction *asked = exchange_peer(s, tx);
 	if (m->status < 200) {
-		if (m->status > 100 && asked)
+		if (m->status > 100 && asked && !asked->no_provisional)
 			pass_back(s, leg_at(s, asked->leg), asked, m);
 		if (tx->kind == INVITE_CLIENT && !tx->ends_at_ns)
 			exchange_end_at(s, tx, s->now.now_ns + seconds_ns(REINVITE_MAX_S));
@@ -471,8 +571,10 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 		return;
 	struct leg *asker = leg_at(s, asked->leg);
 	bool lost = m->status == 481 || m->status == 408;
-	if (lost && leg->side == LEG_CALLER && call_at(s, leg->call)->state == CALL_ANSWERED) {
-		relay_reply_busy(s, asked); /* it overtook our 200: there is no dialog yet, rather than no more */
+	/* It overtook our 200: there is no dialog yet, rather than no more.  Before the answer, one of many was lost.
+	 */
+	if (lost && (is_early(s, leg) || (leg->side == LEG_CALLER && call_at(s, leg->call)->state == CALL_ANSWERED))) {
+		relay_reply_busy(s, asked);
 		return;
 	}
 	if (m->status < 300 && makes_target((enum sip_method)tx->method))
@@ -492,7 +594,7 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 		exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */
-	if (makes_target((enum sip_method)tx->method) && !cancelled)
+	if (makes_target((enum sip_method)tx->method) && !cancelled && leg->call != POOL_NONE && !is_early(s, leg))
 		relay_dialog_lost(s, leg);
 }
 

@@ -11,11 +11,17 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
 
+/* A PRACK that brings an offer: the other side sees it as an UPDATE, because its own PRACK went out before. */
+void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
+/* The attempt of that leg is over, or the caller goes on in another early dialog: what was relayed to or from those of
+ * the leg gets its answer. */
+void relay_early_over(struct shard *s, struct leg *leg);
+
 /* ACK to, or no ACK to, the 2xx of a relayed re-INVITE. */
 void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, const struct sip_message *m);
 void relay_ack_missing(struct shard *s, struct leg *leg);
 
-/* The leg on the other side of the call; NULL before there is one. */
+/* The leg on the other side of the call, or of the attempt under way; NULL before there is one. */
 struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg);
 /* The peer says, or shows, that the dialog is no more: the call ends (RFC 3261 12.2.1.2). */
 void relay_dialog_lost(struct shard *s, struct leg *leg);

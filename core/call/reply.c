@@ -77,8 +77,9 @@ void reply_from_tombstone(struct shard *s, const struct sip_message *m, const st
 	stat_add(&s->stats->retransmits_out, 1);
 }
 
-/* The option tags of Require that are not supported: all but timer. */
-static bool refuse_require(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer)
+/* The option tags of Require that are not supported: all but timer and 100rel. */
+static bool refuse_require(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer,
+			   bool reliable)
 {
 	struct builder b;
 	build_begin(&b, s->work, DATAGRAM_MAX);
@@ -87,7 +88,8 @@ static bool refuse_require(struct shard *s, const struct sip_message *m, const s
 	for (const struct sip_header *h = sip_header_first(m, SIP_H_REQUIRE); h; h = sip_header_next(m, h)) {
 		struct bytes rest = sip_header_value(m, h), tag;
 		while (sip_list_next(&rest, &tag)) {
-			if (timer && bytes_equal_nocase(tag, BYTES("timer")))
+			if ((timer && bytes_equal_nocase(tag, BYTES("timer"))) ||
+			    (reliable && bytes_equal_nocase(tag, BYTES("100rel"))))
 				continue;
 			if (count++)
 				build_text(&b, ", ");
@@ -122,12 +124,12 @@ static bool refuse_body(struct shard *s, const struct sip_message *m, const stru
 	return true;
 }
 
-bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer)
+bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer, bool reliable)
 {
 	struct sip_uri uri;
 	if (!sip_read_uri(m->request_uri, &uri) || !(uri.is_sip || bytes_equal_nocase(uri.scheme, BYTES("tel")))) {
 		reply(s, m, from, 416, BYTES_NONE, BYTES_NONE);
 		return true;
 	}
-	return refuse_require(s, m, from, timer) || refuse_body(s, m, from);
+	return refuse_require(s, m, from, timer, reliable) || refuse_body(s, m, from);
 }

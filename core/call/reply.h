@@ -4,9 +4,9 @@
 
 #include "core/call/state.h"
 
-#define ALLOW_VALUE    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
+#define ALLOW_VALUE    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
 #define ALLOW_LINE     "Allow: " ALLOW_VALUE "\r\n"
-#define SUPPORTED_LINE "Supported: timer\r\n"
+#define SUPPORTED_LINE "Supported: timer, 100rel\r\n"
 #define ACCEPT_LINE    "Accept: application/sdp, multipart/mixed\r\n"
 
 /* `headers` are whole lines; a To without tag gets one made of the request by a keyed hash. */
@@ -25,8 +25,9 @@ void reply_from_tombstone(struct shard *s, const struct sip_message *m, const st
 void reply_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from,
 		       const struct tombstone *invite);
 
-/* A request that cannot be served whoever sent it: unsupported extensions (420; `timer`: that one is supported), bodies
- * (415), URI scheme (416).  True: it was answered. */
-bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer);
+/* A request that cannot be served whoever sent it: unsupported extensions (420; `timer`, `reliable`: timer and 100rel
+ * are supported), bodies (415), URI scheme (416).  True: it was answered. */
+bool reply_unsupported(struct shard *s, const struct sip_message *m, const struct flow *from, bool timer,
+		       bool reliable);
 
 #endif

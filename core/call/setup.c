@@ -16,6 +16,7 @@
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
+#include "core/call/reliable.h"
 #include "core/call/reply.h"
 #include "core/call/rest.h"
 #include "core/call/room.h"
@@ -73,6 +74,8 @@ void setup_arm(struct shard *s, struct call *call)
 		at = setup->ends_ns;
 	if (setup && setup->ask_ends_ns && setup->ask_ends_ns < at)
 		at = setup->ask_ends_ns;
+	if (setup && reliable_next_ns(setup) < at)
+		at = reliable_next_ns(setup);
 	if (at == UINT64_MAX)
 		wheel_cancel(&s->wheel, &call->timer);
 	else
@@ -153,6 +156,8 @@ void setup_due(struct shard *s, struct call *call)
 	} else if (setup && setup->ends_ns && now_ns >= setup->ends_ns) {
 		fail(s, call, CDR_END_setup_timeout, CDR_SIDE_SWITCH, code_for_caller(s, call, setup->rang ? 480 : 408),
 		     0, BYTES_NONE);
+	} else if (setup && now_ns >= reliable_next_ns(setup)) {
+		reliable_due(s, call);
 	} else {
 		setup_arm(s, call);
 	}
@@ -187,21 +192,12 @@ static void no_candidate_left(struct shard *s, struct call *call)
 	     last_code(s, call), setup->last_q850, write_cause(setup->last_q850, room));
 }
 
-/* The attempt under way is not the first: what the caller has heard so far was of another one. */
-static void begin_edition(struct shard *s, struct call *call)
-{
-	struct setup *setup = setup_of(s, call);
-	if (setup->early_dialog)
-		leg_next_edition(s, leg_at(s, call->caller_leg), transaction_at(s, setup->invite));
-	setup->early_dialog = false;
-}
-
 static void begin(struct shard *s, struct call *call, const struct routing_gateway *routing, uint32_t address)
 {
 	if (call->state == CALL_ASKING)
 		call->state = CALL_TRYING;
 	if (attempt_begin(s, call, routing, address)) {
-		begin_edition(s, call);
+		reliable_begin_edition(s, call); /* what the caller has heard so far was of another one */
 		return;
 	}
 	admission_free(s, routing->id);
@@ -458,6 +454,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	setup->identity = identity_keep(s, m);
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
+	reliable_read(setup, m, mapping->reliable);
 	setup->max_forwards = (uint8_t)(m->max_forwards < 0 ? 70 : m->max_forwards > 255 ? 254 : m->max_forwards - 1);
 	take_switching(setup, p);
 	setup->ends_ns = p->RW_SETUP_MAX ? call->start_ns + seconds_ns(p->RW_SETUP_MAX) : 0;
@@ -510,7 +507,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 		return;
 	}
 	session_timer_read(m, &headers);
-	if (reply_unsupported(s, m, from, mapping->timer) || refuse_interval(s, m, from, mapping, &headers))
+	if (reply_unsupported(s, m, from, mapping->timer, mapping->reliable) ||
+	    refuse_interval(s, m, from, mapping, &headers))
 		return;
 	if (s->draining || s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
 		refuse_overload(s, m, from);
@@ -531,23 +529,16 @@ static void note_first_reply(struct shard *s, struct call *call)
 	histogram_add(&s->stats->pdd_us, (setup->first_reply_ns - call->start_ns) / 1000);
 }
 
-void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m)
+void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m, const struct early *early,
+		       bool asked)
 {
 	struct setup *setup = setup_of(s, call);
-	struct transaction *invite = transaction_at(s, setup->invite);
-	struct leg *caller = leg_at(s, call->caller_leg);
-	struct builder b;
 	note_first_reply(s, call);
 	if (!setup->ringing_ns)
 		setup->ringing_ns = s->now.now_ns;
 	call->state = CALL_RINGING;
 	setup->rang = setup->rang || m->status != 183;
-	setup->early_sdp = setup->early_sdp || m->body.size > 0;
-	setup->early_dialog = true;
-	exchange_response(s, invite, m->status, BYTES_NONE, &b);
-	leg_build_contact(s, &b, caller);
-	body_build_from(&b, m);
-	exchange_respond(s, invite, m->status, &b, m->body.size > 0);
+	reliable_pass(s, call, m, early, asked);
 }
 
 void setup_build_answer(const struct shard *s, struct builder *b, const struct leg *caller,
@@ -558,27 +549,41 @@ void setup_build_answer(const struct shard *s, struct builder *b, const struct l
 	refresh_build_answer(b, caller, invite);
 }
 
-/* The 200 to the caller, with the session of the callee's, or the same as it was kept (NULL). */
+/* The 200 to the caller, with the session of the callee's, or the same as it was kept: it came early, or with a 200
+ * that had to wait (NULL). */
 static void answer_caller(struct shard *s, struct call *call, const struct sip_message *m)
 {
 	struct leg *caller = leg_at(s, call->caller_leg);
-	struct transaction *invite = transaction_at(s, setup_of(s, call)->invite);
+	const struct setup *setup = setup_of(s, call);
+	struct transaction *invite = transaction_at(s, setup->invite);
+	bool from_message = m && m->body.size && !setup->bare_answer;
+	uint32_t kept = setup->bare_answer ? POOL_NONE : caller->body_out;
 	struct builder b;
 	caller->state = LEG_UP;
 	exchange_response(s, invite, 200, BYTES_NONE, &b);
 	setup_build_answer(s, &b, caller, invite);
-	if (m)
+	if (from_message)
 		body_build_from(&b, m);
 	else
-		body_build(s, &b, caller->body_out);
-	exchange_respond(s, invite, 200, &b, m ? m->body.size > 0 : caller->body_out != POOL_NONE);
+		body_build(s, &b, kept);
+	exchange_respond(s, invite, 200, &b, from_message || kept != POOL_NONE);
+}
+
+/* A PRACK that is still to come is waited for. */
+static void answer_in_order(struct shard *s, struct call *call, const struct sip_message *m)
+{
+	struct setup *setup = setup_of(s, call);
+	if (reliable_waits(setup))
+		setup->answer_waits = true;
+	else
+		answer_caller(s, call, m);
 }
 
 void setup_release(struct shard *s, struct call *call)
 {
 	setup_of(s, call)->ends_ns = 0;
 	setup_arm(s, call);
-	answer_caller(s, call, NULL);
+	answer_in_order(s, call, NULL);
 }
 
 /* There is no room to write down that it is up: what cannot be promised a record is not begun. */
@@ -619,8 +624,8 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	setup_arm_caps(s, call);
 	charge_connect(s, call);
 
-	callee->ack_wanted = !setup->offer_in_invite;
-	if (setup->offer_in_invite)
+	callee->ack_wanted = !setup->offer_in_invite && !setup->answered_by_prack;
+	if (!callee->ack_wanted)
 		leg_ack(s, callee, m->cseq, POOL_NONE);
 	body_replace(s, &caller->body_out, body_share(s, callee->body_in));
 	if (!carry_answered(s, call)) {
@@ -629,7 +634,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 		setup->ends_ns = s->now.now_ns + exchange_64t1_ns(s); /* no disk is to be waited for longer */
 		setup_arm(s, call);
 	} else {
-		answer_caller(s, call, m);
+		answer_in_order(s, call, m);
 	}
 }
 
@@ -656,6 +661,7 @@ void setup_attempt_failed(struct shard *s, struct call *call, const struct attem
 		.address_failed = failure->address_failed,
 		.code = failure->code,
 	};
+	reliable_attempt_over(s, call);
 	setup->last_code = failure->code;
 	setup->last_reason = (uint8_t)failure->reason;
 	setup->last_q850 = failure->q850;

@@ -23,12 +23,19 @@ void setup_take_caps(const struct shard *s, struct call *call);
 void setup_arm(struct shard *s, struct call *call);
 void setup_due(struct shard *s, struct call *call);
 
-/* From the attempt under way. */
-void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m);
+/* From the attempt under way.  early: the dialog that it is of, NULL: none; asked: it came reliably. */
+void setup_provisional(struct shard *s, struct call *call, const struct sip_message *m, const struct early *early,
+		       bool asked);
 void setup_answered(struct shard *s, struct call *call, struct leg *callee, const struct transaction *asked,
 		    const struct sip_message *m);
-/* Its record is on the disk (answer_after_sync): the 200 goes out. */
+/* Its record is on the disk (answer_after_sync), or the PRACK has come: the 200 goes out. */
 void setup_release(struct shard *s, struct call *call);
+/* It has not, and the caller still has to be told; then its CANCEL comes in time, and whatever else ends the call. */
+static inline bool setup_is_held(const struct shard *s, const struct call *call)
+{
+	const struct setup *setup = setup_of(s, call);
+	return call->held || (setup && setup->answer_waits);
+}
 /* The lines of that 200 but for its head and its session. */
 void setup_build_answer(const struct shard *s, struct builder *b, const struct leg *caller,
 			const struct transaction *invite);

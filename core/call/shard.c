@@ -7,6 +7,7 @@
 #include "core/call/carry.h"
 #include "core/call/charge.h"
 #include "core/call/check.h"
+#include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/home.h"
@@ -141,7 +142,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
  * else a caller that holds its ACK back could talk for nothing. */
 static bool may_cancel(const struct shard *s, const struct call *call)
 {
-	return !call->connect_ns || call->held ||
+	return !call->connect_ns || setup_is_held(s, call) ||
 	       s->now.now_ns - call->connect_ns <= 2 * milliseconds_ns(s->config->parameters.RW_SIP_T1);
 }
 
@@ -187,16 +188,19 @@ static void take_late_cancel(struct shard *s, const struct sip_message *m, const
 }
 
 /* The leg a request belongs to: our tag names it, Call-ID and the peer's tag must fit.  An early dialog that was given
- * up for that of another gateway is no more; but a CANCEL is of the INVITE, whatever its tag says (RFC 3261 9.2). */
-static struct leg *leg_of_request(const struct shard *s, const struct sip_message *m)
+ * up for that of another gateway is no more; but a CANCEL is of the INVITE, whatever its tag says (RFC 3261 9.2), and
+ * what a PRACK is for its RAck says. */
+static struct leg *leg_of_request(struct shard *s, const struct sip_message *m)
 {
 	struct ident id;
 	unsigned edition;
 	struct leg *leg = ident_read_tag(&s->key, m->to.tag, &id, &edition) ? leg_find(s, &id) : NULL;
 	if (!leg || leg->fork || leg->texts == TEXT_NONE ||
-	    !leg_call_id_is(s, leg, ident_of_tag(m->to.tag), m->call_id) || !leg_remote_tag_is(s, leg, m->from.tag))
+	    !leg_call_id_is(s, leg, ident_of_tag(m->to.tag), m->call_id) ||
+	    !(leg_remote_tag_is(s, leg, m->from.tag) || early_find(s, leg, m->from.tag)))
 		return NULL;
-	return edition == leg_edition(s, leg) || m->method == SIP_CANCEL ? leg : NULL;
+	bool any_edition = m->method == SIP_CANCEL || m->method == SIP_PRACK;
+	return any_edition || edition == leg_edition(s, leg) ? leg : NULL;
 }
 
 static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
@@ -279,7 +283,7 @@ static void take_other(struct shard *s, const struct sip_message *m, const struc
 	}
 	switch (m->method) {
 	case SIP_OPTIONS:
-		if (!reply_unsupported(s, m, from, true))
+		if (!reply_unsupported(s, m, from, true, true))
 			reply(s, m, from, 200, BYTES_NONE, BYTES(ALLOW_LINE ACCEPT_LINE SUPPORTED_LINE));
 		return;
 	case SIP_BYE:
@@ -487,7 +491,7 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 /* Calls that are up, and whose callers know it, may be left to the next process. */
 static bool is_left(const struct shard *s, const struct call *call)
 {
-	return s->keeping && call->journaled && !call->held;
+	return s->keeping && call->journaled && !setup_is_held(s, call);
 }
 
 static void stop_some(struct shard *s)

@@ -6,7 +6,10 @@
  *   reply.c      answers that need no state, refusals
  *   stranger.c   what comes from no gateway, and how much of it
  *   setup.c      a call from its INVITE to the caller's ACK
+ *   reliable.c   provisional responses to the caller, reliable ones (RFC 3262) too
  *   attempt.c    one INVITE towards one routing gateway
+ *   early.c      its early dialogs, several where the gateway forks
+ *   prack.c      its reliable provisional responses, and their PRACK
  *   switching.c  whether there is a next one, when one has failed
  *   choice.c     which routing gateway comes next
  *   number.c     who calls and whom: as received, for routing, as sent

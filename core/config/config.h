@@ -86,6 +86,7 @@ struct mapping_gateway {
 	char callee_prefix[CONFIG_PREFIX_MAX + 1];
 	uint16_t listener; /* index in listens */
 	bool timer;
+	bool reliable;           /* 100rel */
 	uint32_t max_duration_s; /* 0: none */
 };
 
@@ -125,6 +126,7 @@ struct routing_gateway {
 	uint32_t capacity;
 	uint16_t listener;
 	bool timer;
+	bool reliable; /* 100rel */
 	uint32_t max_duration_s;
 	/* By the rates of its vendor account: tried in order of their price; only below this share of what the customer
 	 * pays; never above this price a minute. */

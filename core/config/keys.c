@@ -43,6 +43,13 @@
 		"timer", "on", "", "Session timers (RFC 4028) with this peer; off: it is treated as a non-timer peer", \
 			SWITCH                                                                                         \
 	}
+#define RELIABLE_KEY                                                                                                   \
+	{                                                                                                              \
+		"reliable", "on", "",                                                                                  \
+			"Reliable provisional responses (100rel, RFC 3262) with this peer; off: it is treated as one " \
+			"without them",                                                                                \
+			SWITCH                                                                                         \
+	}
 #define MAX_DURATION_KEY                                                                                               \
 	{                                                                                                              \
 		"max_duration", "0", "s", "Longest call; 0 is no limit of the gateway's own",                          \
@@ -135,6 +142,7 @@ static const struct key mapping_keys[] = {
 	ACCOUNT_KEY("the customer's"),
 	LISTEN_KEY,
 	TIMER_KEY,
+	RELIABLE_KEY,
 	MAX_DURATION_KEY,
 	{ "caller_from", "from", "", "Header that the caller's number is taken from; From where it is missing",
 	  WORD("from", "p-asserted-identity", "remote-party-id", "p-preferred-identity") },
@@ -180,6 +188,7 @@ static const struct key routing_keys[] = {
 	  "How its calls are sent; with it the listen section is the first of that transport, unless one is named",
 	  WORD("udp", "tcp") },
 	TIMER_KEY,
+	RELIABLE_KEY,
 	MAX_DURATION_KEY,
 	{ "tech_prefix", "", "", "Put before the number sent", TEXT("prefix", PREFIXES ", a + in front") },
 	REWRITE_KEYS(" as it goes out, before tech_prefix"),

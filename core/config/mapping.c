@@ -147,6 +147,7 @@ int load_mapping(struct loading *l, const struct section *section, struct mappin
 	    (result = reader_number(r, section, "rate_limit", &gateway->rate_limit)) < 0 ||
 	    (result = load_account(l, section, gateway->account)) < 0 ||
 	    (result = reader_switch(r, section, "timer", &gateway->timer)) < 0 ||
+	    (result = reader_switch(r, section, "reliable", &gateway->reliable)) < 0 ||
 	    (result = reader_number(r, section, "max_duration", &gateway->max_duration_s)) < 0 ||
 	    (result = load_headers(l, section, gateway)) < 0 ||
 	    (result = load_rewrite(l, section, "rewrite_caller", &gateway->rewrite_caller)) < 0 ||

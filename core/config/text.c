@@ -127,13 +127,14 @@ static void write_gateways(FILE *out, const char *key, const uint32_t *ids, uint
 
 /* What both kinds of gateways have. */
 static void write_common(FILE *out, const struct config *c, uint32_t capacity, uint32_t rate_limit, const char *account,
-			 uint16_t listener, bool timer, uint32_t max_duration_s)
+			 uint16_t listener, bool timer, bool reliable, uint32_t max_duration_s)
 {
 	write_number(out, "capacity", capacity);
 	write_number(out, "rate_limit", rate_limit);
 	write_string(out, "\t", "account", account);
 	write_string(out, "\t", "listen", c->listens[listener].name);
 	write_switch(out, "timer", timer);
+	write_switch(out, "reliable", reliable);
 	write_number(out, "max_duration", max_duration_s);
 }
 
@@ -161,7 +162,8 @@ static void write_mapping(FILE *out, const struct config *c, const struct mappin
 	}
 	list_end(out);
 	write_string(out, "\t", "callee_prefix", g->callee_prefix);
-	write_common(out, c, g->capacity, g->rate_limit, g->account, g->listener, g->timer, g->max_duration_s);
+	write_common(out, c, g->capacity, g->rate_limit, g->account, g->listener, g->timer, g->reliable,
+		     g->max_duration_s);
 	write_string(out, "\t", "caller_from", key_word(SECTION_MAPPING, "caller_from", g->caller_from));
 	write_string(out, "\t", "callee_from", key_word(SECTION_MAPPING, "callee_from", g->callee_from));
 	write_rules(out, "rewrite_caller", g->rewrite_caller);
@@ -213,7 +215,8 @@ static void write_routing(FILE *out, const struct config *c, const struct routin
 	write_prefixes(out, g);
 	write_string(out, "\t", "prefix_mode", key_word(SECTION_ROUTING, "prefix_mode", g->prefix_mode));
 	write_number(out, "priority", g->priority);
-	write_common(out, c, g->capacity, g->rate_limit, g->vendor_account, g->listener, g->timer, g->max_duration_s);
+	write_common(out, c, g->capacity, g->rate_limit, g->vendor_account, g->listener, g->timer, g->reliable,
+		     g->max_duration_s);
 	write_string(out, "\t", "transport", transport_name(c->listens[g->listener].transport));
 	write_string(out, "\t", "tech_prefix", g->tech_prefix);
 	write_rules(out, "rewrite_caller", g->rewrite_caller);

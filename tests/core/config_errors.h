@@ -252,6 +252,7 @@ static const struct config_error {
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  privacy = user\n}\n", 3, "none, pass, id" },
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  ignore_6xx = all\n}\n", 3, "neither on nor off" },
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  options_check = 30\n}\n", 3, "neither on nor off" },
+	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  reliable = maybe\n}\n", 3, "neither on nor off" },
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  least_cost = 30\n}\n", 3, "neither on nor off" },
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  min_profit_percent = 101\n}\n", 3, "0..100" },
 	{ L "routing_gateway \"r\" { address = \"10.0.0.1\"\n  min_profit_percent = -1\n}\n", 3, "0..100" },

@@ -101,9 +101,9 @@ Test(spec_2_config, every_key)
 		"  SS_SIP_RESEND_INTERVAL = \"0.5,1\" SS_REPLY_UNAUTHORIZED = off }\n"
 		"mapping_gateway \"m\" { address = {\"10.0.0.1\", \"2001:db8::/32\"} capacity = 100000000 account = "
 		"acc\n"
-		"  listen = \"six\" timer = off max_duration = 604800 callee_prefix = \"99#\" }\n"
+		"  listen = \"six\" timer = off reliable = off max_duration = 604800 callee_prefix = \"99#\" }\n"
 		"routing_gateway \"r\" { address = \"[2001:db8::5]:5099\" prefix = {\"880\", \"44\"} priority = 7\n"
-		"  capacity = 30 listen = \"six\" timer = no max_duration = 3600 account = \"carrier\"\n"
+		"  capacity = 30 listen = \"six\" timer = no reliable = off max_duration = 3600 account = \"carrier\"\n"
 		"  timeout_invite = 300 timeout_trying = 299 timeout_session_progress = 600\n"
 		"  timeout_session_progress_sdp = 599 timeout_ringing = 1 }\n");
 
@@ -140,6 +140,7 @@ Test(spec_2_config, every_key)
 	cr_assert_str_eq(m->account, "acc");
 	cr_assert_eq(m->listener, 1);
 	cr_assert_not(m->timer);
+	cr_assert_not(m->reliable);
 	cr_assert_eq(m->max_duration_s, 604800);
 	cr_assert_str_eq(m->callee_prefix, "99#");
 
@@ -151,6 +152,7 @@ Test(spec_2_config, every_key)
 	cr_assert_eq(r->capacity, 30);
 	cr_assert_eq(r->listener, 1);
 	cr_assert_not(r->timer);
+	cr_assert_not(r->reliable);
 	cr_assert_eq(r->max_duration_s, 3600);
 	cr_assert_str_eq(r->vendor_account, "carrier");
 	cr_assert_eq(r->timeout_invite_s, 300);
@@ -174,6 +176,7 @@ Test(spec_2_config, defaults_of_sections)
 	cr_assert_str_eq(c->listens[1].host_port, "[::1]:5070");
 	cr_assert_eq(c->mappings[0].capacity, 0);
 	cr_assert(c->mappings[0].timer);
+	cr_assert(c->mappings[0].reliable);
 	cr_assert_str_empty(c->mappings[0].account);
 	cr_assert_str_empty(c->mappings[0].callee_prefix);
 	cr_assert_eq(c->mappings[0].listener, 0);
@@ -190,6 +193,7 @@ Test(spec_2_config, defaults_of_sections)
 	cr_assert_str_empty(c->routings[0].prefixes[0]);
 	cr_assert_eq(c->routings[0].priority, 1);
 	cr_assert(c->routings[0].timer);
+	cr_assert(c->routings[0].reliable);
 	cr_assert_eq(c->routings[0].timeout_ringing_s, 0);
 	config_free(c);
 }
@@ -416,11 +420,12 @@ Test(spec_2_config, text_round_trip)
 		"  SS_GATEWAY_SWITCH_UNTIL_CONNECT = on }\n"
 		"mapping_gateway \"m\" { address = {\"10.0.0.1:5070\", \"10.0.0.0/8\", \"2001:db8::/32\", \"::1\",\n"
 		"  \"[2001:db8::9]:5061\", \"10.2.0.0/16:5090\", \"2001:db8:1::/48:5091\"} capacity = 3 account = a\n"
-		"  listen = six timer = off max_duration = 9 callee_prefix = \"*9\" }\n"
+		"  listen = six timer = off reliable = off max_duration = 9 callee_prefix = \"*9\" }\n"
 		"mapping_gateway \"all\" { address = {\"0.0.0.0/0\", \"::/0\"} }\n"
 		"routing_gateway \"r\" { address = \"10.0.0.9\" prefix = {\"\", \"880\"} prefix_file = "
 		"\"prefixes.txt\"\n"
-		"  priority = 0 capacity = 4 timer = off max_duration = 8 account = v timeout_invite = 1\n"
+		"  priority = 0 capacity = 4 timer = off reliable = off max_duration = 8 account = v timeout_invite = "
+		"1\n"
 		"  timeout_trying = 2 timeout_session_progress = 3 timeout_session_progress_sdp = 4 timeout_ringing = "
 		"5 }\n"
 		"routing_gateway \"s\" { address = \"[2001:db8::9]:5080\" prefix_file = \"prefixes.txt\" }\n");

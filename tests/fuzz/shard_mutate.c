@@ -126,31 +126,39 @@ static void make_invite(struct builder *b, unsigned n)
 			 "Call-ID: c%u@192.0.2.1\r\nCSeq: 1 INVITE\r\nContact: <sip:a@192.0.2.1:5070>\r\n%s",
 			 n, n, random_below(20), n, n, n,
 			 random_below(4) ? "" : "Record-Route: <sip:192.0.2.3;lr>, <sip:192.0.2.4>\r\n");
+	static const char *const reliable[] = { "", "", "Supported: 100rel\r\n", "Require: 100rel\r\n" };
 	build_bytes(b, (struct bytes){ head, (uint32_t)size });
+	build_bytes(b, bytes_of(reliable[random_below(4)]));
 	finish(b);
 }
 
 static void make_response(struct builder *b, const struct sip_message *m)
 {
-	static const unsigned codes[] = { 100, 180, 183, 200, 200, 200, 202, 302, 401,
-					  404, 408, 422, 481, 486, 487, 491, 503, 603 };
-	static const char *const tags[] = { "r1", "r1", "r1", "r2", "" };
+	static const unsigned codes[] = { 100, 180, 183, 183, 180, 181, 200, 200, 200, 202, 302,
+					  401, 404, 408, 422, 481, 486, 487, 491, 503, 603 };
+	static const char *const tags[] = { "r1", "r1", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "" };
 	struct address source = { .family = 4, .port = 5060, .ip = { 192, 0, 2, 9 } };
 	build_status_line(b, codes[random_below(sizeof codes / sizeof *codes)], BYTES_NONE);
-	build_response_head(b, m, &source, bytes_of(tags[random_below(5)]), random_below(3) == 0);
+	build_response_head(b, m, &source, bytes_of(tags[random_below(10)]), random_below(3) == 0);
 	if (random_below(5))
 		build_text(b, "Contact: <sip:b@192.0.2.2>\r\n");
 	if (!random_below(8))
 		build_text(b, "Retry-After: 3\r\n");
+	if (!random_below(3)) {
+		build_text(b, "Require: 100rel\r\nRSeq: ");
+		build_number(b, 1 + random_below(4));
+		build_text(b, "\r\n");
+	}
 	finish(b);
 }
 
 /* A request of the caller inside the dialog that a response of the shard speaks of. */
 static void make_dialog_request(struct builder *b, const struct sip_message *m, bool towards_caller)
 {
-	static const enum sip_method methods[] = { SIP_ACK,     SIP_ACK,    SIP_ACK,   SIP_BYE,    SIP_BYE,
-						   SIP_INVITE,  SIP_UPDATE, SIP_INFO,  SIP_CANCEL, SIP_PRACK,
-						   SIP_MESSAGE, SIP_NOTIFY, SIP_REFER, SIP_OPTIONS };
+	static const enum sip_method methods[] = { SIP_ACK,    SIP_ACK,    SIP_ACK,    SIP_BYE,     SIP_BYE,
+						   SIP_INVITE, SIP_UPDATE, SIP_INFO,   SIP_CANCEL,  SIP_PRACK,
+						   SIP_PRACK,  SIP_PRACK,  SIP_UPDATE, SIP_MESSAGE, SIP_NOTIFY,
+						   SIP_REFER,  SIP_OPTIONS };
 	enum sip_method method = methods[random_below(sizeof methods / sizeof *methods)];
 	struct bytes name = sip_method_name(method);
 	bool same = method == SIP_ACK || method == SIP_CANCEL;
@@ -172,6 +180,11 @@ static void make_dialog_request(struct builder *b, const struct sip_message *m, 
 	build_text(b, " ");
 	build_bytes(b, name);
 	build_text(b, "\r\nContact: <sip:n@192.0.2.5:5060>\r\n");
+	if (method == SIP_PRACK && random_below(4)) { /* mostly of the response that it follows on */
+		build_text(b, "RAck: ");
+		build_bytes(b, sip_header(m, SIP_H_RSEQ));
+		build_text(b, " 1 INVITE\r\n");
+	}
 	finish(b);
 }
 

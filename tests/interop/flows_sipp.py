@@ -24,6 +24,8 @@ flow("bye_by_callee", "the callee hangs up", dict(NORMAL, end_side="callee"))
 flow("no_ringing", "200 at once", NORMAL)
 flow("early_media", "183 with SDP, then 180, then 200", NORMAL)
 flow("delayed_offer", "offer in the 200, answer in the ACK", NORMAL)
+flow("prack", "reliable 183 and 180, UPDATE before the answer", NORMAL)
+flow("prack_offer", "offer in a reliable 183, answer in the PRACK", NORMAL)
 flow("cancelled", "CANCEL while it rings",
      dict(end_reason="cancelled", end_side="caller", sip_code=487))
 for code, q850 in ((404, {1, 3}), (480, 18), (486, 17), (500, 41), (503, 41), (603, 21)):

@@ -1,4 +1,5 @@
-/* One call of a user agent whose session timers (RFC 4028) are somebody else's: those of Sofia-SIP's nua.
+/* One call of a user agent whose session timers (RFC 4028) and reliable provisional responses (RFC 3262) are somebody
+ * else's: those of Sofia-SIP's nua.
  *
  *     nua_agent caller --bind sip:127.0.0.2:5070 --to sip:7001@127.0.0.1:5060 --refresher me --seconds 20 --hang-up
  *     nua_agent callee --bind sip:127.0.0.3:5060 --refresher you --seconds 20
@@ -10,8 +11,12 @@
  *     timer 4 me                  Session-Expires of the 2xx to its INVITE, and who refreshes; or: timer none
  *     sent UPDATE 200             its refresh, and the answer
  *     received INVITE             the peer's
+ *     progress 183 reliable       a provisional response to its INVITE with a session, and whether it has an RSeq
+ *     sent PRACK 200              the caller's; the callee: received PRACK
  *     ended by me | ended by you  BYE
  *     failed: ...                 anything else; exit status 1
+ *
+ * With --early the callee sends a 183 with its session, and answers half a second later.
  *
  * The exit status is 0 if the call lasted as long as asked and ended as asked.
  *
@@ -48,11 +53,12 @@ struct agent {
 	unsigned seconds;      /* how long the call is to last */
 	enum nua_session_refresher refresher;
 	bool hang_up; /* by us */
+	bool early;
 	bool by_update;
 	su_root_t *root;
 	nua_t *nua;
 	nua_handle_t *call;
-	su_timer_t *timer;
+	su_timer_t *timer, *ringing;
 	su_time_t answered_at; /* tv_sec 0: not yet */
 	bool over;
 	int status;
@@ -140,6 +146,8 @@ static void say_timer(const sip_t *sip)
 
 static void response(struct agent *agent, const char *method, int status, const char *phrase, const sip_t *sip)
 {
+	if (status > 100 && status < 200 && sip && sip->sip_payload)
+		say("progress %d %s", status, sip->sip_rseq ? "reliable" : "unreliable");
 	if (status < 200)
 		return;
 	if (is_answered(agent)) {
@@ -152,6 +160,12 @@ static void response(struct agent *agent, const char *method, int status, const 
 	}
 }
 
+static void rang(su_root_magic_t *magic, su_timer_t *timer, struct agent *agent)
+{
+	(void)magic, (void)timer;
+	nua_respond(agent->call, SIP_200_OK, TAG_END());
+}
+
 static void incoming(struct agent *agent, nua_handle_t *call)
 {
 	if (is_answered(agent)) {
@@ -160,7 +174,12 @@ static void incoming(struct agent *agent, nua_handle_t *call)
 		nua_respond(call, SIP_486_BUSY_HERE, TAG_END());
 	} else {
 		agent->call = nua_handle_ref(call);
-		nua_respond(call, SIP_200_OK, TAG_END());
+		if (agent->early) {
+			nua_respond(call, SIP_183_SESSION_PROGRESS, TAG_END());
+			su_timer_set_interval(agent->ringing, rang, agent, 500);
+		} else {
+			nua_respond(call, SIP_200_OK, TAG_END());
+		}
 	}
 }
 
@@ -181,6 +200,13 @@ static void on_event(nua_event_t event, int status, const char *phrase, nua_t *n
 		break;
 	case nua_r_update:
 		response(agent, "UPDATE", status, phrase, sip);
+		break;
+	case nua_r_prack:
+		if (status >= 200)
+			say("sent PRACK %d", status);
+		break;
+	case nua_i_prack:
+		say("received PRACK");
 		break;
 	case nua_i_update:
 		say("received UPDATE");
@@ -212,7 +238,7 @@ static int usage(const char *program)
 	fprintf(stderr,
 		"usage: %s caller|callee --bind URI [--to URI] [--interval S] [--refresher me|you] [--by "
 		"invite|update]\n"
-		"       [--seconds N] [--hang-up]\n",
+		"       [--seconds N] [--hang-up] [--early]\n",
 		program);
 	return 2;
 }
@@ -220,10 +246,15 @@ static int usage(const char *program)
 static bool read_options(int count, char **words, struct agent *agent)
 {
 	static const struct option options[] = {
-		{ "bind", required_argument, NULL, 'b' },     { "to", required_argument, NULL, 't' },
-		{ "interval", required_argument, NULL, 'i' }, { "refresher", required_argument, NULL, 'r' },
-		{ "by", required_argument, NULL, 'y' },       { "seconds", required_argument, NULL, 's' },
-		{ "hang-up", no_argument, NULL, 'h' },        { NULL, 0, NULL, 0 },
+		{ "bind", required_argument, NULL, 'b' },
+		{ "to", required_argument, NULL, 't' },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "refresher", required_argument, NULL, 'r' },
+		{ "by", required_argument, NULL, 'y' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "hang-up", no_argument, NULL, 'h' },
+		{ "early", no_argument, NULL, 'e' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 	while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
@@ -249,6 +280,9 @@ static bool read_options(int count, char **words, struct agent *agent)
 		case 'h':
 			agent->hang_up = true;
 			break;
+		case 'e':
+			agent->early = true;
+			break;
 		default:
 			return false;
 		}
@@ -262,7 +296,8 @@ static bool start(struct agent *agent)
 	agent->nua = nua_create(agent->root, on_event, agent, NUTAG_URL(agent->bind), NUTAG_MIN_SE(1),
 				NUTAG_SESSION_TIMER(agent->interval_s), NUTAG_SESSION_REFRESHER(agent->refresher),
 				NUTAG_UPDATE_REFRESH(agent->by_update), NUTAG_AUTOANSWER(0), NUTAG_AUTOALERT(0),
-				SOATAG_USER_SDP_STR("m=audio 41000 RTP/AVP 8 0\r\n"), TAG_END());
+				NUTAG_EARLY_MEDIA(agent->early), SOATAG_USER_SDP_STR("m=audio 41000 RTP/AVP 8 0\r\n"),
+				TAG_END());
 	if (!agent->nua)
 		return false;
 	su_timer_set_interval(agent->timer, due, agent, PATIENCE_S * 1000);
@@ -292,6 +327,7 @@ int main(int count, char **words)
 	agent.root = su_root_create(&agent);
 	su_root_threading(agent.root, 0);
 	agent.timer = su_timer_create(su_root_task(agent.root), 0);
+	agent.ringing = su_timer_create(su_root_task(agent.root), 0);
 	wait_for_whole_second();
 	if (start(&agent)) {
 		su_root_run(agent.root);
@@ -303,6 +339,7 @@ int main(int count, char **words)
 		agent.status = 1;
 	}
 	su_timer_destroy(agent.timer);
+	su_timer_destroy(agent.ringing);
 	su_root_destroy(agent.root);
 	su_deinit();
 	return agent.status;

@@ -19,6 +19,7 @@ import flows_setup  # noqa: F401
 import flows_dialog  # noqa: F401
 import flows_ending  # noqa: F401
 import flows_refusal  # noqa: F401
+import flows_reliable  # noqa: F401
 import flows_routing  # noqa: F401
 import flows_timeout  # noqa: F401
 import flows_failover  # noqa: F401

@@ -17,7 +17,7 @@ from ua import Unmet
 
 SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenarios")
 INCLUDE = re.compile(r'^[ \t]*<include part="([\w-]+)"((?:\s+\w+="[^"]*")*)\s*/>', re.MULTILINE)
-VARIABLES = ("seen", "remote", "local", "cseq")
+VARIABLES = ("seen", "via", "remote", "local", "cseq", "rseq")
 FINISHED_S = 10  # how long the callee may take to see its last message once the caller is through
 
 

@@ -265,7 +265,12 @@ void dialog_begin_caller(struct ua *ua)
 	snprintf(ua->local, sizeof ua->local, "\"Caller\" <sip:%s@%s>", from, ua->host->name);
 	address_number(ua);
 	ua->sim->counts.delayed_offers += script->delayed_offer;
-	peer_request(ua, "INVITE", script->delayed_offer ? BYTES_NONE : session_of(ua), script->headers, STEP_NONE);
+	char headers[600];
+	snprintf(headers, sizeof headers, "%s%s", script->headers ? script->headers : "",
+		 script->reliable == 'r'   ? "Require: 100rel\r\n"
+		 : script->reliable == 's' ? "Supported: 100rel\r\n"
+					   : "");
+	peer_request(ua, "INVITE", script->delayed_offer ? BYTES_NONE : session_of(ua), headers, STEP_NONE);
 	if (script->cancel_ns)
 		later(ua, script->cancel_ns, give_up, (struct later){ 0 });
 }
@@ -277,7 +282,7 @@ static void acknowledge(struct sim *sim, void *context)
 	(void)sim;
 	if (ua->dead || what->sent->ack.size)
 		return;
-	peer_ack(what->sent, what->sent->offered ? BYTES_NONE : session_of(ua));
+	peer_ack(what->sent, what->sent->offered || ua->reliable.ack_bare ? BYTES_NONE : session_of(ua));
 	begin_steps(ua);
 }
 
@@ -289,7 +294,8 @@ static void answered(struct ua *ua, struct sent *invite, const struct wire *w)
 	snprintf(ua->remote_tag, sizeof ua->remote_tag, "%.*s", TEXT(w->to_tag));
 	snprintf(ua->target, sizeof ua->target, "%.*s", TEXT(w->contact));
 	ua->sim->counts.answered++;
-	if (!w->body.size && !ua->call->damaged)
+	bool told = early_has_session(ua, w->to_tag, &ua->reliable.ack_bare);
+	if (!w->body.size && !told && !ua->call->damaged)
 		ua->call->excused ? (void)0 : sim_fail(ua->sim, ua->call, "answer-has-session", "200 without SDP");
 	if (script->no_ack) {
 		ua->sim->counts.acks_withheld++;
@@ -312,6 +318,9 @@ static void initial_response(struct ua *ua, struct sent *invite, const struct wi
 			snprintf(ua->early_target, sizeof ua->early_target, "%.*s", TEXT(w->contact));
 		}
 		ua->sim->counts.early_media += w->body.size > 0;
+		early_provisional(ua, invite, w);
+		if (w->reliable)
+			keep_offered(ua, w);
 		if (ua->cancel_wanted) {
 			ua->cancel_wanted = false;
 			peer_cancel(ua, invite);
@@ -389,6 +398,10 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 		initial_response(ua, sent, w);
 	} else if (invite) {
 		reinvite_response(ua, sent, w);
+	} else if (sent->early) {
+		early_answered(ua, sent, w);
+		if (w->status < 300)
+			keep_offered(ua, w);
 	} else if (strcmp(sent->method, "BYE") == 0 && w->status == 481 && ua->is_caller && ua->state == UA_EARLY) {
 		/* That early dialog was given up for another gateway's, but the INVITE stands. */
 		ua->bye_sent = false;
@@ -411,6 +424,8 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 
 void dialog_timeout(struct ua *ua, struct sent *sent)
 {
+	if (sent->early)
+		return; /* the INVITE has a time-out of its own */
 	if (strcmp(sent->method, "BYE") == 0 || ua->state == UA_EARLY)
 		ua->state = UA_ENDED;
 	else
@@ -479,6 +494,11 @@ void dialog_request(struct ua *ua, struct taken *taken, const struct wire *w)
 {
 	if (is(taken, "BYE")) {
 		take_bye(ua, taken);
+	} else if (is(taken, "PRACK")) {
+		early_take_prack(ua, taken, w);
+		return;
+	} else if (ua->state == UA_EARLY && ua->call && is(taken, "UPDATE") && w->body.size) {
+		early_take_update(ua, taken);
 	} else if (ua->state != UA_UP || ua->bye_sent || !ua->call) {
 		peer_respond(taken, 481, NULL, BYTES_NONE);
 	} else if (timer_refuses(ua, taken, w)) {
@@ -513,16 +533,18 @@ static void ring(struct sim *sim, void *context)
 	struct later *what = context;
 	(void)sim;
 	if (waits(what))
-		peer_respond(what->taken, 180, NULL, BYTES_NONE);
+		early_respond(what->ua, what->taken, 180, BYTES_NONE);
 }
 
 static void progress(struct sim *sim, void *context)
 {
 	struct later *what = context;
 	(void)sim;
-	if (waits(what))
-		peer_respond(what->taken, 183, NULL,
-			     what->ua->answer->progress_bare ? BYTES_NONE : session_of(what->ua));
+	if (!waits(what))
+		return;
+	if (what->ua->answer->early_fork)
+		early_fork(what->ua, what->taken);
+	early_respond(what->ua, what->taken, 183, what->ua->answer->progress_bare ? BYTES_NONE : session_of(what->ua));
 }
 
 /* Another branch of a forking proxy behind this gateway answers as well. */
@@ -558,6 +580,11 @@ static void final(struct sim *sim, void *context)
 	if (!waits(what))
 		return;
 	unsigned code = answer->never ? 480 : answer->code;
+	if (code < 300 && early_holds_answer(ua)) { /* RFC 3262 3 */
+		later(ua, POSTPONE_NS, final, *what);
+		return;
+	}
+	early_end_forks(ua);
 	if (code >= 300) {
 		ua->state = UA_ENDED;
 		peer_respond(what->taken, code, answer->headers, BYTES_NONE);
@@ -565,7 +592,11 @@ static void final(struct sim *sim, void *context)
 	}
 	struct taken before = *what->taken;
 	ua->state = UA_UP;
-	peer_respond(what->taken, 200, answer->headers, session_of(ua));
+	struct wire w;
+	bool read = wire_read(what->taken->request, &w);
+	assert(read);
+	bool bare = early_stands(ua) && (answer->bare || !w.body.size);
+	peer_respond(what->taken, 200, answer->headers, bare ? BYTES_NONE : session_of(ua));
 	for (unsigned i = 0; i < answer->forks; i++)
 		fork_off(ua, &before);
 }
@@ -601,6 +632,7 @@ void dialog_cancelled(struct ua *ua, struct taken *invite)
 	peer_respond(invite, 487, NULL, BYTES_NONE);
 	if (ua->state == UA_EARLY)
 		ua->state = UA_ENDED;
+	early_end_forks(ua);
 }
 
 /* An offer without its answer is good only for a dialog that a BYE ends at once: of a fork, or of a call that has
@@ -619,7 +651,7 @@ void dialog_acked(struct ua *ua, struct taken *invite, const struct wire *w)
 	assert(read);
 	if (invite->status >= 300 || !ua->call)
 		return;
-	if (!request.body.size && !w->body.size)
+	if (!request.body.size && !w->body.size && !early_stands(ua))
 		later(ua, NO_ANSWER_NS, no_answer, (struct later){ 0 });
 	keep_offered(ua, w);
 	if (!ua->is_caller)

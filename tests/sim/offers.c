@@ -17,7 +17,8 @@ struct exchange {
 	uint32_t cseq, body;
 	uint64_t asked_ns, provisional_ns;
 	enum offer_state state;
-	bool in, invite, offers, failed;
+	bool in, invite, offers, failed, initial;
+	bool told, settled;  /* a reliable provisional response had a session; and has its PRACK */
 	unsigned must;       /* in: the only answer, 491 or 500, that it may get; 0: any */
 	uint64_t ack_due_ns; /* out: a 2xx came; 0: nothing owed */
 };
@@ -70,7 +71,7 @@ static bool is_heard(const struct sim *sim, const struct exchange *x)
 
 static bool is_open(const struct sim *sim, const struct exchange *x)
 {
-	return x->state != DONE && is_fresh(sim, x) && is_heard(sim, x);
+	return x->state != DONE && is_fresh(sim, x) && is_heard(sim, x) && !(x->state == ASKED && x->settled);
 }
 
 uint64_t offers_free_ns(const struct offers *offers, bool before_latest)
@@ -111,7 +112,14 @@ static unsigned must_refuse(const struct sim *sim, const struct offers *offers, 
 	for (const struct exchange *x = offers->first; x; x = x->next) {
 		if (x == new || !is_open(sim, x) || x->failed || (!x->in && !x->offers))
 			continue;
-		if (x->in)
+		bool theirs = x->in;
+		if (x->initial && !x->body &&
+		    x->state == ASKED) { /* the other's offer is in a reliable 183, or not yet made */
+			if (!x->told)
+				continue;
+			theirs = !theirs;
+		}
+		if (theirs)
 			return 500;
 		must = 491;
 	}
@@ -178,7 +186,9 @@ void offers_request(struct sim *sim, struct offers *offers, const struct wire *w
 	bool invite = wire_method_is(w, "INVITE"), initial = !w->to_tag.size;
 	if (wire_method_is(w, "ACK"))
 		acked(sim, offers, w, in);
-	bool late = in && w->cseq <= offers->cseq_in; /* out of order: refused for that (12.2.2) */
+	for (struct exchange *x = wire_method_is(w, "PRACK") ? offers->first : NULL; x; x = x->next)
+		x->settled |= x->in == in && x->invite && x->told; /* of one branch of a fork, perhaps: good enough */
+	bool late = in && w->cseq <= offers->cseq_in;              /* out of order: refused for that (12.2.2) */
 	if (in && !late && !wire_method_is(w, "ACK") && !wire_method_is(w, "CANCEL"))
 		offers->cseq_in = w->cseq;
 	if ((!invite && !wire_method_is(w, "UPDATE")) || late)
@@ -193,6 +203,7 @@ void offers_request(struct sim *sim, struct offers *offers, const struct wire *w
 				.asked_ns = sim->now_ns,
 				.in = in,
 				.invite = invite,
+				.initial = initial,
 				.offers = invite || w->body.size };
 	offers->first = x;
 	if (initial || is_blurred(sim, offers))
@@ -224,6 +235,7 @@ void offers_response(struct sim *sim, struct offers *offers, const struct wire *
 	if (w->status < 200) {
 		if (!x->provisional_ns)
 			x->provisional_ns = sim->now_ns;
+		x->told |= w->rseq && w->body.size;
 		return;
 	}
 	if (x->in && !is_blurred(sim, offers))

@@ -262,7 +262,7 @@ struct sent *peer_request(struct ua *ua, const char *method, struct bytes body, 
 		timer_add_request(ua, &page, method, ua->is_caller && ua->state == UA_EARLY);
 	}
 	page_add(&page, "%s", headers ? headers : "");
-	page_end(&page, target ? "application/sdp" : "text/plain", body);
+	page_end(&page, target || strcmp(method, "PRACK") == 0 ? "application/sdp" : "text/plain", body);
 	struct sent *sent = begin_sent(ua, method, ua->cseq_out, branch, &page);
 	sent->offered = body.size > 0;
 	sent->contact = target ? ua->contact : 0;
@@ -446,7 +446,8 @@ static void check_dialog(struct ua *ua, const struct wire *w)
 		snprintf(contact, sizeof contact, "sip:%s-%u@%s", ua->local_tag, version, ua->host->name);
 		known = wire_is(w->uri, contact);
 	}
-	if (!ua->call || ua->call->excused || (ua->is_caller && ua->state == UA_EARLY)) /* it overtook the 200 */
+	bool unanswered = ua->is_caller && (ua->state == UA_EARLY || !*ua->remote_tag);
+	if (!ua->call || ua->call->excused || unanswered) /* it is of an early dialog, or overtook the 200 */
 		return;
 	if (!known)
 		sim_fail(ua->sim, ua->call, "rfc3261-12.2-target", "%.*s %.*s is not the Contact of %s",

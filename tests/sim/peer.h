@@ -20,6 +20,9 @@ struct answer {
 	unsigned code;       /* 0: 200 */
 	unsigned forks;      /* further 200s with other tags, as from a forking proxy */
 	bool deaf;           /* the 200 comes although CANCEL was answered */
+	bool reliable;       /* its provisional responses are, if the INVITE allows it */
+	bool bare;           /* and what session they had is not in the 200 again */
+	bool early_fork;     /* another branch rings as well */
 	const char *headers; /* lines of the final response */
 };
 
@@ -89,9 +92,13 @@ struct script {
 	const char *number, *to, *from;
 	const char *headers; /* lines of the INVITE */
 	bool delayed_offer;
-	uint64_t cancel_ns; /* after the INVITE; 0: never */
-	bool early_bye;     /* BYE in place of that CANCEL */
-	bool no_ack;        /* the caller never sends one for a 200 */
+	char reliable; /* 100rel: 's' supports it, 'r' requires it */
+	bool no_prack; /* but never sends one */
+	uint64_t
+		early_update_ns[2]; /* of the caller, of the callees: an offer so long after the first PRACK; 0: none */
+	uint64_t cancel_ns;         /* after the INVITE; 0: never */
+	bool early_bye;             /* BYE in place of that CANCEL */
+	bool no_ack;                /* the caller never sends one for a 200 */
 	uint64_t ack_delay_ns;
 	uint64_t reinvite_ns;   /* how long an INVITE inside the dialog waits for its final response, after a 180 */
 	unsigned reinvite_code; /* and what that is; 0: 200 */
@@ -168,6 +175,8 @@ struct sent {
 	unsigned status;  /* latest, 0: none */
 	unsigned contact; /* version it carried */
 	bool resending, over, cancelled, offered, retried;
+	bool early;      /* PRACK, or UPDATE before the answer */
+	bool may_update; /* PRACK: then the session stands */
 	enum step_kind step;
 };
 
@@ -196,6 +205,28 @@ struct ua_timer {
 	uint64_t confirmed_ns;
 };
 
+/* Reliable provisional responses. */
+#define UA_TOLD_MAX 8
+
+struct ua_reliable {
+	/* callee */
+	uint32_t rseq;
+	bool waits;                 /* for the PRACK of the latest */
+	bool sent_session, settled; /* one had a session; and its PRACK has come */
+	struct bytes text;
+	uint64_t wait_ns, started_ns;
+	/* caller */
+	uint32_t rseq_in;
+	struct ua_told {
+		char tag[80];
+		bool answered; /* the session was an offer, and the PRACK had the answer */
+	} told[UA_TOLD_MAX];   /* dialogs in which one had a session */
+	unsigned told_count;
+	bool ack_bare;                 /* the 200 is of such a dialog */
+	char remote[256], target[256]; /* of the latest that was acknowledged */
+	bool update_planned;
+};
+
 struct ua {
 	struct ua *next, *next_of_call;
 	struct sim *sim;
@@ -219,6 +250,7 @@ struct ua {
 	unsigned agreed;           /* version of the Contact that a 2xx made the node's target */
 	uint64_t agreed_ns;
 	bool cancel_wanted, bye_sent, bye_answered, bye_taken, steps_begun;
+	struct ua_reliable reliable;
 	struct sent *sent, *invite;
 	struct taken *taken;
 };
@@ -257,6 +289,20 @@ bool timer_raised(struct ua *ua, const struct wire *w);
 /* Whether a request was dealt with: refused, or left alone. */
 bool timer_refuses_invite(struct ua *ua, struct taken *taken, const struct wire *w);
 bool timer_refuses(struct ua *ua, struct taken *taken, const struct wire *w);
+
+/* early.c: RFC 3262, RFC 3311.  A provisional response of the node; whether one had the session already, and its
+ * PRACK the answer; the answer to a PRACK or an early UPDATE. */
+void early_provisional(struct ua *ua, struct sent *invite, const struct wire *w);
+bool early_has_session(struct ua *ua, struct bytes tag, bool *ret_answered);
+void early_answered(struct ua *ua, const struct sent *sent, const struct wire *w);
+/* A provisional response of ours, reliable if the INVITE and the script say so; and what comes of it. */
+void early_respond(struct ua *ua, struct taken *invite, unsigned status, struct bytes body);
+bool early_holds_answer(const struct ua *ua);
+bool early_stands(const struct ua *ua);
+void early_take_prack(struct ua *ua, struct taken *prack, const struct wire *w);
+void early_take_update(struct ua *ua, struct taken *update);
+void early_fork(struct ua *ua, const struct taken *invite);
+void early_end_forks(struct ua *ua);
 
 /* dialog.c: what the script says. */
 void dialog_step(struct ua *ua, enum step_kind step);

@@ -198,13 +198,23 @@ static void response_2xx_in(struct sim *sim, struct sim_call *call, struct sessi
 	confirm(sim, call, leg, sim->now_ns);
 }
 
+/* UPDATE with an offer before the answer: no matter of timers. */
+static bool is_early(const struct session_leg *leg, const struct wire *w, bool initial)
+{
+	return !initial && !leg->began && wire_method_is(w, "UPDATE");
+}
+
 void session_response_in(struct sim *sim, struct sim_call *call, struct session_leg *leg, const struct wire *w,
 			 bool initial, struct session_note *note)
 {
 	if (w->status < 200) {
 		note->has_provisional = true;
+		leg->loose |=
+			w->rseq > 0; /* the session may be agreed upon before the 2xx, which may wait for a PRACK */
 		return;
 	}
+	if (is_early(leg, w, initial))
+		return;
 	if (note->answered) { /* of two 200s at once, a mailbox may let either be first */
 		leg->loose |= initial && sim->settings.mailbox && leg->tag && leg->tag != hash(w->to_tag);
 		return;
@@ -346,6 +356,7 @@ void session_response_out(struct sim *sim, struct sim_call *call, struct session
 			  bool initial, struct session_note *note)
 {
 	bool session = wire_method_is(w, "INVITE") || wire_method_is(w, "UPDATE");
+	leg->loose |= w->rseq > 0;
 	if (w->status < 200 || note->answered || !session)
 		return;
 	note->answered = true;
@@ -545,7 +556,7 @@ void session_request_out(struct sim *sim, struct sim_call *call, struct session_
 		leg->body_out = note->body;
 	if (wire_method_is(w, "OPTIONS"))
 		options_out(sim, call, leg, note);
-	if (!wire_method_is(w, "INVITE") && !wire_method_is(w, "UPDATE"))
+	if ((!wire_method_is(w, "INVITE") && !wire_method_is(w, "UPDATE")) || is_early(leg, w, initial))
 		return;
 	bool claim = initial;
 	if (!initial)

@@ -16,6 +16,7 @@
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
  *   dialog.c   what a peer does in a call: its script
  *   timer.c    its session timers
+ *   early.c    its reliable provisional responses, and offers before the answer
  *   traffic.c  random scripts for sim_run
  *   tandem.c   two simulations as two nodes in a row                  (tandem_traffic.c: their random calls)      */
 #ifndef RW_TESTS_SIM_SIM_H
@@ -72,6 +73,12 @@ struct ua;
 	X(crossed_cancels) \
 	X(crossed_byes) \
 	X(early_byes) \
+	X(reliable_responses) \
+	X(pracks) \
+	X(pracks_withheld) \
+	X(early_forks) \
+	X(early_updates) \
+	X(early_updates_answered) \
 	X(acks_withheld) \
 	X(silent_peers) \
 	X(refreshes_sent) \

@@ -22,6 +22,7 @@ struct switches {
 	/* Of the caller's INVITE: the latest tag it was answered with, when there were so many attempts. */
 	char branch[64], tag[80];
 	unsigned tag_count;
+	bool told;           /* with a session that stands: that of another branch of a fork has another tag */
 	struct bytes latest; /* response */
 };
 
@@ -45,6 +46,7 @@ void switches_invite_in(const struct sim *sim, struct switches *s, const struct 
 	s->parameters = sim->config->parameters;
 	snprintf(s->branch, sizeof s->branch, "%.*s", TEXT(w->branch));
 	s->tag[0] = '\0';
+	s->told = false;
 	s->final_out = false; /* RFC 4028 7.3: again, after a 422 */
 }
 
@@ -60,14 +62,17 @@ static struct bytes keep(struct sim *sim, struct bytes text)
 	return (struct bytes){ copy, text.size };
 }
 
-/* RFC 3261 12.1.1: the early dialogs of two gateways are two, those of one gateway one. */
+/* RFC 3261 12.1.1: the early dialogs of two gateways are two, those of one gateway one until it has been told a session
+ * reliably. */
 static void check_tag(struct sim *sim, struct switches *s, const struct wire *w)
 {
 	bool same = wire_is(w->to_tag, s->tag);
-	if (s->tag[0] && same != (s->tag_count == s->count))
+	bool forked = s->told && !same;
+	if (s->tag[0] && same != (s->tag_count == s->count) && !forked)
 		sim_fail(sim, s->call, "rfc3261-12.1.1-tag", "%u with tag %.*s after %s, attempt %u", w->status,
 			 TEXT(w->to_tag), s->tag, s->count);
 	sim->counts.editions += s->tag[0] && !same;
+	s->told = (s->told && s->tag_count == s->count) || (w->rseq && w->body.size);
 	snprintf(s->tag, sizeof s->tag, "%.*s", TEXT(w->to_tag));
 	s->tag_count = s->count;
 }

@@ -199,6 +199,9 @@ static void draw_answer(struct sim *sim, struct answer *answer)
 		answer->forks = 1 + (unsigned)below(sim, 2);
 	if (answer->code == 503 && chance(sim, 50))
 		answer->headers = chance(sim, 50) ? "Retry-After: 5\r\n" : "Retry-After: 40 (full);duration=9\r\n";
+	answer->reliable = chance(sim, 60);
+	answer->bare = chance(sim, 50);
+	answer->early_fork = chance(sim, 15);
 	answer->deaf = chance(sim, 20);
 	answer->never = chance(sim, 4);
 	answer->silent = chance(sim, 2);
@@ -270,6 +273,11 @@ static void place(struct sim *sim, void *context)
 		script.reinvite_ns = below(sim, 3000) * SIM_MS;
 	if (chance(sim, 10))
 		script.reinvite_code = chance(sim, 50) ? 488 : 415;
+	if (chance(sim, 50))
+		script.reliable = chance(sim, 25) ? 'r' : 's';
+	script.no_prack = chance(sim, 3);
+	for (unsigned i = 0; i < 2; i++)
+		script.early_update_ns[i] = chance(sim, 40) ? 1 + below(sim, 1500) * SIM_MS : 0;
 	for (unsigned i = 0; i < SIM_CALLEES; i++)
 		draw_answer(sim, &script.answers[i]);
 	if (script.cancel_ns && chance(sim, 40)) { /* the answer crosses it */

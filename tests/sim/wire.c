@@ -106,6 +106,7 @@ static bool take_timer_header(struct wire *w, struct bytes name, struct bytes va
 		w->min_se_s = number(value);
 	} else if (is_name(name, "Supported", 'k')) {
 		w->timer_tag |= wire_list_has(value, "timer");
+		w->reliable_tag |= wire_list_has(value, "100rel");
 	} else {
 		return false;
 	}
@@ -155,6 +156,12 @@ static void take_header(struct wire *w, struct bytes name, struct bytes value, u
 		w->require = value;
 		w->timer_required |= wire_list_has(value, "timer");
 		w->timer_tag |= w->timer_required;
+		w->reliable |= wire_list_has(value, "100rel");
+		w->reliable_tag |= w->reliable;
+	} else if (is_name(name, "RSeq", 0)) {
+		w->rseq = number(value);
+	} else if (is_name(name, "RAck", 0)) {
+		w->rack = value;
 	}
 }
 

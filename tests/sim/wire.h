@@ -29,6 +29,9 @@ struct wire {
 	uint32_t interval_s, min_se_s; /* Session-Expires and Min-SE; 0: not a number */
 	char refresher;                /* of Session-Expires: 'c' uac, 's' uas, 0 none */
 	bool lists_update;             /* in Allow */
+	bool reliable_tag, reliable;   /* 100rel in Supported or Require; in Require */
+	uint32_t rseq;                 /* 0: none */
+	struct bytes rack;
 	struct bytes body;
 };
 

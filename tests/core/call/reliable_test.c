@@ -1,201 +1,407 @@
-/* Transactions on a reliable transport.  RFC 3261 17.1.1.2, 17.1.2.2, 17.2.1, 17.2.2, 13.3.1.4, 18. */
-#include "calls.h"
+/* Reliable provisional responses on each leg.  RFC 3262 3, 4, 5; spec 4. */
+#include "early.h"
 
-#include <string.h>
+/* ---- what goes on reliably ---- */
 
-#include "script.h"
-
-#define TCP .reliable = true
-
-static struct sim *sim_of(const char *gateways)
+Test(rfc3262_3, a_reliable_183_is_one_to_a_caller_that_supports_it)
 {
-	return sim_new(.seed = SEED, .reliable = true, .gateways = gateways);
-}
-
-/* A callee that takes seven seconds to say anything, and a caller that takes as long to its ACK. */
-Test(rfc3261_17_1_1_2, an_invite_is_not_sent_again)
-{
-	struct sim *sim = sim_of(ONE_GATEWAY);
-	struct sim_call *call = sim_call_now(sim, .answers = { { .no_trying = true, .final_ns = 7 * SIM_S } },
-					     .steps = { HANGS_UP(5) });
-	sim_run(sim, 20 * SIM_S);
-	cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1);
-	cr_assert_eq(sim_seen_again(call, OUT_B, "INVITE"), 0);
-	assert_reason(call, normal);
-	finish(sim);
-}
-
-/* Timer B: 64*T1 all the same, unless the gateway's own time is over before. */
-Test(rfc3261_17_1_1_2, timer_b_holds_on_a_reliable_transport)
-{
-	struct sim *sim =
-		sim_new(.seed = SEED, TCP, .gateways = ONE_GATEWAY, .parameters = "SS_SIP_TIMEOUT_INVITE = 100");
-	struct sim_call *call = sim_call_now(sim, .answers = { { .silent = true } });
-	sim_run(sim, 40 * SIM_S);
-	assert_after(sim_seen_ns(call, OUT_A, "408 INVITE", 0), sim_seen_ns(call, OUT_B, "INVITE", 0), SIM_64T1);
-	cr_assert_eq(sim_seen_again(call, OUT_B, "INVITE"), 0);
-	finish(sim);
-}
-
-/* Timer E is off, Timer F is not. */
-Test(rfc3261_17_1_2_2, a_bye_is_not_sent_again)
-{
-	struct duel *d = duel_up(.reliable = true);
-	d->b.gone = true;
-	say(&d->a, "BYE", NULL, BYTES_NONE);
-	run(d, 2 * SIM_64T1);
-	cr_assert_eq(count(&d->b, "BYE"), 1);
-	cr_assert_eq(nth(&d->b, "BYE", 0)->again, 0);
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	cr_assert(has(nth(&d->b, "INVITE", 0), "\r\nSupported: 100rel\r\n"));
+	callee_says(d, "183 " RELIABLE "7001", NULL, "answer");
+	struct heard *to_callee = nth(&d->b, "PRACK", 0), *progress = nth(&d->a, "183 INVITE", 0);
+	assert_header(to_callee, "RAck", "7001 1 INVITE");
+	assert_header(to_callee, "CSeq", "2 PRACK");
+	assert_header(progress, "Require", "100rel");
+	assert_body(progress, "answer");
+	cr_assert(strtoul(header(progress, "RSeq"), NULL, 10) > 0);
+	cr_assert_str_neq(header(progress, "RSeq"), "7001", "each leg has its own numbers");
+	struct said *said = prack(d, progress, NULL);
+	cr_assert_eq(status_of(said), 200);
+	callee_says(d, "200", NULL, NULL);
+	struct heard *ok = nth(&d->a, "200 INVITE", 0);
+	cr_assert(ok, "not answered");
+	cr_assert_eq(ok->w.body.size, 0, "the caller has the answer already (RFC 3261 13.2.1)");
+	run(d, 40 * SIM_S);
+	cr_assert_eq(progress->again, 0);
+	cr_assert_eq(to_callee->again, 0);
 	over(d);
 }
 
-/* 13.3.1.4: the user agent core repeats its 2xx over any transport, since the ACK comes from end to end. */
-Test(rfc3261_13_3_1_4, a_2xx_is_sent_again_on_a_reliable_transport)
+Test(rfc3262_3, a_caller_without_100rel_gets_none)
 {
-	struct sim *sim = sim_of(ONE_GATEWAY);
-	struct sim_call *call =
-		sim_call_now(sim, .ack_delay_ns = 4 * SIM_S, .answers = { ANSWERS }, .steps = { HANGS_UP(5) });
-	sim_run(sim, 20 * SIM_S);
-	cr_assert_eq(sim_seen_again(call, OUT_A, "200 INVITE"), 3); /* after 0.5, 1.5 and 3.5 s */
-	finish(sim);
-}
-
-/* Timer G is off; without an ACK Timer H ends the transaction. */
-Test(rfc3261_17_2_1, a_failure_is_not_sent_again)
-{
-	struct duel *d = duel(.reliable = true, .first = { "486" });
-	struct heard *refusal = nth(&d->a, "486 INVITE", 0);
-	cr_assert(refusal);
-	run(d, 2 * SIM_64T1);
-	cr_assert_eq(refusal->again, 0);
+	struct duel *d = duel_ringing(.invite = "Supported: timer\n");
+	cr_assert_not(has(nth(&d->b, "INVITE", 0), "100rel"));
+	callee_says(d, "183", NULL, "answer");
+	assert_header(nth(&d->a, "183 INVITE", 0), "Require", "");
+	assert_header(nth(&d->a, "183 INVITE", 0), "RSeq", "");
+	callee_says(d, "200", NULL, "answer");
 	over(d);
 }
 
-/* Timer J is zero: what an answer with a session is kept in goes with it, and the transaction as well. */
-Test(rfc3261_17_2_2, a_server_transaction_ends_with_its_answer)
+Test(rfc3262_3, what_the_callee_did_not_send_reliably_is_not_reliable_to_a_caller_that_supports_it)
 {
-	struct duel *d = duel_up(.reliable = true, .ok = CALLEE_TIMED(""));
-	uint64_t used = node_stat(d->sim, pool_transaction_used);
-	struct said *update = say(&d->a, "UPDATE", NULL, new_sdp(&d->a));
-	run(d, SIM_S);
-	cr_assert_eq(status_of(update), 200);
-	for (unsigned i = 0; i < d->sim->shard_count; i++)
-		shard_publish_stats(d->sim->shards[i].shard);
-	cr_assert_eq(node_stat(d->sim, pool_transaction_used), used);
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180", NULL, NULL);
+	assert_header(nth(&d->a, "180 INVITE", 0), "RSeq", "");
+	callee_says(d, "200", NULL, "answer");
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer");
 	over(d);
 }
 
-Test(rfc3261_18_1_1, via_and_contact_name_the_transport)
+/* 3: "MUST send any non-100 provisional response reliably". */
+Test(rfc3262_3, a_caller_that_requires_it_gets_every_one_reliably)
 {
-	struct duel *d = duel_up(.reliable = true);
-	struct heard *invite = nth(&d->b, "INVITE", 0), *ok = nth(&d->a, "200 INVITE", 0);
-	cr_assert(strncmp(header(invite, "Via"), "SIP/2.0/TCP ", 12) == 0, "%s", header(invite, "Via"));
-	cr_assert(strstr(header(invite, "Contact"), ";transport=tcp>"), "%s", header(invite, "Contact"));
-	cr_assert(strstr(header(ok, "Contact"), ";transport=tcp>"), "%s", header(ok, "Contact"));
-	hang_up(d);
-	cr_assert(strncmp(header(nth(&d->b, "BYE", 0), "Via"), "SIP/2.0/TCP ", 12) == 0);
+	struct duel *d = duel_ringing(.invite = REQUIRES);
+	cr_assert_eq(count(&d->a, "420 INVITE"), 0);
+	callee_says(d, "180", NULL, NULL);
+	struct heard *ringing = nth(&d->a, "180 INVITE", 0);
+	assert_header(ringing, "Require", "100rel");
+	cr_assert_eq(status_of(prack(d, ringing, NULL)), 200);
+	callee_says(d, "183", NULL, "answer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	cr_assert_eq(strtoul(header(progress, "RSeq"), NULL, 10), strtoul(header(ringing, "RSeq"), NULL, 10) + 1);
+	prack(d, progress, NULL);
+	cr_assert_eq(count(&d->b, "PRACK"), 0);
+	callee_says(d, "200", NULL, "answer");
 	over(d);
 }
 
-#define TWO_GATEWAYS                                                                                                   \
-	ONE_GATEWAY "routing_gateway \"rg2\" { address = \"10.2.0.2:5060\" prefix = {\"880\"} priority = 2 }\n"
-
-static struct host *host_of(struct sim *sim, const char *name)
+/* The session of a 183 that a caller without 100rel had belongs into the 200, too. */
+Test(rfc3261_13_2_1, a_200_brings_the_session_that_the_callee_sent_early)
 {
-	for (unsigned i = 0; i < sim->host_count; i++)
-		if (strcmp(sim->hosts[i].name, name) == 0)
-			return &sim->hosts[i];
-	cr_assert(false, "no host %s", name);
-	return NULL;
-}
-
-/* 8.1.3.1: as with a port that is unreachable, the next gateway is tried at once. */
-Test(rfc3261_18_4, a_connection_that_ends_before_any_answer_fails_the_attempt)
-{
-	struct sim *sim = sim_of(TWO_GATEWAYS);
-	sim->attempts_unseen = true; /* the first one's failure is no message */
-	struct sim_call *call = sim_call_now(sim, .answers = { { .silent = true }, ANSWERS }, .steps = { HANGS_UP(3) });
-	sim_run(sim, SIM_S);
-	cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1);
-	node_cut(sim, host_of(sim, "10.2.0.1:5060"));
-	uint64_t cut_ns = sim->now_ns;
-	sim_run(sim, 10 * SIM_S);
-	cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 2);
-	cr_assert_eq(sim_seen_ns(call, OUT_B, "INVITE", 1), cut_ns);
-	assert_reason(call, normal);
-	cr_assert_eq(cdr_of(call)->attempts_count, 2);
-	cr_assert_eq(call->cdr->attempts[0].code, 503);
-	finish(sim);
-}
-
-/* A telephone that rings goes on ringing: its answer may come by another connection (18.2.2). */
-Test(rfc3261_18_2_2, a_connection_that_ends_after_a_provisional_answer_is_no_failure)
-{
-	struct sim *sim = sim_of(TWO_GATEWAYS);
-	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(3) });
-	sim_run(sim, SIM_S);
-	node_cut(sim, host_of(sim, "10.2.0.1:5060"));
-	sim_run(sim, 10 * SIM_S);
-	cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1);
-	assert_reason(call, normal);
-	finish(sim);
-}
-
-/* The request of a dialog goes out once more by another connection; when that ends as well, its deadline remains. */
-Test(rfc3261_18_4, a_request_whose_connection_ends_is_sent_again_once)
-{
-	struct duel *d = duel_up(.reliable = true);
-	d->b.gone = true;
-	say(&d->a, "BYE", NULL, BYTES_NONE);
-	run(d, 100 * SIM_MS);
-	struct heard *bye = nth(&d->b, "BYE", 0);
-	cr_assert(bye);
-	node_cut(d->sim, d->b.host);
-	run(d, 100 * SIM_MS);
-	cr_assert_eq(bye->again, 1);
-	node_cut(d->sim, d->b.host);
-	run(d, 2 * SIM_64T1);
-	cr_assert_eq(bye->again, 1);
-	cr_assert_eq(count(&d->b, "BYE"), 1);
+	struct duel *d = duel_ringing(.invite = "Supported: timer\n");
+	callee_says(d, "183 " RELIABLE "5", NULL, "answer");
+	assert_header(nth(&d->b, "PRACK", 0), "RAck", "5 1 INVITE");
+	callee_says(d, "200", NULL, NULL);
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer");
 	over(d);
 }
 
-/* A connection that has ended is no end of the calls on it, and no reason to look at those of others. */
-Test(rfc3261_18_4, calls_that_are_up_outlive_their_connections)
-{
-	struct duel *d = duel_up(.reliable = true);
-	node_cut(d->sim, d->a.host);
-	node_cut(d->sim, d->b.host);
-	run(d, 60 * SIM_S);
-	cr_assert_eq(d->call->cdr_count, 0);
-	hang_up(d);
-	over(d);
-}
+/* ---- until its PRACK ---- */
 
-/* 18.3: only Content-Length says where a message ends. */
-Test(rfc3261_18_3, a_request_without_content_length_is_refused)
+Test(rfc3262_3, it_is_repeated_after_t1_doubling_and_given_up_after_64_t1)
 {
-	struct duel *d = duel_up(.reliable = true);
-	static const char text[] =
-		"OPTIONS sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 10.1.0.1:5060;branch=z9hG4bK-18-3;rport\r\n"
-		"From: <sip:a@10.1.0.1>;tag=1\r\nTo: <sip:10.0.0.1>\r\nCall-ID: rfc3261-18-3\r\n"
-		"CSeq: 1 OPTIONS\r\n\r\n";
-	uint64_t bad = node_stat(d->sim, bad_content_length);
-	peer_send_raw(d->sim, d->a.host, BYTES(text));
-	run(d, SIM_S);
-	cr_assert_eq(node_stat(d->sim, bad_content_length), bad + 1);
-	over(d);
-}
-
-/* Random calls of both sides, shards that hand messages on, and connections that end at any moment. */
-Test(rfc3261_18, calls_of_every_kind_end_well_on_connections)
-{
-	struct sim *sim = sim_new(.seed = SEED, TCP, .shards = 3, .mailbox = true);
-	for (unsigned i = 0; i < 60; i++) {
-		sim_call_now(sim, .caller = i % SIM_CALLERS, .cancel_ns = i % 5 == 0 ? SIM_S : 0,
-			     .delayed_offer = i % 7 == 0, .answers = { ANSWERS, ANSWERS },
-			     .steps = { { STEP_REINVITE, i % 2 == 0, SIM_S }, HANGS_UP(3 + i % 4) });
-		sim_run(sim, 130 * SIM_MS);
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	static const uint64_t at_ms[] = { 500, 1500, 3500, 7500, 15500, 31500 };
+	for (unsigned i = 0; i < 6; i++) {
+		run_until(d, progress->at_ns + at_ms[i] * SIM_MS - 1);
+		cr_assert_eq(progress->again, i);
+		run_until(d, progress->at_ns + at_ms[i] * SIM_MS + 3 * SIM_MS);
+		cr_assert_eq(progress->again, i + 1);
 	}
-	finish(sim);
+	run_until(d, progress->at_ns + SIM_64T1 - 1);
+	cr_assert_eq(count(&d->a, "504 INVITE"), 0);
+	run(d, 4 * SIM_MS);
+	cr_assert_eq(count(&d->a, "504 INVITE"), 1);
+	cr_assert_eq(count(&d->b, "CANCEL"), 1);
+	callee_says(d, "487", NULL, NULL);
+	assert_reason(d->call, ack_missing);
+	cr_assert_eq(cdr_of(d->call)->sip_code, 504);
+	over(d);
+}
+
+Test(rfc3262_3, a_prack_is_found_by_its_rack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	struct heard *ringing = nth(&d->a, "180 INVITE", 0);
+	unsigned long rseq = strtoul(header(ringing, "RSeq"), NULL, 10);
+	const struct {
+		const char *format;
+		unsigned long rseq;
+		unsigned status;
+	} rows[] = { { "RAck: %lu 1 INVITE\n", rseq + 1, 481 }, { "RAck: %lu 2 INVITE\n", rseq, 481 },
+		     { "RAck: %lu 1 UPDATE\n", rseq, 481 },     { "RAck: %lu 1\n", rseq, 400 },
+		     { "RAck: -%lu 1 INVITE\n", rseq, 400 },    { "X-%lu: none\n", rseq, 400 },
+		     { "RAck: %lu  1\t INVITE\n", rseq, 200 },  { "RAck: %lu 1 INVITE\n", rseq, 481 } };
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char lines[64];
+		snprintf(lines, sizeof lines, rows[i].format, rows[i].rseq);
+		struct said *said = say(&d->a, "PRACK", lines, BYTES_NONE);
+		run(d, 10 * SIM_MS);
+		cr_assert_eq(status_of(said), rows[i].status, "%s: %u", lines, status_of(said));
+		say_again(&d->a, said); /* the same once more */
+		run(d, 10 * SIM_MS);
+		cr_assert_eq(status_of(said), rows[i].status);
+	}
+	run(d, 10 * SIM_S);
+	cr_assert_leq(ringing->again, 1);
+	caller_cancels(d);
+	over(d);
+}
+
+Test(rfc3262_3, a_prack_of_the_callee_has_nothing_to_acknowledge)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	struct said *said = say(&d->b, "PRACK", "RAck: 1 1 INVITE\n", BYTES_NONE);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(said), 481);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, "answer");
+	said = prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	cr_assert_eq(status_of(said), 481);
+	over(d);
+}
+
+/* "MUST NOT send a 2xx until those provisional responses are acknowledged"; and what comes meanwhile is one response.
+ */
+Test(rfc3262_3, the_200_waits_for_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	callee_says(d, "200", NULL, "answer");
+	cr_assert_eq(count(&d->b, "ACK"), 1);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer");
+	over(d);
+}
+
+Test(rfc3262_3, without_its_prack_an_answered_call_is_refused_and_hung_up)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	callee_says(d, "200", NULL, "answer");
+	run(d, SIM_64T1);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	cr_assert_eq(count(&d->a, "504 INVITE"), 1);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	cr_assert_eq(cdr_of(d->call)->connect_us, 0);
+	assert_reason(d->call, ack_missing);
+	over(d);
+}
+
+Test(rfc3261_9_2, a_cancel_while_the_200_waits_for_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	callee_says(d, "200", NULL, "answer");
+	run(d, 5 * SIM_S);
+	d->b.gone = false;
+	struct said *invite = d->a.said;
+	say_cancel(&d->a, invite);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "487 INVITE"), 1);
+	cr_assert_eq(count(&d->b, "BYE"), 1);
+	assert_reason(d->call, cancelled);
+	over(d);
+}
+
+/* Whichever comes last. */
+Test(answer_after_sync, the_200_waits_for_the_disk_and_for_the_prack)
+{
+	for (unsigned disk_first = 0; disk_first < 2; disk_first++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS);
+		d->sim->config->answer_after_sync = true;
+		callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+		callee_says(d, "200", NULL, "answer");
+		for (unsigned i = 0; i < 2; i++) {
+			run(d, 10 * SIM_MS);
+			cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+			if (i == disk_first)
+				prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+			else
+				shard_synced(d->sim->shards[0].shard, node_clock_ns(d->sim), 1);
+		}
+		run(d, 100 * SIM_MS);
+		cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+		over(d);
+	}
+}
+
+/* "it MUST be prepared to process PRACK requests for those outstanding responses": of a call that has failed. */
+Test(rfc3262_3, a_prack_that_crosses_the_final_response)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	struct heard *ringing = nth(&d->a, "180 INVITE", 0);
+	char lines[64];
+	snprintf(lines, sizeof lines, "RAck: %s 1 INVITE\n", header(ringing, "RSeq"));
+	say_response(d, "486", NULL, BYTES_NONE);
+	run(d, SIM_MS + SIM_MS / 2); /* it is on its way to the caller */
+	struct said *said = say(&d->a, "PRACK", lines, BYTES_NONE);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->a, "486 INVITE"), 1);
+	cr_assert_eq(status_of(said), 200);
+	over(d);
+}
+
+/* The newest status and the newest session, when the caller is slow to acknowledge. */
+Test(rfc3262_3, what_the_callee_says_meanwhile_waits_as_one_response)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	callee_says(d, "183 " RELIABLE "2", NULL, "answer");
+	callee_says(d, "180 " RELIABLE "3", NULL, NULL);
+	cr_assert_eq(count(&d->b, "PRACK"), 3);
+	cr_assert_eq(count(&d->a, "180 INVITE"), 1);
+	cr_assert_eq(count(&d->a, "183 INVITE"), 0);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	cr_assert_eq(count(&d->a, "180 INVITE"), 2);
+	assert_body(nth(&d->a, "180 INVITE", 1), "answer");
+	prack(d, nth(&d->a, "180 INVITE", 1), NULL);
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	over(d);
+}
+
+/* ---- those of the callee ---- */
+
+Test(rfc3262_4, each_is_acknowledged_once_and_in_order)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "900", NULL, NULL);
+	callee_says(d, "180 " RELIABLE "900", NULL, NULL); /* again */
+	cr_assert_eq(count(&d->b, "PRACK"), 1);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	callee_says(d, "183 " RELIABLE "902", NULL, "too early");
+	cr_assert_eq(count(&d->b, "PRACK"), 1);
+	cr_assert_eq(count(&d->a, "183 INVITE"), 0);
+	callee_says(d, "183 " RELIABLE "901", NULL, "answer");
+	callee_says(d, "181 " RELIABLE "902", NULL, NULL);
+	cr_assert_eq(count(&d->b, "PRACK"), 3);
+	assert_header(nth(&d->b, "PRACK", 1), "RAck", "901 1 INVITE");
+	assert_header(nth(&d->b, "PRACK", 2), "RAck", "902 1 INVITE");
+	assert_body(nth(&d->a, "183 INVITE", 0), "answer");
+	caller_cancels(d);
+	over(d);
+}
+
+/* known bug 48. */
+Test(rfc3261_12_2_1_1, bug_48_the_bye_is_numbered_after_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, "answer");
+	hang_up(d);
+	assert_header(nth(&d->b, "PRACK", 0), "CSeq", "2 PRACK");
+	assert_header(nth(&d->b, "ACK", 0), "CSeq", "1 ACK");
+	assert_header(nth(&d->b, "BYE", 0), "CSeq", "3 BYE");
+	over(d);
+}
+
+Test(rfc3262_4, a_prack_is_repeated_until_its_answer)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	answers(&d->b.other, "-");
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	run(d, 4 * SIM_S);
+	cr_assert_eq(count(&d->b, "PRACK"), 1);
+	cr_assert_eq(nth(&d->b, "PRACK", 0)->again, 3);
+	caller_cancels(d);
+	run(d, SIM_64T1);
+	over(d);
+}
+
+/* ---- offers ---- */
+
+/* The INVITE has none: the callee's is in its 183, the answer in the caller's PRACK. */
+Test(rfc3262_5, an_offer_in_the_183_has_its_answer_in_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	assert_body(progress, "offer");
+	run(d, SIM_S);
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer"); /* again: the answer is not here yet */
+	cr_assert_eq(count(&d->b, "PRACK"), 0);
+	cr_assert_eq(status_of(prack(d, progress, "answer")), 200);
+	assert_header(nth(&d->b, "PRACK", 0), "RAck", "70 1 INVITE");
+	assert_body(nth(&d->b, "PRACK", 0), "answer");
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_eq(nth(&d->a, "200 INVITE", 0)->w.body.size, 0);
+	cr_assert_eq(count(&d->b, "ACK"), 1);
+	cr_assert_eq(nth(&d->b, "ACK", 0)->w.body.size, 0);
+	over(d);
+}
+
+/* Without reliable responses on both legs the offer is in the 200, and a 183 has no more than a preview of it. */
+Test(rfc3262_5, a_preview_of_the_offer_is_not_sent_reliably)
+{
+	struct duel *d = duel_ringing(.invite = REQUIRES, .delayed_offer = true);
+	callee_says(d, "183", NULL, "preview");
+	cr_assert_eq(nth(&d->a, "183 INVITE", 0)->w.body.size, 0);
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, "offer");
+	assert_body(nth(&d->a, "200 INVITE", 0), "offer");
+	over(d);
+}
+
+/* The caller offers anew in its PRACK: to the callee, which had its own PRACK at once, that is an UPDATE. */
+Test(rfc3262_5, an_offer_in_the_prack_goes_on_as_an_update)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	d->b.other_sdp = "second answer";
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct said *said = prack(d, nth(&d->a, "183 INVITE", 0), "second offer");
+	assert_body(nth(&d->b, "UPDATE", 0), "second offer");
+	cr_assert_eq(status_of(said), 200);
+	assert_body(said->last, "second answer");
+	answers(&d->b.update, "501");
+	callee_says(d, "180 " RELIABLE "2", NULL, NULL);
+	said = prack(d, nth(&d->a, "180 INVITE", 0), "third offer");
+	cr_assert_eq(status_of(said), 488);
+	d->b.other_sdp = NULL;
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+/* ---- switched off ---- */
+
+Test(reliable_off, a_routing_gateway_without_is_not_offered_it)
+{
+	struct duel *d =
+		duel_ringing(.invite = SUPPORTS, .gateways = "mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n"
+							     "routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" "
+							     "prefix = {\"880\"} reliable = off }\n");
+	cr_assert_not(has(nth(&d->b, "INVITE", 0), "100rel"));
+	callee_says(d, "183", NULL, "answer");
+	assert_header(nth(&d->a, "183 INVITE", 0), "RSeq", "");
+	callee_says(d, "200", NULL, "answer");
+	over(d);
+}
+
+#define MG_WITHOUT                                                                                                     \
+	"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} reliable = off }\n"                                      \
+	"routing_gateway \"rg1\" { address = \"10.2.0.1:5060\" prefix = {\"880\"} }\n"
+
+Test(reliable_off, a_mapping_gateway_without_gets_420_if_it_requires_it)
+{
+	struct duel *d = duel(.invite = REQUIRES, .gateways = MG_WITHOUT);
+	cr_assert_eq(count(&d->a, "420 INVITE"), 1);
+	assert_header(nth(&d->a, "420 INVITE", 0), "Unsupported", "100rel");
+	over(d);
+}
+
+Test(reliable_off, a_mapping_gateway_without_is_one_that_does_not_know_it)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .gateways = MG_WITHOUT);
+	cr_assert_not(has(nth(&d->b, "INVITE", 0), "100rel"));
+	callee_says(d, "200", NULL, "answer");
+	over(d);
+}
+
+/* ---- inside the dialog ---- */
+
+/* Provisional responses to a re-INVITE need not be sent, and reliable ones are not. */
+Test(rfc3262_3, a_reinvite_that_requires_them_gets_no_provisional_response)
+{
+	struct duel *d = duel_up(.invite = SUPPORTS);
+	answers(&d->b.invite, "180");
+	struct said *said = say(&d->a, "INVITE", "Require: 100rel\n", new_sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(said), 100);
+	cr_assert_eq(count(&d->a, "180 INVITE"), 0);
+	say_cancel(&d->a, said);
+	run(d, SIM_S);
+	d->b.gone = false;
+	run(d, 300 * SIM_S);
+	over(d);
 }

@@ -68,7 +68,7 @@ static struct said *say_on(struct party *party, const char *method, uint32_t cse
 	if (target)
 		add_contact(&page, party);
 	add_lines(&page, lines);
-	page_end(&page, target ? "application/sdp" : "text/plain", body);
+	page_end(&page, target || strcmp(method, "PRACK") == 0 ? "application/sdp" : "text/plain", body);
 	said->text = keep(sim, page_bytes(&page));
 	send(party, &page);
 	return said;
@@ -192,11 +192,37 @@ static void answer_first(struct duel *d, struct heard *invite)
 	unsigned n = d->firsts++;
 	while (n && !d->first[n])
 		n--;
+	if (*d->first[n] == '-')
+		return;
 	respond_after(&d->b, invite, "100", 0);
 	if (d->progress)
 		respond_after(&d->b, invite, d->progress, 10 * SIM_MS);
 	respond_after(&d->b, invite, d->first[n] ? d->first[n] : "200",
 		      *d->first[n] == '2' ? d->rings_ns : 20 * SIM_MS);
+}
+
+void say_response(struct duel *d, const char *answer, const char *tag, struct bytes body)
+{
+	struct party *b = &d->b;
+	struct heard *invite = NULL;
+	struct page page = { .size = 0 };
+	unsigned status = (unsigned)strtoul(answer, NULL, 10);
+	for (unsigned n = 0; nth(b, "INVITE", n); n++)
+		invite = nth(b, "INVITE", n);
+	assert(invite && !invite->w.to_tag.size);
+	const struct wire *w = &invite->w;
+	page_add(&page, "SIP/2.0 %u Scripted\r\nVia: %.*s\r\nFrom: %.*s\r\nTo: %.*s", status, TEXT(w->via),
+		 TEXT(w->from), TEXT(w->to));
+	if (status > 100)
+		page_add(&page, ";tag=%s", tag ? tag : b->ua->local_tag);
+	page_add(&page, "\r\nCall-ID: %.*s\r\nCSeq: %.*s\r\n", TEXT(w->call_id), TEXT(w->cseq_line));
+	if (status > 100 && status < 300)
+		page_add(&page, "Contact: <sip:%s-%u@%s>\r\n", tag ? tag : b->ua->local_tag, b->contact, b->host->name);
+	add_lines(&page, answer + 3 + (answer[3] == ' '));
+	page_end(&page, "application/sdp", body);
+	send(b, &page);
+	if (status >= 200 && status < 300 && !d->up_ns)
+		d->up_ns = d->sim->now_ns + b->host->to_node.delay_ns;
 }
 
 static void take_request(struct party *party, struct heard *request)
@@ -334,7 +360,7 @@ struct duel *script_call_in(struct sim *sim, const struct plan *plan)
 	add_lines(&lines, plan->invite);
 	lines.text[lines.size] = '\0';
 	d->call = sim_call_now(sim, .headers = keep(sim, page_bytes(&lines)).at, .number = plan->number, .to = plan->to,
-			       .from = plan->from);
+			       .from = plan->from, .delayed_offer = plan->delayed_offer);
 	d->a.ua = d->call->caller;
 	d->a.ua->dead = true; /* its INVITE is under way: from here on the test speaks */
 	d->a.host = d->a.ua->host;

@@ -56,7 +56,7 @@ struct duel {
 	struct sim *sim;
 	struct sim_call *call;
 	struct party a, b;
-	const char *first[6]; /* how INVITEs without To tag are answered */
+	const char *first[6]; /* how INVITEs without To tag are answered; "-": by the test, say_response() */
 	unsigned firsts;
 	const char *progress; /* before that: "183 Session-Expires: 120;refresher=uac" */
 	uint64_t rings_ns;    /* the final answer comes after this */
@@ -70,6 +70,7 @@ struct plan {
 	const char *ok;                 /* the callee's answer; NULL: 200 without session timers */
 	const char *first[6], *progress;
 	uint64_t rings_ns;
+	bool delayed_offer;
 	unsigned seed;
 	bool reliable; /* as struct sim_settings has it */
 };
@@ -97,6 +98,9 @@ struct said *say(struct party *party, const char *method, const char *lines, str
 /* The same with a CSeq of the test's. */
 struct said *say_numbered(struct party *party, const char *method, uint32_t cseq, const char *lines, struct bytes body);
 struct said *say_cancel(struct party *party, const struct said *invite);
+/* The callee answers its first INVITE: "183 Require: 100rel\nRSeq: 7", with its own To tag (NULL) or that of another
+ * branch of a fork. */
+void say_response(struct duel *d, const char *answer, const char *tag, struct bytes body);
 /* Once more, as it was. */
 void say_again(struct party *party, const struct said *said);
 struct bytes sdp(struct party *party);     /* as it is */

@@ -347,7 +347,7 @@ Test(routing, a_number_without_route_gets_404)
 Test(rfc3261_8_2_2_3, an_unknown_extension_gets_420)
 {
 	struct sim *sim = sim_new(.seed = SEED);
-	struct sim_call *call = sim_call_now(sim, .headers = "Require: 100rel\r\n");
+	struct sim_call *call = sim_call_now(sim, .headers = "Require: 100rel, precondition\r\n");
 	sim_run(sim, SIM_S);
 	cr_assert_eq(sim_seen(call, OUT_A, "420 INVITE"), 1);
 	cr_assert_eq(sim->cdr_count, 0);

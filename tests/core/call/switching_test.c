@@ -114,14 +114,14 @@ static void send_in_dialog(struct sim *sim, const struct sim_call *call, const c
 	peer_send_raw(sim, ua->host, page_bytes(page));
 }
 
-struct early {
+struct early_pair {
 	struct sim *sim;
 	struct sim_call *call;
 	char remote[256], target[256]; /* of the early dialog that was given up */
 };
 
 /* The first gateway rang and failed, the second one rings. */
-static void begin_second_ringing(struct early *e)
+static void begin_second_ringing(struct early_pair *e)
 {
 	e->sim = sim_new(.seed = SEED, .parameters = ON_AND_ON);
 	e->call =
@@ -137,7 +137,7 @@ static void begin_second_ringing(struct early *e)
 /* BYE of an early dialog ends that one only (RFC 3261 15): it is no more, and the call goes on. */
 Test(rfc3261_12_2_2, a_request_in_the_early_dialog_that_was_given_up_gets_481)
 {
-	struct early e;
+	struct early_pair e;
 	begin_second_ringing(&e);
 	send_in_dialog(e.sim, e.call, "BYE", 2, "z9hG4bK-old", e.remote, e.target);
 	sim_run(e.sim, 100 * SIM_MS);
@@ -151,7 +151,7 @@ Test(rfc3261_12_2_2, a_request_in_the_early_dialog_that_was_given_up_gets_481)
 
 Test(rfc3261_15, a_bye_in_the_newest_early_dialog_ends_the_call)
 {
-	struct early e;
+	struct early_pair e;
 	begin_second_ringing(&e);
 	const struct ua *ua = e.call->caller;
 	send_in_dialog(e.sim, e.call, "BYE", 2, "z9hG4bK-new", ua->early_remote, ua->early_target);
@@ -165,7 +165,7 @@ Test(rfc3261_15, a_bye_in_the_newest_early_dialog_ends_the_call)
 /* Some put the tag that they have heard into it. */
 Test(rfc3261_9_2, a_cancel_is_of_the_invite_whatever_its_tag)
 {
-	struct early e;
+	struct early_pair e;
 	begin_second_ringing(&e);
 	const struct ua *ua = e.call->caller;
 	send_in_dialog(e.sim, e.call, "CANCEL", ua->invite->cseq, ua->invite->branch, e.remote, ua->target);

@@ -63,7 +63,7 @@ static void begin(struct world *w)
 	w->peer = open_socket(&peer);
 	w->wake = eventfd(0, EFD_CLOEXEC);
 	getsockopt(w->socket, SOL_SOCKET, SO_RCVBUF, &room, &size);
-	int r = uring_open(&w->uring, &w->socket, 1, w->wake, error);
+	int r = uring_open(&w->uring, &w->socket, 1, 0, w->wake, error);
 	if (r < 0 || room < ROOM_BYTES) {
 		fprintf(stderr, "skipped: %s\n", r < 0 ? error : "sockets are small here");
 		exit(SKIPPED);
@@ -112,7 +112,7 @@ static void test_buffers_run_out(void)
 	check(w.seen == 0, "handled by itself");
 	for (unsigned turns = 0; w.seen < COUNT; turns++) {
 		check(turns < TURNS_MAX, "%u of %d came", w.seen, COUNT);
-		uring_handle(&w.uring, take, note_refused, &w);
+		uring_handle(&w.uring, take, NULL, note_refused, &w);
 		uring_submit(&w.uring);
 	}
 	check(w.uring.starved > 0, "%d datagrams did not take all buffers", COUNT);
@@ -129,7 +129,7 @@ static void send_to(struct world *w, const struct address *to, const char *text)
 	uring_send(&w->uring, 0, to, at, strlen(text));
 	uring_submit(&w->uring);
 	for (unsigned i = 0; i < 3; i++) {
-		uring_handle(&w->uring, take, note_refused, w);
+		uring_handle(&w->uring, take, NULL, note_refused, w);
 		uring_submit(&w->uring);
 	}
 }
@@ -152,7 +152,7 @@ static void test_refused_sends_are_counted_and_told(void)
 	for (unsigned turns = 0; w.seen == 0; turns++) {
 		check(turns < TURNS_MAX, "nothing came");
 		uring_submit(&w.uring);
-		uring_handle(&w.uring, take, note_refused, &w);
+		uring_handle(&w.uring, take, NULL, note_refused, &w);
 	}
 	send_to(&w, &broadcast, "two");
 	check(w.refused == 2 && strcmp(w.refused_text, "two") == 0, "%u: %s", w.refused, w.refused_text);

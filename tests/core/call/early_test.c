@@ -1,0 +1,435 @@
+/* Early dialogs: forks of a routing gateway, and UPDATE before the answer.  RFC 3261 12.1, 13.2.2.4; RFC 3262 4;
+ * RFC 3311 5.  Spec 4. */
+#include "early.h"
+
+static const char *to_tag(const struct heard *heard)
+{
+	const char *tag = strstr(header(heard, "To"), ";tag=");
+	cr_assert(tag, "no To tag");
+	return tag;
+}
+
+/* The callee of this branch asks something. */
+static struct said *branch_says(struct duel *d, const char *tag, const char *method, uint32_t cseq, const char *body)
+{
+	char own[sizeof d->b.ua->local_tag];
+	memcpy(own, d->b.ua->local_tag, sizeof own);
+	snprintf(d->b.ua->local_tag, sizeof d->b.ua->local_tag, "%s", tag);
+	struct said *said = say_numbered(&d->b, method, cseq, NULL, body ? bytes_of(body) : BYTES_NONE);
+	memcpy(d->b.ua->local_tag, own, sizeof own);
+	run(d, 10 * SIM_MS);
+	return said;
+}
+
+/* ---- forks ---- */
+
+Test(rfc3262_4, each_branch_of_a_fork_has_its_own_numbers)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180 " RELIABLE "10", "one", NULL);
+	callee_says(d, "180 " RELIABLE "2000", "two", NULL);
+	callee_says(d, "181 " RELIABLE "11", "one", NULL);
+	callee_says(d, "181 " RELIABLE "2001", "two", NULL);
+	callee_says(d, "181 " RELIABLE "2001", "two", NULL); /* again */
+	static const char *const racks[] = { "10 1 INVITE", "2000 1 INVITE", "11 1 INVITE", "2001 1 INVITE" };
+	cr_assert_eq(count(&d->b, "PRACK"), 4);
+	for (unsigned i = 0; i < 4; i++) {
+		struct heard *heard = nth(&d->b, "PRACK", i);
+		assert_header(heard, "RAck", racks[i]);
+		cr_assert_str_eq(to_tag(heard), i % 2 ? ";tag=two" : ";tag=one");
+		cr_assert(strstr(header(heard, "CSeq"), "PRACK"));
+		char contact[32];
+		snprintf(contact, sizeof contact, "sip:%s-0@10.2.0.1:5060", i % 2 ? "two" : "one");
+		cr_assert(wire_is(heard->w.uri, contact), "PRACK to %.*s", TEXT(heard->w.uri));
+	}
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	prack(d, nth(&d->a, "181 INVITE", 0), NULL);
+	callee_says(d, "200", "two", "answer");
+	cr_assert_str_eq(to_tag(nth(&d->b, "ACK", 0)), ";tag=two");
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_str_eq(to_tag(nth(&d->b, "BYE", 0)), ";tag=two");
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+/* To a caller without 100rel our leg is one dialog, and the latest early media are passed on in it. */
+Test(rfc3261_12_1, a_fork_is_one_dialog_to_the_caller)
+{
+	struct duel *d = duel_ringing(.invite = "Supported: timer\n");
+	callee_says(d, "183", "one", "media of one");
+	callee_says(d, "183", "two", "media of two");
+	assert_body(nth(&d->a, "183 INVITE", 0), "media of one");
+	assert_body(nth(&d->a, "183 INVITE", 1), "media of two");
+	callee_says(d, "200", "one", "answer of one");
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer of one");
+	cr_assert_str_eq(to_tag(nth(&d->a, "183 INVITE", 0)), to_tag(nth(&d->a, "183 INVITE", 1)));
+	cr_assert_str_eq(to_tag(nth(&d->a, "183 INVITE", 0)), to_tag(nth(&d->a, "200 INVITE", 0)));
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	over(d);
+}
+
+/* A reliable answer stands in its dialog: the session of another branch is of another one, and the 200 of that which
+ * has answered (RFC 3261 13.2.1: "MUST ignore any session descriptions in subsequent responses"). */
+Test(rfc3261_13_2_1, a_reliable_session_of_another_branch_is_another_dialog_to_the_caller)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	struct heard *one = nth(&d->a, "183 INVITE", 0), *two, *ok;
+	prack(d, one, NULL);
+	callee_says(d, "183 " RELIABLE "1", "two", "answer of two");
+	two = nth(&d->a, "183 INVITE", 1);
+	assert_body(two, "answer of two");
+	cr_assert_str_neq(to_tag(one), to_tag(two));
+	cr_assert_eq(strtoul(header(two, "RSeq"), NULL, 10), strtoul(header(one, "RSeq"), NULL, 10) + 1);
+	cr_assert_eq(status_of(prack(d, two, NULL)), 200);
+	callee_says(d, "180 " RELIABLE "2", "one", "answer of one"); /* which the caller has */
+	cr_assert_str_eq(to_tag(nth(&d->a, "180 INVITE", 0)), to_tag(two));
+	cr_assert_eq(nth(&d->a, "180 INVITE", 0)->w.body.size, 0);
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	callee_says(d, "200", "one", NULL);
+	ok = nth(&d->a, "200 INVITE", 0);
+	cr_assert_str_eq(to_tag(ok), to_tag(one));
+	cr_assert_eq(ok->w.body.size, 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_str_eq(to_tag(nth(&d->b, "BYE", 0)), ";tag=one");
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+Test(rfc3261_13_2_1, the_200_of_a_branch_not_heard_of_is_of_a_new_dialog)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", "two", "answer of two");
+	cr_assert_str_neq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "183 INVITE", 0)));
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer of two");
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_str_eq(to_tag(nth(&d->b, "BYE", 0)), ";tag=two");
+	over(d);
+}
+
+/* An UPDATE waits in the dialog of one branch, and another one answers. */
+Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	d->b.answer_ns = 2 * SIM_S;
+	callee_says(d, "183 " RELIABLE "1", "two", "answer of two");
+	prack(d, nth(&d->a, "183 INVITE", 1), NULL);
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(said), 0);
+	callee_says(d, "200", "one", NULL);
+	cr_assert_eq(status_of(said), 500);
+	say_again(&d->a, said);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(said), 500);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	over(d);
+}
+
+/* More branches than are remembered: each can still win. */
+Test(rfc3261_13_2_2_4, a_fork_of_many_branches)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	char tag[16], answer[200];
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 20; i++) {
+			snprintf(tag, sizeof tag, "branch-%u", i);
+			snprintf(answer, sizeof answer, "%u %s%u", 180 + round, i % 2 ? "X-RSeq: " : RELIABLE,
+				 100 + round);
+			callee_says(d, answer, tag, i % 3 ? NULL : "media");
+			unsigned heard = count(&d->a, "180 INVITE") + count(&d->a, "181 INVITE");
+			struct heard *last = nth(&d->a, "181 INVITE", 0)
+						     ? nth(&d->a, "181 INVITE", count(&d->a, "181 INVITE") - 1)
+						     : nth(&d->a, "180 INVITE", count(&d->a, "180 INVITE") - 1);
+			if (heard && has(last, "\r\nRSeq: "))
+				prack(d, last, NULL);
+		}
+	run(d, SIM_S);
+	callee_says(d, "200", "branch-1", "answer");
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	callee_says(d, "200", "branch-2", "answer"); /* too late */
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->b, "BYE"), 2);
+	over(d);
+}
+
+/* Each callee counts its own requests. */
+Test(rfc3261_12_2_2, requests_of_the_branches_of_a_fork)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "180", "one", NULL);
+	callee_says(d, "180", "two", NULL);
+	cr_assert_eq(status_of(branch_says(d, "one", "INFO", 500, "x")), 480);
+	cr_assert_eq(status_of(branch_says(d, "two", "INFO", 7, "x")), 480);
+	cr_assert_eq(status_of(branch_says(d, "two", "UPDATE", 8, NULL)), 200);
+	cr_assert_eq(status_of(branch_says(d, "one", "OPTIONS", 499, NULL)), 500);
+	cr_assert_eq(status_of(branch_says(d, "one", "OPTIONS", 501, NULL)), 200);
+	cr_assert_eq(status_of(branch_says(d, "one", "BYE", 502, NULL)), 481);
+	cr_assert_eq(status_of(branch_says(d, "three", "OPTIONS", 1, NULL)), 481);
+	caller_cancels(d);
+	over(d);
+}
+
+/* ---- the next gateway ---- */
+
+/* What the first gateway said reliably has its PRACK when the second one is asked already. */
+Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	callee_says(d, "500", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
+	cr_assert_eq(count(&d->a, "180 INVITE"), 0, "it waits");
+	cr_assert_eq(status_of(prack(d, progress, NULL)), 200);
+	cr_assert_eq(count(&d->a, "180 INVITE"), 1);
+	cr_assert_str_neq(to_tag(nth(&d->a, "180 INVITE", 0)), to_tag(progress));
+	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, "answer of the second");
+	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "180 INVITE", 0)));
+	assert_body(nth(&d->a, "200 INVITE", 0), "answer of the second");
+	over(d);
+}
+
+/* ---- UPDATE before the answer ---- */
+
+/* The offer of the INVITE has its answer, on both legs. */
+static struct duel *settled(void)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	cr_assert(strstr(header(nth(&d->a, "183 INVITE", 0), "Allow"), "UPDATE"));
+	return d;
+}
+
+Test(rfc3311_5_1, an_offer_of_the_caller_before_the_answer)
+{
+	struct duel *d = settled();
+	d->b.other_sdp = "second answer";
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->b, "UPDATE", 0), "second offer");
+	assert_header(nth(&d->b, "UPDATE", 0), "Session-Expires", "");
+	cr_assert_eq(status_of(said), 200);
+	assert_body(said->last, "second answer");
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_eq(nth(&d->a, "200 INVITE", 0)->w.body.size, 0);
+	over(d);
+}
+
+Test(rfc3311_5_1, an_offer_of_the_callee_before_the_answer)
+{
+	struct duel *d = settled();
+	d->a.other_sdp = "second answer";
+	struct said *said = say(&d->b, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->a, "UPDATE", 0), "second offer");
+	cr_assert_eq(status_of(said), 200);
+	assert_body(said->last, "second answer");
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+/* What was agreed upon with it is the session of the call: a re-INVITE with the same is answered here. */
+Test(rfc3311_5_1, its_session_is_that_of_the_call)
+{
+	struct duel *d = settled();
+	d->b.other_sdp = "second answer";
+	say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "200", NULL, NULL);
+	struct said *same = say(&d->a, "INVITE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(same), 200);
+	assert_body(same->last, "second answer");
+	cr_assert_eq(count(&d->b, "INVITE"), 1);
+	d->b.other_sdp = NULL;
+	over(d);
+}
+
+Test(rfc3311_5_2, offers_before_the_first_has_its_answer)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct said *of_caller = say(&d->a, "UPDATE", NULL, BYTES("offer")),
+		    *of_callee = say(&d->b, "UPDATE", NULL, BYTES("offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(of_caller), 500);
+	cr_assert_str_neq(header(of_caller->last, "Retry-After"), "");
+	cr_assert_eq(status_of(of_callee), 491);
+	caller_cancels(d);
+	over(d);
+}
+
+/* The other way about in a call without an offer in its INVITE. */
+Test(rfc3311_5_2, offers_before_the_answer_in_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	callee_says(d, "183 " RELIABLE "1", NULL, "offer");
+	struct said *of_caller = say(&d->a, "UPDATE", NULL, BYTES("other")),
+		    *of_callee = say(&d->b, "UPDATE", NULL, BYTES("other"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(of_caller), 491);
+	cr_assert_eq(status_of(of_callee), 500);
+	prack(d, nth(&d->a, "183 INVITE", 0), "answer");
+	d->b.other_sdp = "second answer";
+	of_caller = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(of_caller), 200);
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+Test(rfc3311_5_2, updates_that_cross_before_the_answer)
+{
+	struct duel *d = settled();
+	answers(&d->a.update, "491");
+	answers(&d->b.update, "491");
+	struct said *of_caller = say(&d->a, "UPDATE", NULL, BYTES("offer a")),
+		    *of_callee = say(&d->b, "UPDATE", NULL, BYTES("offer b"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(of_caller), 491);
+	cr_assert_eq(status_of(of_callee), 491);
+	caller_cancels(d);
+	over(d);
+}
+
+/* One that is still open when its gateway fails, or the call ends. */
+Test(rfc3311_5_2, an_update_whose_gateway_fails_gets_an_answer)
+{
+	struct duel *d = settled();
+	answers(&d->a.update, "-");
+	answers(&d->b.update, "-");
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	callee_says(d, "503", NULL, NULL);
+	cr_assert_eq(status_of(said), 500);
+	cr_assert_eq(count(&d->a, "503 INVITE"), 1);
+	over(d);
+}
+
+Test(rfc3311_5_2, an_update_of_the_callee_is_answered_when_the_caller_cancels)
+{
+	struct duel *d = settled();
+	answers(&d->a.update, "-");
+	struct said *said = say(&d->b, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->a, "UPDATE"), 1);
+	caller_cancels(d);
+	cr_assert_eq(status_of(said), 487);
+	assert_reason(d->call, cancelled);
+	over(d);
+}
+
+/* It is one dialog of many that is lost: the call goes on. */
+Test(rfc3311_5_2, a_481_before_the_answer_ends_no_call)
+{
+	struct duel *d = settled();
+	answers(&d->b.update, "481");
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(said), 500);
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	over(d);
+}
+
+/* The answer comes while it is under way. */
+Test(rfc3311_5_1, the_200_overtakes_the_answer_to_an_update)
+{
+	struct duel *d = settled();
+	d->b.answer_ns = SIM_S;
+	d->b.other_sdp = "second answer";
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	assert_body(said->last, "second answer");
+	d->b.answer_ns = 0;
+	d->b.other_sdp = NULL;
+	over(d);
+}
+
+/* It may not overtake our PRACK, which the callee would then refuse as out of order (RFC 3261 12.2.2). */
+Test(rfc3311_5_1, an_update_waits_for_the_answer_to_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	d->b.answer_ns = SIM_S;
+	d->b.other_sdp = "second answer";
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 500 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0);
+	run(d, 600 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	assert_body(said->last, "second answer");
+	d->b.answer_ns = 0;
+	d->b.other_sdp = NULL;
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+/* So does an offer in the caller's PRACK; and if the gateway fails first, it is told to try again. */
+Test(rfc3262_5, an_offer_in_the_prack_waits_for_the_answer_to_ours)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	d->b.answer_ns = 20 * SIM_S;
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct said *said = prack(d, nth(&d->a, "183 INVITE", 0), "second offer");
+	run(d, SIM_S);
+	cr_assert_eq(status_of(said), 0);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0);
+	callee_says(d, "503", NULL, NULL);
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "503 INVITE"), 1);
+	cr_assert_neq(status_of(said), 0);
+	run(d, SIM_64T1);
+	over(d);
+}
+
+/* The callee has answered, the caller has yet to hear of it. */
+Test(rfc3262_3, requests_of_the_callee_while_the_200_waits_for_the_prack)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	callee_says(d, "200", NULL, "answer");
+	struct said *info = say(&d->b, "INFO", NULL, BYTES("x")), *offer = say(&d->b, "INVITE", NULL, BYTES("offer"));
+	struct said *update = say(&d->b, "UPDATE", NULL, BYTES_NONE);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(info), 480);
+	cr_assert_eq(status_of(offer), 500);
+	cr_assert_eq(status_of(update), 200);
+	cr_assert_eq(count(&d->a, "INFO") + count(&d->a, "INVITE"), 0);
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	info = say(&d->b, "INFO", NULL, BYTES("x"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(info), 200);
+	over(d);
+}
