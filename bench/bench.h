@@ -26,6 +26,7 @@ int bench_cps(int argc, char **argv);
 int bench_hold(int argc, char **argv);
 int bench_journal(int argc, char **argv);
 int bench_limit(int argc, char **argv);
+int bench_overload(int argc, char **argv);
 int bench_parse(int argc, char **argv);
 int bench_pdd(int argc, char **argv);
 int bench_rates(int argc, char **argv);

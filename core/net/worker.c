@@ -19,6 +19,7 @@ enum {
 	LOG_LINES_PER_SECOND = 1000,
 };
 
+#define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
 #define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
@@ -333,6 +334,68 @@ static void measure_relayed(struct worker *w, uint64_t now_ns)
 	w->relayed_count = 0;
 }
 
+/* ---- how far it is behind ---- */
+
+static void look_at_queues(struct worker *w)
+{
+	const struct listeners *listeners = w->settings->listeners;
+	unsigned count = listeners_count(listeners);
+
+	receive_queues_look(listeners_of(listeners, w->index), count, &w->queues);
+	if (w->queues.permille > w->queue_permille_max)
+		w->queue_permille_max = w->queues.permille;
+	w->look_ns = w->clock.now_ns + count * QUEUE_LOOK_NS;
+}
+
+/* Whoever has just slept had nothing to read; a look costs a system call a socket. */
+static void tell_turn(struct worker *w)
+{
+	if (w->slept)
+		w->queues.permille = 0;
+	else if (w->clock.now_ns >= w->look_ns)
+		look_at_queues(w);
+	shard_turn(w->shard, w->clock.now_ns, w->queues.permille, w->slept);
+	w->slept = false;
+}
+
+static void publish_queues(struct worker *w)
+{
+	stat_set(&w->stats->queue_permille, w->queue_permille_max);
+	w->queue_permille_max = 0;
+	look_at_queues(w);
+	stat_set(&w->stats->queue_drops, w->queues.drops);
+}
+
+/* The filter is attached for as long as it drops anything. */
+static void set_surplus(struct worker *w, uint32_t share)
+{
+	const struct listeners *listeners = w->settings->listeners;
+	const int *sockets = listeners_of(listeners, w->index);
+
+	surplus_bpf_let_in(w->surplus, share);
+	if (share == SURPLUS_ALL)
+		surplus_bpf_detach(w->surplus, sockets, listeners_count(listeners));
+	else if (w->surplus_share == SURPLUS_ALL &&
+		 surplus_bpf_attach(w->surplus, sockets, listeners_count(listeners)) < 0)
+		share = SURPLUS_ALL;
+	w->surplus_share = share;
+}
+
+static void shed_in_kernel(struct worker *w)
+{
+	uint64_t asked, taken;
+
+	if (!w->surplus)
+		return;
+	shard_demand(w->shard, &asked, &taken);
+	uint32_t share = surplus_share(w->surplus_share, asked - w->asked, taken - w->taken);
+	w->asked = asked;
+	w->taken = taken;
+	if (share != w->surplus_share)
+		set_surplus(w, share);
+	stat_set(&w->stats->invites_dropped_kernel, surplus_bpf_dropped(w->surplus));
+}
+
 static void publish(struct worker *w, uint64_t now_ns)
 {
 	uint64_t busy_ns = 0, period_ns = 0;
@@ -349,6 +412,8 @@ static void publish(struct worker *w, uint64_t now_ns)
 	}
 	stat_set(&w->stats->loop_busy_ratio, period_ns > 0 ? busy_ns * 1000 / period_ns : 0);
 	shard_publish_stats(w->shard);
+	publish_queues(w);
+	shed_in_kernel(w);
 	tell_cdr_room(w);
 	uring_retry(&w->uring);
 }
@@ -374,8 +439,10 @@ static void sleep_until(struct worker *w, uint64_t now_ns)
 		return;
 	doorbell_sleep(&w->doorbell);
 	snapshot_leave(); /* the shard looks at nothing before the next turn has seen to its configuration */
-	if (mailboxes_empty(w))
+	if (mailboxes_empty(w)) {
 		uring_wait(&w->uring, until_ns - now_ns);
+		w->slept = true;
+	}
 	snapshot_enter();
 	doorbell_awake(&w->doorbell);
 }
@@ -414,6 +481,7 @@ static void turn(struct worker *w)
 
 	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
 	take_configuration(w);
+	tell_turn(w);
 	unsigned received = uring_handle(&w->uring, take_datagram, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
@@ -529,6 +597,18 @@ static void hear_of_calls(struct worker *w)
 		;
 }
 
+/* Where there is none the worker refuses what it can. */
+static void load_surplus(struct worker *w)
+{
+	struct steer_key key;
+
+	w->surplus_share = SURPLUS_ALL;
+	steer_key_init(&key, w->settings->secret, snapshot_config(w->settings->snapshot)->node);
+	if (surplus_bpf_load(key.marker, &w->surplus) < 0)
+		w->surplus = NULL;
+	explicit_bzero(&key, sizeof key);
+}
+
 static int begin(struct worker *w, char error[static 256])
 {
 	const struct listeners *listeners = w->settings->listeners;
@@ -552,6 +632,7 @@ static int begin(struct worker *w, char error[static 256])
 		uring_close(&w->uring);
 		return r;
 	}
+	load_surplus(w);
 	take_up_calls(w);
 	return 0;
 }
@@ -575,6 +656,9 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
+	if (w->surplus && w->surplus_share != SURPLUS_ALL)
+		set_surplus(w, SURPLUS_ALL);
+	surplus_bpf_free(w->surplus);
 	uring_close(&w->uring);
 	return NULL;
 }

@@ -15,6 +15,8 @@
 #include "core/net/clock.h"
 #include "core/net/crew.h"
 #include "core/net/mailbox.h"
+#include "core/net/receive_queue.h"
+#include "core/net/surplus.h"
 #include "core/net/uring.h"
 #include "core/shard.h"
 
@@ -66,6 +68,13 @@ struct worker {
 	uint64_t synced;                  /* what the shard was last told to be on the disk */
 	uint64_t calls_left, calls_ended; /* of a former process, that were not taken up (core/shard.h) */
 	bool more;                        /* deadlines are left over from the last turn */
+	bool slept;                       /* since the last turn */
+	struct receive_queues queues;     /* as of the last look */
+	unsigned queue_permille_max;      /* since it was last published */
+	uint64_t look_ns;                 /* when the next look is due */
+	struct surplus_bpf *surplus;      /* drops INVITEs in the kernel; NULL: it cannot */
+	uint32_t surplus_share;           /* of INVITEs that are let in; SURPLUS_ALL: it is not attached */
+	uint64_t asked, taken;            /* as the shard last said (shard_demand()) */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;

@@ -405,6 +405,8 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 	struct flow flow = { .peer = from->address, .transport = TRANSPORT_UDP };
 	unsigned shard = arrival_shard(sim, datagram);
 	watch_in(sim, from, datagram, damaged);
+	if (sim->pressed)
+		shard_turn(sim->shards[shard].shard, arrival.now_ns + sim->waited_ns, sim->queue_permille, false);
 	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);
 }
 
