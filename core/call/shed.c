@@ -29,7 +29,7 @@ static void judge_turn(struct shed *d, uint64_t now_ns, bool slept)
 		d->standing_ns = 0;
 	else if (!blind && !d->standing_ns)
 		d->standing_ns = now_ns;
-	if (!slept && d->pressure >= SHED_BEGIN / 2)
+	if (d->pressure >= SHED_BEGIN / 2)
 		d->calm_ns = now_ns;
 }
 
