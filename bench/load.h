@@ -81,7 +81,7 @@ struct load_call {
 		struct { /* until the caller has the answer */
 			uint64_t invite_ns, answer_ns;
 		};
-		struct { /* from then on, of the caller's leg and of the callee's */
+		struct {                       /* from then on, of the caller's leg and of the callee's */
 			uint32_t confirmed[2]; /* when we sent or received the latest 2xx, in ticks; of the caller's
 						* leg when BYE was sent */
 			uint16_t refreshes[2]; /* for whoever counts them */

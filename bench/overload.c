@@ -23,8 +23,7 @@ static void refreshed(void *context, struct load_call *c, bool callee, uint64_t 
 	struct overload *o = context;
 	struct load *l = &o->session->load;
 	uint32_t tick = load_tick(l, at_ns);
-	uint64_t segment_ns =
-		(uint64_t)l->settings.session_expires_s * BENCH_SECOND_NS / o->session->options.segments;
+	uint64_t segment_ns = (uint64_t)l->settings.session_expires_s * BENCH_SECOND_NS / o->session->options.segments;
 	uint64_t gap_ns = tick > c->confirmed[callee] ? (tick - c->confirmed[callee]) * LOAD_TICK_NS : 0;
 
 	(void)m;
@@ -100,11 +99,11 @@ static bool no_other_calls(const json_t *stats, uint64_t kept)
 	return figure(stats, "calls_setup") == 0 && figure(stats, "calls_active") <= kept;
 }
 
-static bool ends_with(const char *text, const char *end)
+static bool ends_with(const char *name, const char *end)
 {
-	size_t size = strlen(text), end_size = strlen(end);
+	size_t size = strlen(name), end_size = strlen(end);
 
-	return size >= end_size && strcmp(text + size - end_size, end) == 0;
+	return size >= end_size && strcmp(name + size - end_size, end) == 0;
 }
 
 static bool nothing_left(const json_t *stats, uint64_t kept)
@@ -276,8 +275,7 @@ double overload_wanted(double times)
 
 bool overload_step_good(const struct overload *o, const struct overload_step *p)
 {
-	return overload_goodput(o, p) >= overload_wanted(p->times) && p->lost == 0 &&
-	       (!o->has_stats || p->calm_s >= 0);
+	return overload_goodput(o, p) >= overload_wanted(p->times) && p->lost == 0 && (!o->has_stats || p->calm_s >= 0);
 }
 
 static bool is_good(const struct overload *o)

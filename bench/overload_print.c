@@ -58,8 +58,9 @@ static void print_step(const struct overload *o, const struct overload_step *p)
 	       ms(p->bye_delay.max_ns));
 	if (o->has_stats)
 		print_wait("all its calls gone", p->calm_s, "10 s");
-	printf("  %-36s switch busy %.1f %%, generator %.1f %% of a core; %s\n", "", 100 * (double)r->running.cpu_ns / (double)r->run_ns,
-	       100 * (double)r->own_cpu_ns / (double)r->run_ns, bottleneck_text(result_bottleneck(r)));
+	printf("  %-36s switch busy %.1f %%, generator %.1f %% of a core; %s\n", "",
+	       100 * (double)r->running.cpu_ns / (double)r->run_ns, 100 * (double)r->own_cpu_ns / (double)r->run_ns,
+	       bottleneck_text(result_bottleneck(r)));
 	if (offered(p) < 0.97 * r->rate)
 		printf("  THE GENERATOR OFFERED ONLY %.1f TIMES THE CAPACITY (--burden)\n", offered(p) / o->capacity);
 }
@@ -84,17 +85,18 @@ static json_t *step_json(const struct overload *o, const struct overload_step *p
 {
 	const struct load_result *r = &p->result;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:o, s:f, s:f, s:f, s:b}",
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:o, s:f, "
+			 "s:f, s:f, s:b}",
 			 "times", p->times, "wanted", r->rate, "offered", offered(p), "completed_a_second",
-			 (double)p->completed * 1e9 / (double)r->run_ns, "goodput", overload_goodput(o, p), "worst_second",
-			 p->worst, "failed_503", (json_int_t)r->counts.refused[503], "timeouts",
+			 (double)p->completed * 1e9 / (double)r->run_ns, "goodput", overload_goodput(o, p),
+			 "worst_second", p->worst, "failed_503", (json_int_t)r->counts.refused[503], "timeouts",
 			 (json_int_t)r->counts.timeouts, "invites_resent", (json_int_t)r->counts.invites_resent,
 			 "shed_503", (json_int_t)p->refused, "shed_dropped", (json_int_t)p->dropped, "kept_lost",
 			 (json_int_t)p->lost, "refreshes", (json_int_t)refreshes(p), "refreshes_prompt",
 			 1 - percent(p->refreshes_again, refreshes(p) ? refreshes(p) : 1) / 100, "byes",
-			 (json_int_t)p->bye_delay.count, "byes_prompt", percent(p->byes_prompt, p->bye_delay.count) / 100,
-			 "bye", spread_json(&p->bye_delay), "calm_s", p->calm_s, "switch_busy",
-			 (double)r->running.cpu_ns / (double)r->run_ns, "generator_busy",
+			 (json_int_t)p->bye_delay.count, "byes_prompt",
+			 percent(p->byes_prompt, p->bye_delay.count) / 100, "bye", spread_json(&p->bye_delay), "calm_s",
+			 p->calm_s, "switch_busy", (double)r->running.cpu_ns / (double)r->run_ns, "generator_busy",
 			 (double)r->own_cpu_ns / (double)r->run_ns, "good", overload_step_good(o, p));
 }
 
@@ -104,10 +106,10 @@ json_t *overload_json(const struct overload *o)
 
 	for (unsigned i = 0; i < o->steps; i++)
 		json_array_append_new(steps, step_json(o, &o->step[i]));
-	json_object_update_new(all, json_pack("{s:f, s:o, s:I, s:I, s:o, s:I, s:f, s:f}", "capacity", o->capacity, "found",
-					      result_json(o->session, &o->found), "burden_percent",
-					      (json_int_t)o->session->options.burden, "kept", (json_int_t)o->kept, "steps",
-					      steps, "kept_ended", (json_int_t)o->kept_ended, "gone_s", o->gone_s, "empty_s",
-					      o->empty_s));
+	json_object_update_new(all, json_pack("{s:f, s:o, s:I, s:I, s:o, s:I, s:f, s:f}", "capacity", o->capacity,
+					      "found", result_json(o->session, &o->found), "burden_percent",
+					      (json_int_t)o->session->options.burden, "kept", (json_int_t)o->kept,
+					      "steps", steps, "kept_ended", (json_int_t)o->kept_ended, "gone_s",
+					      o->gone_s, "empty_s", o->empty_s));
 	return all;
 }

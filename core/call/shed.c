@@ -81,8 +81,8 @@ static enum shed_verdict draw(const struct shed *d, uint64_t came_ns, uint64_t k
 	uint32_t taken = SHED_FULL - pressure;
 	if (is_drawn((uint32_t)(key >> 32), taken))
 		return SHED_TAKE;
-	bool answered = taken >= SHED_ANSWERED_PERMILLE ||
-			is_drawn((uint32_t)key, taken * 1000 / SHED_ANSWERED_PERMILLE);
+	bool answered =
+		taken >= SHED_ANSWERED_PERMILLE || is_drawn((uint32_t)key, taken * 1000 / SHED_ANSWERED_PERMILLE);
 	return answered || reliable ? SHED_ANSWER : SHED_DROP;
 }
 

@@ -11,8 +11,7 @@ void receive_queues_look(const int *sockets, unsigned count, struct receive_queu
 		uint32_t memory[SK_MEMINFO_VARS] = { 0 };
 		socklen_t size = sizeof memory;
 
-		if (getsockopt(sockets[i], SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ||
-		    memory[SK_MEMINFO_RCVBUF] == 0)
+		if (getsockopt(sockets[i], SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 || memory[SK_MEMINFO_RCVBUF] == 0)
 			continue;
 		unsigned permille =
 			(unsigned)((uint64_t)memory[SK_MEMINFO_RMEM_ALLOC] * 1000 / memory[SK_MEMINFO_RCVBUF]);

@@ -11,8 +11,8 @@
 
 #include "core/net/surplus_bpf.h"
 
-#define SURPLUS_TIMES 4
-#define SURPLUS_LEAST 16               /* INVITEs in a period, where next to none is taken */
+#define SURPLUS_TIMES  4
+#define SURPLUS_LEAST  16 /* INVITEs in a period, where next to none is taken */
 #define SURPLUS_FEWEST (SURPLUS_ALL / 1024)
 
 /* The share of the next period, after one with this share; never more than twice or less than half of that. */

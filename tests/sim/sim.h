@@ -254,7 +254,7 @@ struct sim {
 	bool pressed;            /* set by a test: each datagram is read in a turn of its own, when it has waited: */
 	uint64_t waited_ns;      /* so long, */
 	unsigned queue_permille; /* in a queue so full */
-	bool attempts_unseen; /* likewise: by the watch or by the CDR, so they are not held against each other */
+	bool attempts_unseen;    /* likewise: by the watch or by the CDR, so they are not held against each other */
 	uint32_t lend_refusal_ppm;
 
 	struct host hosts[SIM_HOSTS_MAX];

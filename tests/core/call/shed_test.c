@@ -169,7 +169,7 @@ enum { MESSAGES = 7, TURN = 512, ROOM = 1 << 20 };
 #define INVITE_NS (12 * US)
 #define OTHER_NS  (6 * US)
 #define CAPACITY  (1e9 / (INVITE_NS + (MESSAGES - 1) * OTHER_NS)) /* calls a second */
-#define ROUND_NS  (2 * MS)                                          /* until the peer's next message */
+#define ROUND_NS  (2 * MS)                                        /* until the peer's next message */
 
 struct item {
 	uint64_t came_ns;
@@ -305,8 +305,7 @@ static void run_trial(const struct trial *t)
 	double goodput = (double)m->completed / 10 / CAPACITY;
 	cr_expect_geq(goodput, t->goodput, "%.1f times: %.1f %%", t->times, 100 * goodput);
 	cr_expect(t->may_lose || m->lost == 0, "%.1f times: %lu datagrams of calls lost", t->times, m->lost);
-	cr_expect_leq(m->oldest_ns, 450 * MS, "%.1f times: something waited for %lu ms", t->times,
-		      m->oldest_ns / MS);
+	cr_expect_leq(m->oldest_ns, 450 * MS, "%.1f times: something waited for %lu ms", t->times, m->oldest_ns / MS);
 	cr_expect_eq(m->begun, t->times > 1, "%.1f times: it began %lu times", t->times, m->begun);
 	free(m->queue.at);
 	free(m->coming.at);
@@ -317,8 +316,8 @@ static void run_trial(const struct trial *t)
 Test(spec11_shed, goodput_of_a_worker_that_is_offered_too_much)
 {
 	static const struct trial trials[] = {
-		{ 0.9, 8, 3, 14500, 0.89, false },  { 1.3, 8, 3, 14500, 0.9, false }, { 2, 8, 3, 14500, 0.75, false },
-		{ 3, 8, 3, 30000, 0.6, false },     { 3, 8, 3, 14500, 0.6, true },    { 5, 8, 3, 14500, 0.3, true },
+		{ 0.9, 8, 3, 14500, 0.89, false }, { 1.3, 8, 3, 14500, 0.9, false }, { 2, 8, 3, 14500, 0.75, false },
+		{ 3, 8, 3, 30000, 0.6, false },    { 3, 8, 3, 14500, 0.6, true },    { 5, 8, 3, 14500, 0.3, true },
 		{ 10, 8, 3, 30000, 0.15, true },
 	};
 	for (unsigned i = 0; i < sizeof trials / sizeof *trials; i++)

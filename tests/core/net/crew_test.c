@@ -38,7 +38,7 @@ static void check(bool ok, const char *format, ...)
 struct shard {
 	struct shard_settings settings;
 	const struct config *config;
-	uint64_t now_ns; /* of the latest input */
+	uint64_t now_ns;  /* of the latest input */
 	uint64_t turn_ns; /* of the worker's latest turn */
 	uint64_t deadline_ns;
 	uint64_t notes_seen;
