@@ -231,6 +231,8 @@ static void run_step(struct overload *o, struct overload_step *p)
 	json_t *after = ask(o);
 	p->refused = figure(after, "invites_rejected_overload") - figure(before, "invites_rejected_overload");
 	p->dropped = figure(after, "invites_dropped_overload") - figure(before, "invites_dropped_overload");
+	p->kernel = figure(after, "invites_dropped_kernel") - figure(before, "invites_dropped_kernel");
+	p->overflowed = figure(after, "queue_drops") - figure(before, "queue_drops");
 	json_decref(before);
 	json_decref(after);
 	o->now = NULL;

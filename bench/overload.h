@@ -25,16 +25,17 @@ enum { OVERLOAD_SECONDS_MAX = 3600 };
 struct overload_step {
 	double times; /* of the capacity */
 	struct load_result result;
-	uint64_t completed;        /* in run_ns */
-	double worst;              /* of its seconds: calls completed in that one */
-	struct spread bye_delay;   /* of BYEs answered in run_ns and until all was calm */
-	uint64_t byes_prompt;      /* of them, within half a second */
-	uint64_t refreshes[2];     /* of the calls kept up: of the caller's leg and of the callee's */
-	uint64_t refreshes_again;  /* sent again by the switch */
-	uint64_t lost;             /* of the calls kept up */
-	double calm_s;             /* from the end of the load until the switch had no other calls; < 0: never */
-	uint64_t refused, dropped; /* INVITEs, as the switch counts them */
-	double queue_age_ms;       /* the largest that was seen once a second */
+	uint64_t completed;       /* in run_ns */
+	double worst;             /* of its seconds: calls completed in that one */
+	struct spread bye_delay;  /* of BYEs answered in run_ns and until all was calm */
+	uint64_t byes_prompt;     /* of them, within half a second */
+	uint64_t refreshes[2];    /* of the calls kept up: of the caller's leg and of the callee's */
+	uint64_t refreshes_again; /* sent again by the switch */
+	uint64_t lost;            /* of the calls kept up */
+	double calm_s;            /* from the end of the load until the switch had no other calls; < 0: never */
+	uint64_t refused, dropped, kernel; /* INVITEs that it refused, left unanswered, never read: by its own count */
+	uint64_t overflowed;               /* datagrams that found its receive queue full */
+	double queue_age_ms;               /* the largest that was seen once a second */
 };
 
 struct overload {

@@ -47,8 +47,10 @@ static void print_step(const struct overload *o, const struct overload_step *p)
 	       100 * overload_wanted(p->times), p->worst);
 	printf("  %-36s %llu with 503, %llu by silence; %llu INVITEs sent again\n", "failed",
 	       count(r->counts.refused[503]), count(r->counts.timeouts), count(r->counts.invites_resent));
-	printf("  %-36s %llu with 503, %llu dropped; queue at most %.0f ms\n", "INVITEs that the switch shed",
-	       count(p->refused), count(p->dropped), p->queue_age_ms);
+	printf("  %-36s %llu with 503, %llu unanswered, %llu unread; queue at most %.0f ms, %llu datagrams "
+	       "overflowed\n",
+	       "INVITEs that the switch shed", count(p->refused), count(p->dropped), count(p->kernel), p->queue_age_ms,
+	       count(p->overflowed));
 	printf("  %-36s %llu of %llu lost\n", "calls kept up", count(p->lost), count(o->kept));
 	printf("  %-36s %llu, of them answered before T1 %.3f %%\n", "refreshes", count(refreshes(p)),
 	       100 - percent(p->refreshes_again, refreshes(p) ? refreshes(p) : 1));
@@ -85,19 +87,20 @@ static json_t *step_json(const struct overload *o, const struct overload_step *p
 {
 	const struct load_result *r = &p->result;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:o, s:f, "
-			 "s:f, s:f, s:b}",
-			 "times", p->times, "wanted", r->rate, "offered", offered(p), "completed_a_second",
-			 (double)p->completed * 1e9 / (double)r->run_ns, "goodput", overload_goodput(o, p),
-			 "worst_second", p->worst, "failed_503", (json_int_t)r->counts.refused[503], "timeouts",
-			 (json_int_t)r->counts.timeouts, "invites_resent", (json_int_t)r->counts.invites_resent,
-			 "shed_503", (json_int_t)p->refused, "shed_dropped", (json_int_t)p->dropped, "kept_lost",
-			 (json_int_t)p->lost, "refreshes", (json_int_t)refreshes(p), "refreshes_prompt",
-			 1 - percent(p->refreshes_again, refreshes(p) ? refreshes(p) : 1) / 100, "byes",
-			 (json_int_t)p->bye_delay.count, "byes_prompt",
-			 percent(p->byes_prompt, p->bye_delay.count) / 100, "bye", spread_json(&p->bye_delay), "calm_s",
-			 p->calm_s, "switch_busy", (double)r->running.cpu_ns / (double)r->run_ns, "generator_busy",
-			 (double)r->own_cpu_ns / (double)r->run_ns, "good", overload_step_good(o, p));
+	return json_pack(
+		"{s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:o, s:f, "
+		"s:f, s:f, s:b}",
+		"times", p->times, "wanted", r->rate, "offered", offered(p), "completed_a_second",
+		(double)p->completed * 1e9 / (double)r->run_ns, "goodput", overload_goodput(o, p), "worst_second",
+		p->worst, "failed_503", (json_int_t)r->counts.refused[503], "timeouts", (json_int_t)r->counts.timeouts,
+		"invites_resent", (json_int_t)r->counts.invites_resent, "shed_503", (json_int_t)p->refused,
+		"shed_dropped", (json_int_t)p->dropped, "shed_kernel", (json_int_t)p->kernel, "overflowed",
+		(json_int_t)p->overflowed, "kept_lost", (json_int_t)p->lost, "refreshes", (json_int_t)refreshes(p),
+		"refreshes_prompt", 1 - percent(p->refreshes_again, refreshes(p) ? refreshes(p) : 1) / 100, "byes",
+		(json_int_t)p->bye_delay.count, "byes_prompt", percent(p->byes_prompt, p->bye_delay.count) / 100, "bye",
+		spread_json(&p->bye_delay), "calm_s", p->calm_s, "switch_busy",
+		(double)r->running.cpu_ns / (double)r->run_ns, "generator_busy",
+		(double)r->own_cpu_ns / (double)r->run_ns, "good", overload_step_good(o, p));
 }
 
 json_t *overload_json(const struct overload *o)

@@ -1,15 +1,31 @@
 #include "core/call/overload.h"
 
+#include <string.h>
+
 #include "core/call/ending.h"
 #include "core/call/reply.h"
 
-#define LOG_EVERY_NS UINT64_C(10000000000)
+#define LOG_EVERY_NS      UINT64_C(10000000000)
+#define OVERLOAD_TAG_SIZE (STEER_MARKER_SIZE + 1 + 16)
+
+/* The node's marker, by which core/net/surplus.bpf.c knows the ACK to it, and a keyed hash of the request. */
+static struct bytes build_tag(const struct shard *s, char tag[static OVERLOAD_TAG_SIZE])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t hash = message_key(s);
+	memcpy(tag, s->key.steer.marker, STEER_MARKER_SIZE);
+	tag[STEER_MARKER_SIZE] = '-';
+	for (unsigned i = STEER_MARKER_SIZE + 1; i < OVERLOAD_TAG_SIZE; i++, hash >>= 4)
+		tag[i] = hex[hash & 15];
+	return (struct bytes){ tag, OVERLOAD_TAG_SIZE };
+}
 
 void overload_refuse(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	stat_add(&s->stats->invites_rejected_overload, 1);
 	ending_record_refused(s, m, from, CDR_END_overload, 503);
-	reply(s, m, from, 503, BYTES_NONE, BYTES("Retry-After: 1\r\n"));
+	char tag[OVERLOAD_TAG_SIZE];
+	reply_with_tag(s, m, from, 503, BYTES_NONE, build_tag(s, tag), BYTES("Retry-After: 1\r\n"));
 }
 
 static void drop(struct shard *s)

@@ -8,7 +8,7 @@
 /* The INVITE of a new call that is under way.  True: it was shed.  Of strangers nothing is answered meanwhile. */
 bool overload_sheds(struct shard *s, const struct sip_message *m, const struct flow *from);
 
-/* 503 with Retry-After: 1. */
+/* 503 with Retry-After: 1.  Stateless: nothing waits for its ACK. */
 void overload_refuse(struct shard *s, const struct sip_message *m, const struct flow *from);
 
 #endif

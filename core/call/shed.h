@@ -11,9 +11,9 @@
  * every turn of the loop for SHED_STANDS_NS found one, and is over when none has for SHED_CALM_NS.
  *
  * Of what is shed the sender hears 503 with Retry-After, which ends its retransmissions.  The farther the demand is
- * beyond what can be taken, the more of the time would go into such answers: below a quarter taken, fewer and fewer are
- * given, and the rest is dropped.  An INVITE that has waited for SHED_STALE_NS is dropped at any time, as its sender
- * has sent it again by then (T1) and the repetition stands behind it in the queue.
+ * beyond what can be taken, the more of the time would go into such answers: below a twentieth taken, fewer and fewer
+ * are given, and the rest is dropped.  An INVITE that has waited for SHED_STALE_NS is dropped at any time, as its
+ * sender has sent it again by then (T1) and the repetition stands behind it in the queue.
  *
  * Which INVITE is taken is drawn by a keyed hash of it: a repetition of one that was refused is not taken a moment
  * later, when its sender has given up.
@@ -25,8 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHED_BEGIN_NS  UINT64_C(50000000)  /* waited so long: SHED_BEGIN */
-#define SHED_FULL_NS   UINT64_C(150000000) /* SHED_FULL */
+#define SHED_BEGIN_NS  UINT64_C(30000000)  /* waited so long: SHED_BEGIN */
+#define SHED_FULL_NS   UINT64_C(130000000) /* SHED_FULL */
 #define SHED_STALE_NS  UINT64_C(500000000)
 #define SHED_STANDS_NS UINT64_C(200000000)
 #define SHED_CALM_NS   UINT64_C(1000000000)
@@ -36,7 +36,7 @@ enum {
 	SHED_FULL = 2000,
 	SHED_BEGIN_PERMILLE = 500, /* of the receive queue: SHED_BEGIN */
 	SHED_FULL_PERMILLE = 900,
-	SHED_ANSWERED_PERMILLE = 250, /* all that is shed is answered while at least so much is taken */
+	SHED_ANSWERED_PERMILLE = 50, /* all that is shed is answered while at least so much is taken */
 	SHED_DEADLINES_LEAST = 16,
 };
 

@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What the kernel may keep for a socket that its worker has no time for: about a tenth of a second at full rate.  More
- * would only be answered too late. */
-enum { SOCKET_BUFFER_BYTES = 16 * 1024 * 1024 };
+/* What the kernel may keep for a socket that its worker has no time for: about a fifth of a second of three times what
+ * a worker carries, the most that ever waits before calls are shed (core/call/shed.h). */
+enum { SOCKET_BUFFER_BYTES = 32 * 1024 * 1024 };
 
 enum { IN_USE_TRIES = 20, IN_USE_PAUSE_NS = 50000000 };
 

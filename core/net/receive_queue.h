@@ -6,7 +6,7 @@
 
 struct receive_queues {
 	unsigned permille; /* of the fullest, of the bytes that it may hold */
-	uint64_t drops;    /* by all of them since they were made; their counters have 32 bits */
+	uint32_t drops;    /* by all of them since they were made, modulo 2^32 */
 };
 
 /* Looks at each; one that cannot be looked at counts as empty.  A system call a socket. */

@@ -11,7 +11,7 @@
 
 #include "core/net/surplus_bpf.h"
 
-#define SURPLUS_TIMES  4
+#define SURPLUS_TIMES  8
 #define SURPLUS_LEAST  16 /* INVITEs in a period, where next to none is taken */
 #define SURPLUS_FEWEST (SURPLUS_ALL / 1024)
 

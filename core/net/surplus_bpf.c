@@ -135,6 +135,11 @@ uint64_t surplus_bpf_dropped(const struct surplus_bpf *s)
 	return __atomic_load_n(&s->shared->dropped, __ATOMIC_RELAXED);
 }
 
+uint64_t surplus_bpf_acks(const struct surplus_bpf *s)
+{
+	return __atomic_load_n(&s->shared->acks, __ATOMIC_RELAXED);
+}
+
 #else
 
 int surplus_bpf_load(const char marker[static 4], struct surplus_bpf **ret_surplus)
@@ -171,6 +176,12 @@ void surplus_bpf_let_in(struct surplus_bpf *s, uint32_t share)
 }
 
 uint64_t surplus_bpf_dropped(const struct surplus_bpf *s)
+{
+	(void)s;
+	return 0;
+}
+
+uint64_t surplus_bpf_acks(const struct surplus_bpf *s)
 {
 	(void)s;
 	return 0;

@@ -1,6 +1,6 @@
-/* Loads the program that drops surplus INVITEs in the kernel (surplus.bpf.c), attaches it to the sockets of one worker,
- * and tells it how many to let in.  A build without a BPF compiler has none, and without permission it is not loaded:
- * then the worker refuses them itself. */
+/* Loads the program that drops surplus INVITEs and the ACKs to refusals in the kernel (surplus.bpf.c), attaches it to
+ * the sockets of one worker, and tells it how many to let in.  A build without a BPF compiler has none, and without
+ * permission it is not loaded: then the worker refuses them itself. */
 #ifndef RW_CORE_NET_SURPLUS_BPF_H
 #define RW_CORE_NET_SURPLUS_BPF_H
 
@@ -17,7 +17,8 @@ struct surplus_constants {
 struct surplus_shared {
 	uint32_t let_in; /* of 2^32 */
 	uint32_t unused;
-	uint64_t dropped;
+	uint64_t dropped; /* INVITEs */
+	uint64_t acks;    /* and ACKs */
 };
 
 #ifndef __bpf__
@@ -34,7 +35,9 @@ int surplus_bpf_attach(struct surplus_bpf *s, const int *sockets, unsigned count
 void surplus_bpf_detach(struct surplus_bpf *s, const int *sockets, unsigned count);
 
 void surplus_bpf_let_in(struct surplus_bpf *s, uint32_t share);
+/* INVITEs, ACKs. */
 uint64_t surplus_bpf_dropped(const struct surplus_bpf *s);
+uint64_t surplus_bpf_acks(const struct surplus_bpf *s);
 
 #endif
 

@@ -342,6 +342,8 @@ static void look_at_queues(struct worker *w)
 	unsigned count = listeners_count(listeners);
 
 	receive_queues_look(listeners_of(listeners, w->index), count, &w->queues);
+	w->drops += w->queues.drops - w->drops_before;
+	w->drops_before = w->queues.drops;
 	if (w->queues.permille > w->queue_permille_max)
 		w->queue_permille_max = w->queues.permille;
 	w->look_ns = w->clock.now_ns + count * QUEUE_LOOK_NS;
@@ -363,22 +365,25 @@ static void publish_queues(struct worker *w)
 	stat_set(&w->stats->queue_permille, w->queue_permille_max);
 	w->queue_permille_max = 0;
 	look_at_queues(w);
-	stat_set(&w->stats->queue_drops, w->queues.drops);
+	uint64_t invites = w->surplus ? surplus_bpf_dropped(w->surplus) : 0;
+	uint64_t unread =
+		invites + (w->surplus ? surplus_bpf_acks(w->surplus) : 0); /* the kernel counts them in, too */
+	stat_set(&w->stats->invites_dropped_kernel, invites);
+	stat_set(&w->stats->queue_drops, w->drops > unread ? w->drops - unread : 0);
 }
 
-/* The filter is attached for as long as it drops anything. */
-static void set_surplus(struct worker *w, uint32_t share)
+/* The filter is attached for as long as it has anything to drop. */
+static void attach_surplus(struct worker *w, bool attach)
 {
 	const struct listeners *listeners = w->settings->listeners;
 	const int *sockets = listeners_of(listeners, w->index);
+	unsigned count = listeners_count(listeners);
 
-	surplus_bpf_let_in(w->surplus, share);
-	if (share == SURPLUS_ALL)
-		surplus_bpf_detach(w->surplus, sockets, listeners_count(listeners));
-	else if (w->surplus_share == SURPLUS_ALL &&
-		 surplus_bpf_attach(w->surplus, sockets, listeners_count(listeners)) < 0)
-		share = SURPLUS_ALL;
-	w->surplus_share = share;
+	if (attach)
+		attach = surplus_bpf_attach(w->surplus, sockets, count) == 0;
+	else
+		surplus_bpf_detach(w->surplus, sockets, count);
+	w->surplus_attached = attach;
 }
 
 static void shed_in_kernel(struct worker *w)
@@ -388,12 +393,13 @@ static void shed_in_kernel(struct worker *w)
 	if (!w->surplus)
 		return;
 	shard_demand(w->shard, &asked, &taken);
-	uint32_t share = surplus_share(w->surplus_share, asked - w->asked, taken - w->taken);
+	w->surplus_share = surplus_share(w->surplus_share, asked - w->asked, taken - w->taken);
 	w->asked = asked;
 	w->taken = taken;
-	if (share != w->surplus_share)
-		set_surplus(w, share);
-	stat_set(&w->stats->invites_dropped_kernel, surplus_bpf_dropped(w->surplus));
+	surplus_bpf_let_in(w->surplus, w->surplus_share);
+	bool wanted = w->surplus_share < SURPLUS_ALL || stat_get(&w->stats->overloaded) > 0;
+	if (wanted != w->surplus_attached)
+		attach_surplus(w, wanted);
 }
 
 static void publish(struct worker *w, uint64_t now_ns)
@@ -656,8 +662,8 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
-	if (w->surplus && w->surplus_share != SURPLUS_ALL)
-		set_surplus(w, SURPLUS_ALL);
+	if (w->surplus_attached)
+		attach_surplus(w, false);
 	surplus_bpf_free(w->surplus);
 	uring_close(&w->uring);
 	return NULL;

@@ -70,11 +70,14 @@ struct worker {
 	bool more;                        /* deadlines are left over from the last turn */
 	bool slept;                       /* since the last turn */
 	struct receive_queues queues;     /* as of the last look */
+	uint32_t drops_before;            /* at the look before that */
+	uint64_t drops;                   /* by the queues, and by what was attached to them */
 	unsigned queue_permille_max;      /* since it was last published */
 	uint64_t look_ns;                 /* when the next look is due */
 	struct surplus_bpf *surplus;      /* drops INVITEs in the kernel; NULL: it cannot */
-	uint32_t surplus_share;           /* of INVITEs that are let in; SURPLUS_ALL: it is not attached */
-	uint64_t asked, taken;            /* as the shard last said (shard_demand()) */
+	bool surplus_attached;
+	uint32_t surplus_share; /* of INVITEs that are let in, of SURPLUS_ALL */
+	uint64_t asked, taken;  /* as the shard last said (shard_demand()) */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;
