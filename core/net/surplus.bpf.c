@@ -35,8 +35,8 @@ static __always_inline bool is_marker(const uint8_t *c)
 struct scan {
 	struct __sk_buff *skb;
 	uint32_t size;
-	uint32_t seen;     /* so many characters of the tag's beginning */
-	uint8_t wanted[8]; /* the six of them */
+	uint32_t seen;   /* so many characters of the tag's beginning */
+	uint64_t wanted; /* the six of them, the first in the lowest bits */
 };
 
 /* The first of them stands in none of the others, so whatever does not fit is a new beginning or nothing. */
@@ -45,6 +45,7 @@ static long scan_window(uint32_t index, void *context)
 	struct scan *s = context;
 	uint8_t c[WINDOW] = {};
 	uint32_t at = UDP_HEADER + index * WINDOW, seen = s->seen;
+	uint64_t wanted = s->wanted;
 
 	if (at >= s->size)
 		return 1;
@@ -57,7 +58,7 @@ static long scan_window(uint32_t index, void *context)
 #pragma unroll
 	for (uint32_t i = 0; i < WINDOW; i++) {
 		if (seen < TAG)
-			seen = c[i] == s->wanted[seen & 7] ? seen + 1 : c[i] == '=';
+			seen = c[i] == (uint8_t)(wanted >> 8 * (seen & 7)) ? seen + 1 : c[i] == '=';
 	}
 	s->seen = seen;
 	return seen == TAG;
@@ -65,14 +66,14 @@ static long scan_window(uint32_t index, void *context)
 
 static __always_inline bool is_ack_to_refusal(struct __sk_buff *skb, const uint8_t *c)
 {
-	struct scan s = { .skb = skb, .size = skb->len, .wanted = "=" };
+	struct scan s = { .skb = skb, .size = skb->len };
 
 	if (c[0] != 'A' || c[1] != 'C' || c[2] != 'K' || c[3] != ' ' || is_marker(c + ACK_URI))
 		return false;
+	s.wanted = (uint64_t)'-' << 40 | '=';
 #pragma unroll
 	for (uint32_t i = 0; i < 4; i++)
-		s.wanted[1 + i] = (uint8_t)surplus_constants.marker[i];
-	s.wanted[TAG - 1] = '-';
+		s.wanted |= (uint64_t)(uint8_t)surplus_constants.marker[i] << 8 * (1 + i);
 	bpf_loop(WINDOWS, scan_window, &s, 0);
 	return s.seen == TAG;
 }

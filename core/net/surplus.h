@@ -1,6 +1,6 @@
 /* How many INVITEs a worker's sockets let in while it is offered more than it can even refuse.
  *
- * A 503 costs a good part of what a call does, so at some multiple of what a worker carries all its time would go into
+ * A 503 costs an eighth of what a call does, so at eight times what a worker carries all its time would go into
  * refusals.  Once in a while the worker looks how many INVITEs it had to decide on and how many of them it took
  * (core/call/shed.h): SURPLUS_TIMES as many as it takes are let in, so whoever is let in and refused hears of it at
  * once, and what is more is dropped in the kernel; its sender tries again after T1. */

@@ -87,7 +87,7 @@ Test(spec11_shed, ends_when_no_turn_has_found_much_for_a_second)
 	cr_assert(d.on);
 	for (at_ns += MS; at_ns < quiet_ns + SHED_CALM_NS - MS; at_ns += MS)
 		cr_assert_eq(shed_turn(&d, at_ns, 100, false), SHED_NOTHING);
-	shed_read(&d, at_ns - 30 * MS); /* more than half of what is much */
+	shed_read(&d, at_ns - 20 * MS); /* more than half of what is much */
 	cr_assert_eq(shed_turn(&d, at_ns += MS, 0, true), SHED_NOTHING);
 	quiet_ns = at_ns;
 	while (shed_turn(&d, at_ns += MS, 0, true) == SHED_NOTHING)
@@ -103,7 +103,7 @@ Test(spec11_shed, the_share_that_is_taken_falls_evenly_with_the_wait)
 	struct shed d = standing(800);
 	shed_turn(&d, d.now_ns + MS, 0, false);
 	for (uint64_t age_ms = 0; age_ms <= 160; age_ms += 10) {
-		unsigned share = age_ms <= 50 ? 1000 : age_ms >= 150 ? 0 : (unsigned)(150 - age_ms) * 10;
+		unsigned share = age_ms <= 30 ? 1000 : age_ms >= 130 ? 0 : (unsigned)(130 - age_ms) * 10;
 		uint64_t came_ns = d.now_ns - age_ms * MS;
 		if (share > 0)
 			cr_assert_eq(shed_invite(&d, came_ns, key_at(share - 1), false), SHED_TAKE, "%lu ms", age_ms);
@@ -123,10 +123,10 @@ Test(spec11_shed, far_beyond_what_can_be_taken_fewer_hear_of_it)
 {
 	struct shed d = standing(800);
 	shed_turn(&d, d.now_ns + MS, 0, false);
-	uint64_t quarter_ns = d.now_ns - 125 * MS, tenth_ns = d.now_ns - 140 * MS, none_ns = d.now_ns - 150 * MS;
-	cr_assert_eq(shed_invite(&d, quarter_ns, key_at(999), false), SHED_ANSWER);
-	cr_assert_eq(shed_invite(&d, tenth_ns, key_at(390), false), SHED_ANSWER);
-	cr_assert_eq(shed_invite(&d, tenth_ns, key_at(410), false), SHED_DROP);
+	uint64_t some_ns = d.now_ns - 125 * MS, few_ns = d.now_ns - 128 * MS, none_ns = d.now_ns - 130 * MS;
+	cr_assert_eq(shed_invite(&d, some_ns, key_at(999), false), SHED_ANSWER);
+	cr_assert_eq(shed_invite(&d, few_ns, key_at(390), false), SHED_ANSWER);
+	cr_assert_eq(shed_invite(&d, few_ns, key_at(410), false), SHED_DROP);
 	cr_assert_eq(shed_invite(&d, none_ns, key_at(0), false), SHED_DROP);
 	cr_assert_eq(shed_invite(&d, none_ns, key_at(0), true), SHED_ANSWER, "over a transport that repeats nothing");
 }
@@ -316,9 +316,9 @@ static void run_trial(const struct trial *t)
 Test(spec11_shed, goodput_of_a_worker_that_is_offered_too_much)
 {
 	static const struct trial trials[] = {
-		{ 0.9, 8, 3, 14500, 0.89, false }, { 1.3, 8, 3, 14500, 0.9, false }, { 2, 8, 3, 14500, 0.75, false },
-		{ 3, 8, 3, 30000, 0.6, false },    { 3, 8, 3, 14500, 0.6, true },    { 5, 8, 3, 14500, 0.3, true },
-		{ 10, 8, 3, 30000, 0.15, true },
+		{ 0.9, 7, 3, 30000, 0.89, false }, { 1.3, 7, 3, 14500, 0.9, false }, { 2, 7, 3, 30000, 0.75, false },
+		{ 3, 7, 3, 30000, 0.6, false },    { 3, 7, 3, 8000, 0.6, true },     { 5, 7, 3, 30000, 0.25, false },
+		{ 10, 7, 3, 30000, 0.12, true },
 	};
 	for (unsigned i = 0; i < sizeof trials / sizeof *trials; i++)
 		run_trial(&trials[i]);
