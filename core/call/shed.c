@@ -33,6 +33,28 @@ static void judge_turn(struct shed *d, uint64_t now_ns, bool slept)
 		d->calm_ns = now_ns;
 }
 
+/* A quarter of it is of the last SHED_SHARE_NS. */
+static void smooth_share(struct shed *d, uint64_t now_ns)
+{
+	uint64_t asked = d->asked - d->asked_then, taken = d->taken - d->taken_then;
+	if (now_ns < d->share_ns + SHED_SHARE_NS || !asked)
+		return;
+	d->share = (uint32_t)((3 * (uint64_t)d->share + taken * 1000 / asked) / 4);
+	d->share_ns = now_ns;
+	d->asked_then = d->asked;
+	d->taken_then = d->taken;
+}
+
+static void begin(struct shed *d, uint64_t now_ns)
+{
+	d->on = true;
+	d->begun_ns = d->calm_ns = d->share_ns = now_ns;
+	d->shed = 0;
+	d->share = 1000;
+	d->asked_then = d->asked;
+	d->taken_then = d->taken;
+}
+
 enum shed_news shed_turn(struct shed *d, uint64_t now_ns, unsigned queue_permille, bool slept)
 {
 	judge_turn(d, now_ns, slept);
@@ -40,11 +62,10 @@ enum shed_news shed_turn(struct shed *d, uint64_t now_ns, unsigned queue_permill
 	d->queue = pressure_of(queue_permille, SHED_BEGIN_PERMILLE, SHED_FULL_PERMILLE);
 	d->pressure = d->queue;
 	d->read = 0;
+	if (d->on)
+		smooth_share(d, now_ns);
 	if (!d->on && d->standing_ns && now_ns >= d->standing_ns + SHED_STANDS_NS) {
-		d->on = true;
-		d->begun_ns = now_ns;
-		d->calm_ns = now_ns;
-		d->shed = 0;
+		begin(d, now_ns);
 		return SHED_HAS_BEGUN;
 	}
 	if (d->on && now_ns >= d->calm_ns + SHED_CALM_NS) {
@@ -78,12 +99,11 @@ static enum shed_verdict draw(const struct shed *d, uint64_t came_ns, uint64_t k
 		pressure = d->queue;
 	if (pressure <= SHED_BEGIN)
 		return SHED_TAKE;
-	uint32_t taken = SHED_FULL - pressure;
-	if (is_drawn((uint32_t)(key >> 32), taken))
+	if (is_drawn((uint32_t)(key >> 32), SHED_FULL - pressure))
 		return SHED_TAKE;
-	bool answered =
-		taken >= SHED_ANSWERED_PERMILLE || is_drawn((uint32_t)key, taken * 1000 / SHED_ANSWERED_PERMILLE);
-	return answered || reliable ? SHED_ANSWER : SHED_DROP;
+	if (reliable || d->share >= SHED_ANSWERED_PERMILLE)
+		return SHED_ANSWER;
+	return is_drawn((uint32_t)key, d->share * 1000 / SHED_ANSWERED_PERMILLE) ? SHED_ANSWER : SHED_DROP;
 }
 
 enum shed_verdict shed_invite(struct shed *d, uint64_t came_ns, uint64_t key, bool reliable)

@@ -10,10 +10,11 @@
  * A worker that lost its core for a moment has a long queue, too, and catches up by itself.  So shedding begins when
  * every turn of the loop for SHED_STANDS_NS found one, and is over when none has for SHED_CALM_NS.
  *
- * Of what is shed the sender hears 503 with Retry-After, which ends its retransmissions.  The farther the demand is
- * beyond what can be taken, the more of the time would go into such answers: below a twentieth taken, fewer and fewer
- * are given, and the rest is dropped.  An INVITE that has waited for SHED_STALE_NS is dropped at any time, as its
- * sender has sent it again by then (T1) and the repetition stands behind it in the queue.
+ * Of what is shed the sender hears 503 with Retry-After, which ends its retransmissions: an INVITE without an answer
+ * comes ten times.  Only where for a second or more hardly any could be taken (a twentieth), since all the time goes
+ * into such answers, fewer and fewer are given, and the rest is dropped.  An INVITE that has waited for SHED_STALE_NS
+ * is dropped at any time, as its sender has sent it again by then (T1) and the repetition stands behind it in the
+ * queue.
  *
  * Which INVITE is taken is drawn by a keyed hash of it: a repetition of one that was refused is not taken a moment
  * later, when its sender has given up.
@@ -29,6 +30,7 @@
 #define SHED_FULL_NS   UINT64_C(130000000) /* SHED_FULL */
 #define SHED_STALE_NS  UINT64_C(500000000)
 #define SHED_STANDS_NS UINT64_C(200000000)
+#define SHED_SHARE_NS  UINT64_C(100000000)
 #define SHED_CALM_NS   UINT64_C(1000000000)
 
 enum {
@@ -51,6 +53,9 @@ struct shed {
 	uint64_t longest_ns;   /* the longest that something has waited, since somebody asked */
 	uint64_t shed;         /* INVITEs since it began */
 	uint64_t asked, taken; /* INVITEs that were decided on one by one, and those of them that were taken */
+	uint64_t share_ns;     /* when `share` was last brought up to date, and what `asked` and `taken` were then */
+	uint64_t asked_then, taken_then;
+	uint32_t share; /* permille that were taken, smoothed over some SHED_SHARE_NS */
 	bool on;
 };
 

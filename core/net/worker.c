@@ -365,41 +365,40 @@ static void publish_queues(struct worker *w)
 	stat_set(&w->stats->queue_permille, w->queue_permille_max);
 	w->queue_permille_max = 0;
 	look_at_queues(w);
-	uint64_t invites = w->surplus ? surplus_bpf_dropped(w->surplus) : 0;
-	uint64_t unread =
-		invites + (w->surplus ? surplus_bpf_acks(w->surplus) : 0); /* the kernel counts them in, too */
+	uint64_t invites = w->filter ? surplus_bpf_dropped(w->filter) : 0;
+	uint64_t unread = invites + (w->filter ? surplus_bpf_acks(w->filter) : 0); /* the kernel counts them in, too */
 	stat_set(&w->stats->invites_dropped_kernel, invites);
 	stat_set(&w->stats->queue_drops, w->drops > unread ? w->drops - unread : 0);
 }
 
 /* The filter is attached for as long as it has anything to drop. */
-static void attach_surplus(struct worker *w, bool attach)
+static void attach_filter(struct worker *w, bool attach)
 {
 	const struct listeners *listeners = w->settings->listeners;
 	const int *sockets = listeners_of(listeners, w->index);
 	unsigned count = listeners_count(listeners);
 
 	if (attach)
-		attach = surplus_bpf_attach(w->surplus, sockets, count) == 0;
+		attach = surplus_bpf_attach(w->filter, sockets, count) == 0;
 	else
-		surplus_bpf_detach(w->surplus, sockets, count);
-	w->surplus_attached = attach;
+		surplus_bpf_detach(w->filter, sockets, count);
+	w->filter_attached = attach;
 }
 
 static void shed_in_kernel(struct worker *w)
 {
 	uint64_t asked, taken;
 
-	if (!w->surplus)
+	if (!w->filter)
 		return;
 	shard_demand(w->shard, &asked, &taken);
-	w->surplus_share = surplus_share(w->surplus_share, asked - w->asked, taken - w->taken);
+	surplus_period(&w->surplus, asked - w->asked, taken - w->taken);
 	w->asked = asked;
 	w->taken = taken;
-	surplus_bpf_let_in(w->surplus, w->surplus_share);
-	bool wanted = w->surplus_share < SURPLUS_ALL || stat_get(&w->stats->overloaded) > 0;
-	if (wanted != w->surplus_attached)
-		attach_surplus(w, wanted);
+	surplus_bpf_let_in(w->filter, w->surplus.share);
+	bool wanted = w->surplus.share < SURPLUS_ALL || stat_get(&w->stats->overloaded) > 0;
+	if (wanted != w->filter_attached)
+		attach_filter(w, wanted);
 }
 
 static void publish(struct worker *w, uint64_t now_ns)
@@ -604,14 +603,14 @@ static void hear_of_calls(struct worker *w)
 }
 
 /* Where there is none the worker refuses what it can. */
-static void load_surplus(struct worker *w)
+static void load_filter(struct worker *w)
 {
 	struct steer_key key;
 
-	w->surplus_share = SURPLUS_ALL;
+	surplus_init(&w->surplus);
 	steer_key_init(&key, w->settings->secret, snapshot_config(w->settings->snapshot)->node);
-	if (surplus_bpf_load(key.marker, &w->surplus) < 0)
-		w->surplus = NULL;
+	if (surplus_bpf_load(key.marker, &w->filter) < 0)
+		w->filter = NULL;
 	explicit_bzero(&key, sizeof key);
 }
 
@@ -638,7 +637,7 @@ static int begin(struct worker *w, char error[static 256])
 		uring_close(&w->uring);
 		return r;
 	}
-	load_surplus(w);
+	load_filter(w);
 	take_up_calls(w);
 	return 0;
 }
@@ -662,9 +661,9 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
-	if (w->surplus_attached)
-		attach_surplus(w, false);
-	surplus_bpf_free(w->surplus);
+	if (w->filter_attached)
+		attach_filter(w, false);
+	surplus_bpf_free(w->filter);
 	uring_close(&w->uring);
 	return NULL;
 }

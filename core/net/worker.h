@@ -74,9 +74,9 @@ struct worker {
 	uint64_t drops;                   /* by the queues, and by what was attached to them */
 	unsigned queue_permille_max;      /* since it was last published */
 	uint64_t look_ns;                 /* when the next look is due */
-	struct surplus_bpf *surplus;      /* drops INVITEs in the kernel; NULL: it cannot */
-	bool surplus_attached;
-	uint32_t surplus_share; /* of INVITEs that are let in, of SURPLUS_ALL */
+	struct surplus_bpf *filter;       /* drops in the kernel what need not be read; NULL: it cannot */
+	bool filter_attached;
+	struct surplus surplus; /* INVITEs that it lets in */
 	uint64_t asked, taken;  /* as the shard last said (shard_demand()) */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];

@@ -5,7 +5,7 @@
 
 #include "core/call/state.h"
 
-#define ALL     1000 /* so full a queue that no new call is taken, and nobody hears of it */
+#define ALL     1000 /* so full a queue that no new call is taken */
 #define MOST    780  /* three in ten are taken, all others answered */
 #define NOTHING 0
 
