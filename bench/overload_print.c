@@ -80,7 +80,8 @@ void overload_print(const struct overload *o)
 		return;
 	printf("\n%llu calls kept up were ended\n", count(o->kept_ended));
 	print_wait("no call left", o->gone_s, "10 s");
-	print_wait("nothing left, since the load ended,", o->empty_s, "40 s");
+	if (!o->session->options.smoke)
+		print_wait("nothing left, since the load ended,", o->empty_s, "40 s");
 }
 
 static json_t *step_json(const struct overload *o, const struct overload_step *p)

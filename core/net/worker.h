@@ -1,8 +1,8 @@
 /* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
  *
- * A turn of its loop: the configuration if there is a new one, all datagrams that came, the mailboxes, a portion of
- * each command, what the journal says, the deadlines that are due, the doorbells, one submission.  It sleeps only when
- * a submission completed nothing and nothing is left over. */
+ * A turn of its loop: the configuration if there is a new one, how far it is behind, all datagrams that came, the
+ * mailboxes, a portion of each command, what the journal says, the deadlines that are due, the doorbells, one
+ * submission.  It sleeps only when a submission completed nothing and nothing is left over. */
 #ifndef RW_CORE_NET_WORKER_H
 #define RW_CORE_NET_WORKER_H
 
