@@ -14,7 +14,7 @@
 	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
 	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
 	X(invites_dropped_overload, counter, "INVITEs left unanswered: too old when they were read, or too many")      \
-	X(invites_dropped_kernel, counter, "INVITEs dropped before they were read: too many even to be refused")   \
+	X(invites_dropped_kernel, counter, "INVITEs dropped before they were read: too many even to be refused")       \
 	X(overloaded, gauge, "Shards that refuse calls because they do not keep pace")                                 \
 	X(queue_age_us, gauge, "The longest that anything read in the last tenth of a second had waited")              \
 	X(queue_permille, gauge, "How full the fullest receive queue was in that time, in thousandths")                \
