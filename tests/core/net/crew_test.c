@@ -76,6 +76,12 @@ static void see_time(struct shard *s, uint64_t now_ns)
 	s->now_ns = now_ns;
 }
 
+/* Of a datagram: it may have come before what was read earlier, but not after now. */
+static void see_arrival(uint64_t at_ns)
+{
+	check(at_ns <= clock_read_ns(CLOCK_MONOTONIC), "a datagram of the future");
+}
+
 static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
 {
 	const struct edge *e = &s->settings.edge;
@@ -129,7 +135,7 @@ void shard_demand(const struct shard *s, uint64_t *ret_asked, uint64_t *ret_take
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
 		    bool truncated)
 {
-	see_time(s, arrival->now_ns);
+	see_arrival(arrival->now_ns);
 	check(s->restored_seen == WORKERS - 1, "a datagram before the others' restored calls");
 	if (truncated) {
 		atomic_fetch_add(&truncated_seen, 1);
@@ -159,7 +165,7 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
 				struct bytes datagram)
 {
-	see_time(s, arrival->now_ns);
+	see_arrival(arrival->now_ns);
 	check(datagram.at[0] - '0' == s->settings.shard, "handed to the wrong shard");
 	echo(s, from, datagram);
 }
