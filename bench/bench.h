@@ -23,6 +23,7 @@ enum bench_exit {
 /* argv[0] is the subcommand's name. */
 int bench_cdr(int argc, char **argv);
 int bench_cps(int argc, char **argv);
+int bench_flood(int argc, char **argv);
 int bench_hold(int argc, char **argv);
 int bench_journal(int argc, char **argv);
 int bench_limit(int argc, char **argv);

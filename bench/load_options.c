@@ -23,7 +23,7 @@ struct row {
 #define AT(field)       offsetof(struct load_options, field)
 #define BIG             1e15
 #define PERCENT         0, 100
-#define FOR_CALLS       (FOR_CPS | FOR_HOLD | FOR_PDD | FOR_OVERLOAD)
+#define FOR_CALLS       (FOR_CPS | FOR_HOLD | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD)
 #define FOR_MOST        (FOR_CPS | FOR_PDD | FOR_LIMIT)
 #define NANOSECONDS_MAX 1e6 /* seconds */
 
@@ -67,27 +67,33 @@ static const struct row rows[] = {
 	  "retransmission when finding" },
 	{ "time", SECONDS, AT(run_ns), 0.1, NANOSECONDS_MAX, FOR_ALL, "SECONDS", "of starting calls; of one step" },
 	{ "calls", NUMBER, AT(calls), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_HOLD, "N", "to start at all" },
-	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_PDD | FOR_OVERLOAD, "N",
-	  "up at a time" },
+	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2,
+	  FOR_CPS | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD, "N", "up at a time" },
 	{ "ring", MILLISECONDS, AT(load.ring_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "INVITE to 180" },
 	{ "answer", MILLISECONDS, AT(load.answer_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "180 to 200, or to CANCEL" },
-	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD | FOR_OVERLOAD, "MS",
-	  "200 to BYE" },
+	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD,
+	  "MS", "200 to BYE" },
 	{ "ring-out", MILLISECONDS, AT(load.ring_out_ns), 0, NANOSECONDS_MAX, FOR_CPS, "MS",
 	  "180 to 480, when nobody "
 	  "answers" },
 	{ "failed", REAL, AT(load.failed), PERCENT, FOR_CPS, "PERCENT", "calls that the callee refuses (486)" },
 	{ "cancelled", REAL, AT(load.cancelled), PERCENT, FOR_CPS, "PERCENT", "calls that the caller cancels" },
 	{ "unanswered", REAL, AT(load.unanswered), PERCENT, FOR_CPS, "PERCENT", "calls that ring out" },
-	{ "timer", FLAG, AT(load.timer), 0, 0, FOR_CPS | FOR_PDD, NULL, "both ends support session timers" },
+	{ "timer", FLAG, AT(load.timer), 0, 0, FOR_CPS | FOR_PDD | FOR_FLOOD, NULL,
+	  "both ends support session timers" },
 	{ "session-expires", NUMBER32, AT(load.session_expires_s), 1, 86400, FOR_CALLS, "SECONDS", "asked for" },
 	{ "no-sdp", FLAG, AT(load.no_sdp), 0, 0, FOR_CALLS, NULL, "no session descriptions" },
 	{ "reinvite", FLAG, AT(load.no_update), 0, 0, FOR_CALLS, NULL, "ends do not take UPDATE: re-INVITE refreshes" },
 	{ "rounds", NUMBER, AT(rounds), 1, 100, FOR_PDD, "N", "each of the forwarder and of the switch" },
 	{ "segments", NUMBER32, AT(segments), 2, 10, FOR_HOLD, "N",
 	  "of the session interval: refreshes are due at their ends" },
+	{ "flood", REAL, AT(flood), 1, 1e6, FOR_FLOOD, "N", "datagrams of strangers a second" },
+	{ "garbage", FLAG, AT(garbage), 0, 0, FOR_FLOOD, NULL,
+	  "only what is no SIP: with --strangers it may come from a gateway's address" },
+	{ "strangers", ADDRESSES, AT(stranger), 0, 0, FOR_FLOOD, "HOST:PORT,...",
+	  "where they come from (16 addresses of 127.90.0.0/24)" },
 	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },
-	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD | FOR_OVERLOAD, "SOCKET",
+	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD | FOR_OVERLOAD | FOR_FLOOD, "SOCKET",
 	  "Ringwheel's control socket: its own lateness is shown" },
 	{ "t1", MILLISECONDS, AT(load.t1_ns), 0.01, 10, FOR_CALLS, "MS", "first retransmission" },
 	{ "seed", NUMBER, AT(load.seed), 0, BIG, FOR_ALL, "N", "of all random numbers" },
@@ -201,6 +207,13 @@ static bool read_prefix(const struct row *row, const char *text, char prefix[sta
 	return true;
 }
 
+static unsigned *count_of(struct load_options *o, const void *list)
+{
+	return list == o->load.caller   ? &o->load.caller_count
+	       : list == o->load.callee ? &o->load.callee_count
+					: &o->stranger_count;
+}
+
 static bool read_row(const struct row *row, const char *text, struct load_options *o)
 {
 	void *at = (char *)o + row->at;
@@ -234,8 +247,7 @@ static bool read_row(const struct row *row, const char *text, struct load_option
 	case ADDRESS:
 		return read_address(row, text, at);
 	case ADDRESSES:
-		return read_addresses(row, text, at,
-				      at == (void *)o->load.caller ? &o->load.caller_count : &o->load.callee_count);
+		return read_addresses(row, text, at, count_of(o, at));
 	case CORE:
 		return read_core(row, text, at);
 	case PREFIX:
@@ -343,7 +355,11 @@ void load_options_init(struct load_options *o)
 		.rounds = 1,
 		.segments = 2,
 		.workers = 1,
+		.flood = 50000,
+		.stranger_count = LOAD_LOCAL_MAX,
 	};
+	for (unsigned i = 0; i < LOAD_LOCAL_MAX; i++)
+		o->stranger[i] = (struct address){ .family = 4, .ip = { 127, 90, 0, (uint8_t)(1 + i) } };
 	if (sched_getaffinity(0, sizeof allowed, &allowed) < 0 || CPU_COUNT(&allowed) < 2)
 		return;
 	for (int i = 0; i < CPU_SETSIZE; i++) {

@@ -9,7 +9,15 @@
 #include "bench/load.h"
 
 /* Whose option it is: bits. */
-enum load_bench { FOR_CPS = 1, FOR_HOLD = 2, FOR_PDD = 4, FOR_LIMIT = 8, FOR_OVERLOAD = 16, FOR_ALL = 31 };
+enum load_bench {
+	FOR_CPS = 1,
+	FOR_HOLD = 2,
+	FOR_PDD = 4,
+	FOR_LIMIT = 8,
+	FOR_FLOOD = 16,
+	FOR_OVERLOAD = 32,
+	FOR_ALL = 63
+};
 
 enum { LOAD_RATES_MAX = 16 };
 
@@ -37,6 +45,10 @@ struct load_options {
 	double end_rate;   /* BYEs a second; 0: calls are left when the time is over */
 	const char *stats; /* the switch's control socket, NULL: not known */
 	uint32_t segments, workers;
+	double flood; /* datagrams of strangers a second */
+	struct address stranger[LOAD_LOCAL_MAX];
+	unsigned stranger_count;
+	bool garbage;
 };
 
 /* `options` holds the defaults.  -1: go on; otherwise the exit status. */

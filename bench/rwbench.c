@@ -13,6 +13,7 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
 	{ "cdr", bench_cdr, "records through queue and writer into SQLite: rows a second, latency, bytes" },
 	{ "cps", bench_cps, "calls a second through a switch: a rate, a ramp, or the highest without failure" },
+	{ "flood", bench_flood, "calls beside a flood of garbage and unauthorised requests: none may fail" },
 	{ "hold", bench_hold, "many calls kept up: refreshes, their lateness, CPU time and memory of the switch" },
 	{ "journal", bench_journal,
 	  "records into the journal: records a second, CPU time, the time of a sync, reading back" },

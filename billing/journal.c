@@ -582,21 +582,6 @@ static void remove_idle(struct journal *j)
 			remove_segment(j, &j->segments[i]);
 }
 
-/* Where the file's data ends; all of it, if that is not known. */
-static uint64_t data_of(const struct journal *j, const char *name, uint64_t size)
-{
-	const struct journal_disk *d = &j->disk;
-	uint64_t end = size;
-	int file;
-
-	if (d->data_end == NULL || d->open(d->context, name, &file) < 0)
-		return size;
-	if (d->data_end(d->context, file, &end) < 0)
-		end = size;
-	d->close(d->context, file);
-	return end;
-}
-
 /* What was reserved for segments that get no more is given back, up to a page of it: a node that dies again and again
  * leaves one behind each time, and none of them is old enough to go.  Where that fails it is only room. */
 static void cut_past(struct journal *j)
@@ -609,8 +594,7 @@ static void cut_past(struct journal *j)
 		if (!s->scanned || s->state != SEGMENT_CLOSED)
 			continue;
 		journal_name(s->number, name);
-		uint64_t size = data_of(j, name, s->size);
-		size = size > s->end ? size : s->end;
+		uint64_t size = s->content > s->end ? s->content : s->end;
 		size = (size + CUT_BYTES - 1) / CUT_BYTES * CUT_BYTES;
 		if (size < s->size && j->disk.cut(j->disk.context, name, size) == 0)
 			s->size = size;

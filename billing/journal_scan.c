@@ -298,6 +298,7 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 	struct journal_record record;
 	int r = load(s, segment, s->buffer_bytes);
 
+	segment->content = s->content;
 	end = limited ? journal_offset(limit) : s->content;
 	size = limited && end < s->loaded ? end : s->loaded;
 	while (r == 0 && find_record(s, segment->number, at, end, size, &record)) {

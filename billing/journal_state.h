@@ -22,6 +22,7 @@ struct segment {
 	uint32_t number;
 	uint32_t end;       /* of its records, once it is closed; 0: it has none */
 	uint64_t size;      /* of the file */
+	uint64_t content;   /* of one of an earlier process: behind it are zeroes */
 	uint64_t closed_ns; /* 0: nobody has said yet what time it is */
 	enum segment_state state;
 	int file;     /* CURRENT, SPARE: open for writing; otherwise -1 */

@@ -31,6 +31,13 @@
 	X(room_asks, counter, "Questions to other shards for a part of their share of max_calls")                      \
 	X(limit_silences, counter, "Calls that another shard did not answer in time")                                  \
 	X(invites_unauthorized, counter, "INVITEs from no known gateway")                                              \
+	X(registers_unauthorized, counter, "REGISTERs from no known gateway")                                          \
+	X(options_unauthorized, counter, "OPTIONS from no known gateway")                                              \
+	X(others_unauthorized, counter, "Other requests outside a dialog from no known gateway")                       \
+	X(strangers_dropped, counter, "Datagrams dropped unread, or not answered: over RW_UNAUTHORIZED_RATE")          \
+	X(strangers_dropped_all, counter, "Datagrams dropped unread, or not answered: over RW_UNAUTHORIZED_RATE_ALL")  \
+	X(strangers_unanswered, counter, "Requests from no known gateway whose answer would have been too large")      \
+	X(cdr_illegal_skipped, counter, "Refused INVITEs without the CDR asked for: there were too many")              \
 	X(rewrites_given_up, counter, "Patterns of number rules that took too long and counted as not fitting")        \
 	X(datagrams_in, counter, "Datagrams received")                                                                 \
 	X(datagrams_out, counter, "Datagrams sent")                                                                    \
@@ -39,6 +46,9 @@
 	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
 	X(datagrams_lost, counter,                                                                                     \
 	  "Datagrams dropped for want of a send buffer or mailbox room, or refused by the kernel")                     \
+	X(sends_refused, counter, "Datagrams lost: refused for good (no route, not permitted, too large)")             \
+	X(sends_busy, counter, "Datagrams lost: the kernel had no room for them at that moment")                       \
+	X(receives_paused, counter, "Times that receiving paused because all buffers were in use")                     \
 	X(bad_start_line, counter, "Bad datagrams: start line")                                                        \
 	X(bad_version, counter, "Bad datagrams: SIP version")                                                          \
 	X(bad_header, counter, "Bad datagrams: syntax of a header")                                                    \

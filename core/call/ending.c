@@ -12,6 +12,7 @@
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
+#include "core/call/stranger.h"
 
 /* ---- causes ---- */
 
@@ -216,6 +217,10 @@ void ending_record_refused(struct shard *s, const struct sip_message *m, const s
 	char source[ADDRESS_TEXT_MAX], caller[NUMBER_MAX], callee[NUMBER_MAX];
 	if (!s->config->parameters.SERVER_BILLING_RECORD_ILLEGAL_CALL || !s->edge.cdr_room(s->edge.context))
 		return;
+	if (!strangers_record(s->strangers, s->now.now_ns)) {
+		stat_add(&s->stats->cdr_illegal_skipped, 1);
+		return;
+	}
 	struct cdr cdr = {
 		.node = text_of(bytes_of(s->config->node)),
 		.shard = s->shard,

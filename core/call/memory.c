@@ -18,6 +18,7 @@
 #include "core/call/purse.h"
 #include "core/call/rest.h"
 #include "core/call/room.h"
+#include "core/call/stranger.h"
 #include "core/config/rewrite.h"
 #include "core/siphash.h"
 
@@ -52,10 +53,14 @@ static int create_tables(struct shard *s, uint32_t calls)
 	s->rewrites = rewrite_room_create();
 	s->ranking = choice_reserve();
 	s->carry = carry_create(s->machine);
+	s->strangers = malloc(sizeof *s->strangers);
 	if (!s->body_heads || !s->leases || !s->limits || !s->homes || !s->purses || !s->banks || !s->rests ||
-	    !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking || !s->carry)
+	    !s->backlog || !s->memo || !s->scratch || !s->work || !s->spare || !s->rewrites || !s->ranking ||
+	    !s->carry || !s->strangers)
 		return -ENOMEM;
 	s->carry->key = carry_key_print(s);
+	strangers_init(s->strangers, siphash13(s->key.k0, s->key.k1, "stranger 0", 10),
+		       siphash13(s->key.k0, s->key.k1, "stranger 1", 10));
 	s->memo->tokens[0].leg = s->memo->tokens[1].leg = POOL_NONE;
 	uint64_t k0 = siphash13(s->key.k0, s->key.k1, "table 0", 7), k1 = siphash13(s->key.k0, s->key.k1, "table 1", 7);
 	if ((error = table_create(&s->table, &s->transactions, 4 * calls + TOMBSTONES_MIN, k0, k1)))
@@ -154,6 +159,7 @@ void shard_destroy(struct shard *s)
 	free(s->scratch);
 	free(s->work);
 	free(s->spare);
+	free(s->strangers);
 	rewrite_room_free(s->rewrites);
 	free(s);
 }
@@ -166,6 +172,7 @@ void shard_take_config(struct shard *s)
 	quality_configure(s->quality, p->SS_GATEWAY_QUALITY_RESERVE_TIME,
 			  p->SS_GATEWAY_QUALITY_CALCULATE ? p->SS_GATEWAY_QUALITY_RESERVE_SEPARATE : 0);
 	check_configure(s);
+	strangers_configure(s->strangers, p->RW_UNAUTHORIZED_RATE, p->RW_UNAUTHORIZED_RATE_ALL, s->shard_count);
 }
 
 uint64_t shard_random(struct shard *s)
@@ -201,6 +208,12 @@ bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
 	else
 		s->edge.send(s->edge.context, to, b->start, build_size(b));
 	return !b->overflow;
+}
+
+void datagram_drop(struct shard *s, struct builder *b)
+{
+	if (b->start != s->spare)
+		s->edge.unlend(s->edge.context, b->start);
 }
 
 void shard_settle(struct shard *s)

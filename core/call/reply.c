@@ -1,6 +1,7 @@
 #include "core/call/reply.h"
 
 #include "core/call/exchange.h"
+#include "core/call/stranger.h"
 #include "core/siphash.h"
 
 static void build_tag(const struct shard *s, const struct sip_message *m, char tag[static 16])
@@ -21,6 +22,10 @@ void reply_with_tag(struct shard *s, const struct sip_message *m, const struct f
 	build_response_head(&b, m, &from->peer, tag, false);
 	build_bytes(&b, headers);
 	build_body(&b, BYTES_NONE);
+	if (!stranger_may_hear(s, build_size(&b))) {
+		datagram_drop(s, &b);
+		return;
+	}
 	exchange_reply_flow(m, from, &to);
 	datagram_send(s, &b, &to);
 }

@@ -19,6 +19,7 @@
 #include "core/call/reply.h"
 #include "core/call/rest.h"
 #include "core/call/room.h"
+#include "core/call/stranger.h"
 
 #define CIRCUIT_LINE    "Q.850;cause=34;text=\"No circuit available\""
 #define CONGESTION_LINE "Q.850;cause=42;text=\"Switching equipment congestion\""
@@ -27,9 +28,10 @@
 
 static void refuse_stranger(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
-	stat_add(&s->stats->invites_unauthorized, 1);
-	ending_record_refused(s, m, from, CDR_END_unauthorized, s->config->parameters.SS_REPLY_UNAUTHORIZED ? 403 : 0);
-	if (s->config->parameters.SS_REPLY_UNAUTHORIZED)
+	stranger_count(s, SIP_INVITE);
+	bool answered = s->config->parameters.SS_REPLY_UNAUTHORIZED && stranger_is_answered(s, from);
+	ending_record_refused(s, m, from, CDR_END_unauthorized, answered ? 403 : 0);
+	if (answered)
 		reply(s, m, from, 403, BYTES_NONE, BYTES_NONE);
 }
 

@@ -20,6 +20,7 @@
 #include "core/call/reply.h"
 #include "core/call/rest.h"
 #include "core/call/setup.h"
+#include "core/call/stranger.h"
 
 /* ---- responses ---- */
 
@@ -107,7 +108,7 @@ static void refuse(struct shard *s, const struct sip_message *m, const struct fl
 		   const struct sip_refusal *refusal)
 {
 	count_bad(s, refusal->why);
-	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
+	if (stranger_is_answered(s, from))
 		reply(s, m, from, refusal->status, bytes_of(refusal->reason), BYTES_NONE);
 }
 
@@ -170,7 +171,7 @@ static void take_cancel(struct shard *s, struct transaction *invite, const struc
 /* 481; silence for strangers where they get none. */
 static void reply_nothing_known(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
-	if (s->config->parameters.SS_REPLY_UNAUTHORIZED || config_source_known(s->config, &from->peer))
+	if (stranger_is_answered(s, from))
 		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
 }
 
@@ -271,8 +272,9 @@ static void take_initial_cancel(struct shard *s, const struct sip_message *m, co
 
 static void take_other(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
-	if (!config_source_known(s->config, &from->peer)) {
-		if (s->config->parameters.SS_REPLY_UNAUTHORIZED)
+	if (s->memo->stranger) {
+		stranger_count(s, m->method);
+		if (stranger_is_answered(s, from))
 			reply(s, m, from, 403, BYTES_NONE, BYTES_NONE);
 		return;
 	}
@@ -331,6 +333,8 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	s->now.real_us = arrival->real_us;
 	s->clock_ns = s->now.now_ns;
 	shed_read(&s->shed, arrival->now_ns);
+	if (!stranger_let_in(s, from, datagram, handed_over))
+		return;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
 	s->memo->has_key = false;
 	if (result == SIP_READ_OK) {

@@ -6,6 +6,7 @@
  *   reply.c      answers that need no state, refusals
  *   shed.c       which INVITEs are taken while the worker does not keep pace
  *   overload.c   and what the others get
+ *   stranger.c   what comes from no gateway, and how much of it
  *   setup.c      a call from its INVITE to the caller's ACK
  *   attempt.c    one INVITE towards one routing gateway
  *   switching.c  whether there is a next one, when one has failed
@@ -63,6 +64,9 @@ struct memo {
 	uint64_t key; /* table_key() of the message with its own method */
 	bool has_key;
 	uint16_t bucket; /* of its Call-ID */
+	bool stranger;   /* it came from no gateway (core/call/stranger.h) */
+	bool paid;       /* and counts against the rate of its source */
+	uint32_t came_bytes;
 };
 
 struct carry;
@@ -70,6 +74,7 @@ struct lease;
 struct purse;
 struct ranking;
 struct rest;
+struct strangers;
 
 struct shard {
 	const struct config *config;
@@ -115,6 +120,7 @@ struct shard {
 	struct ranking *ranking;                  /* of the call under way (core/call/choice.h) */
 	struct rest *rests;                       /* by gateway id (core/call/rest.h) */
 	struct carry *carry;                      /* (core/call/carry.h) */
+	struct strangers *strangers;              /* (core/call/stranger.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
 	uint8_t *backlog;
@@ -243,5 +249,7 @@ void shard_log(struct shard *s, int level, const char *format, ...) __attribute_
 void datagram_begin(struct shard *s, struct builder *b);
 /* Sends it; an overflowed one is dropped and counted.  Returns whether the builder holds a whole message. */
 bool datagram_send(struct shard *s, struct builder *b, const struct flow *to);
+/* Gives the room back instead. */
+void datagram_drop(struct shard *s, struct builder *b);
 
 #endif

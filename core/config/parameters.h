@@ -45,6 +45,10 @@
 	X(SS_GATEWAY_QUALITY_RESERVE_SEPARATE, U32, 6, 1, 60, "count",                                                 \
 	  "Slices of that window: the oldest one drops out as a whole")                                                \
 	X(SS_REPLY_UNAUTHORIZED, BOOL, 1, 0, 1, "", "Answer unknown sources with 403; off is silence")                 \
+	X(RW_UNAUTHORIZED_RATE, U32, 100, 0, 100000, "1/s",                                                            \
+	  "Datagrams a second that are read from one unknown source (IPv6: /64), the rest is dropped; 0 is no limit")  \
+	X(RW_UNAUTHORIZED_RATE_ALL, U32, 1000, 0, 1000000, "1/s",                                                      \
+	  "The same from all unknown sources together; 0 is no limit")                                                 \
 	X(SS_QOS_SIGNAL, U32, 0xa0, 0, 0xff, "TOS byte", "TOS byte of signalling datagrams")                           \
 	X(SERVER_BILLING_HOLD_TIME_PRECISION, U32, 50, 0, 999, "ms",                                                   \
 	  "A rest of a second this long counts as a second")                                                           \

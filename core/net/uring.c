@@ -237,6 +237,7 @@ static bool handle_datagram(struct uring *u, const struct io_uring_cqe *cqe, uri
 
 	/* It ends when no buffer is left, and after an empty datagram; any other error is not tried again at once. */
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		u->starved += cqe->res == -ENOBUFS;
 		if (cqe->res >= 0 || cqe->res == -ENOBUFS)
 			u->rearm |= UINT64_C(1) << socket;
 		else
@@ -263,23 +264,6 @@ static bool handle_datagram(struct uring *u, const struct io_uring_cqe *cqe, uri
 	return handled;
 }
 
-/* What a sender of a doorbell hears only when it failed: the receiver wakes by itself a little later. */
-static bool handle_one(struct uring *u, const struct io_uring_cqe *cqe, uring_datagram_fn *datagram, void *context)
-{
-	switch (cqe->user_data & 0xff) {
-	case ON_DATAGRAM:
-		return handle_datagram(u, cqe, datagram, context);
-	case ON_SEND:
-		u->lost++; /* successes are not reported */
-		return false;
-	case ON_WAKE:
-		u->wake_armed = false;
-		return false;
-	default:
-		return false;
-	}
-}
-
 /* Whatever is tried again would fail again: nobody is told so by a router, it is known here. */
 static bool is_refusal(int error)
 {
@@ -294,6 +278,36 @@ static bool is_refusal(int error)
 	case EACCES:
 	case EINVAL:
 		return true;
+	default:
+		return false;
+	}
+}
+
+/* Successes are not reported. */
+static void count_failed_send(struct uring *u, int error)
+{
+	u->lost++;
+	if (error <= 0)
+		return; /* a part of it went out, which a datagram has not */
+	u->send_error = error;
+	if (is_refusal(error))
+		u->refused_sends++;
+	else
+		u->busy_sends++;
+}
+
+/* What a sender of a doorbell hears only when it failed: the receiver wakes by itself a little later. */
+static bool handle_one(struct uring *u, const struct io_uring_cqe *cqe, uring_datagram_fn *datagram, void *context)
+{
+	switch (cqe->user_data & 0xff) {
+	case ON_DATAGRAM:
+		return handle_datagram(u, cqe, datagram, context);
+	case ON_SEND:
+		count_failed_send(u, -cqe->res);
+		return false;
+	case ON_WAKE:
+		u->wake_armed = false;
+		return false;
 	default:
 		return false;
 	}

@@ -33,8 +33,11 @@ struct uring {
 	uint64_t rearm;       /* bit by socket: its multishot has ended */
 	uint64_t rearm_later; /* the same, but it failed: not at once */
 	bool wake_armed;
-	uint64_t wake_count; /* what the eventfd's read leaves */
-	uint64_t sent, lost; /* datagrams given to the kernel, and of these refused */
+	uint64_t wake_count;                /* what the eventfd's read leaves */
+	uint64_t sent, lost;                /* datagrams given to the kernel, and of these refused */
+	uint64_t refused_sends, busy_sends; /* of the lost ones: for good, and for want of room at that moment */
+	uint64_t starved;                   /* times that receiving paused: all buffers were in use */
+	int send_error;                     /* errno of the latest send that failed, 0: none */
 
 	/* what was refused for good, copied before the sendbuf was used again: { u32 size, bytes } each */
 	char *refused;

@@ -20,6 +20,7 @@ enum {
 };
 
 #define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
+#define SENDS_TELL_NS   UINT64_C(10000000000)
 #define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
@@ -324,6 +325,22 @@ static void count_datagrams(struct worker *w, unsigned received)
 		stat_add(&w->stats->datagrams_in, received);
 	stat_set(&w->stats->datagrams_out, w->uring.sent);
 	stat_set(&w->stats->datagrams_lost, w->uring.lost);
+	stat_set(&w->stats->sends_refused, w->uring.refused_sends);
+	stat_set(&w->stats->sends_busy, w->uring.busy_sends);
+	stat_set(&w->stats->receives_paused, w->uring.starved);
+}
+
+/* SIP sends again, or the call goes elsewhere; the operator hears of it, but not of each. */
+static void tell_failed_sends(struct worker *w, uint64_t now_ns)
+{
+	uint64_t failed = w->uring.refused_sends + w->uring.busy_sends;
+
+	if (failed == w->sends_told || now_ns < w->sends_tell_ns)
+		return;
+	log_printf(LOG_WARNING, "event=sends_failed shard=%u datagrams=%llu latest=\"%s\"", w->index,
+		   (unsigned long long)(failed - w->sends_told), strerror(w->uring.send_error));
+	w->sends_told = failed;
+	w->sends_tell_ns = now_ns + SENDS_TELL_NS;
 }
 
 /* The submission that has just ended carried them out. */
@@ -419,6 +436,7 @@ static void publish(struct worker *w, uint64_t now_ns)
 	shard_publish_stats(w->shard);
 	publish_queues(w);
 	shed_in_kernel(w);
+	tell_failed_sends(w, now_ns);
 	tell_cdr_room(w);
 	uring_retry(&w->uring);
 }

@@ -83,7 +83,8 @@ struct worker {
 	uint64_t busy_now_ns, period_from_ns;
 	unsigned busy_slot;
 	struct log_site log_site;
-	bool no_cdr_room; /* new calls are refused for want of it, and the log has told */
+	uint64_t sends_told, sends_tell_ns; /* failed sends of which the log has told; not again before that */
+	bool no_cdr_room;                   /* new calls are refused for want of it, and the log has told */
 	unsigned relayed_count;
 	uint64_t relayed_ns[WORKER_RELAYED_MAX]; /* when the INVITEs that go out in this turn came in */
 };

@@ -342,7 +342,7 @@ struct journal_disk memory_disk_interface(struct memory_disk *d)
 				      .read = disk_read,
 				      .write_and_sync = disk_write_and_sync,
 				      .data_end = d->knows_data_end ? disk_data_end : NULL,
-				      .cut = d->knows_data_end ? disk_cut : NULL };
+				      .cut = disk_cut };
 }
 
 /* ---- what a test calls ---- */

@@ -50,6 +50,8 @@ Test(spec_8, defaults_and_ranges_are_those_of_the_contract)
 		{ "SS_GATEWAY_QUALITY_RESERVE_TIME", "3600", 60, 86400 },
 		{ "SS_GATEWAY_QUALITY_RESERVE_SEPARATE", "6", 1, 60 },
 		{ "SS_REPLY_UNAUTHORIZED", "on", 0, 1 },
+		{ "RW_UNAUTHORIZED_RATE", "100", 0, 100000 },
+		{ "RW_UNAUTHORIZED_RATE_ALL", "1000", 0, 1000000 },
 		{ "SS_QOS_SIGNAL", "0xa0", 0, 255 },
 		{ "SERVER_BILLING_HOLD_TIME_PRECISION", "50", 0, 999 },
 		{ "SERVER_BILLING_FEE_PRECISION", "2", 0, 8 },

@@ -1,5 +1,6 @@
 """The journal's files, read and spoiled while the switch is down (billing/journal.h, billing/queue.c have the layouts)."""
 
+import collections
 import glob
 import os
 import re
@@ -12,6 +13,7 @@ SEGMENT, SYNC = 7, 8
 PROMISE_AT = 16  # in the payload of a SEGMENT or SYNC: all before that position was on the disk
 CALL_ID = re.compile(rb"c[0-9]+@crash-[0-9]+")
 GARBAGE_MAX = 4096
+NAME_BYTES = 32  # of a call, in front of each record about it
 
 
 class Record:
@@ -29,6 +31,10 @@ class Segment:
         with open(path, "rb") as file:
             self.records = list(self._read(file.read()))
         self.end = self.records[-1].end if self.records else 0
+        self.live = collections.defaultdict(list)  # by the name that they begin with
+        for record in self.records:
+            if record.kind == LIVE:
+                self.live[record.payload[:NAME_BYTES]].append(record)
 
     def _read(self, data):
         """Up to the first place that holds none; checksums are not looked at."""
@@ -42,9 +48,22 @@ class Segment:
             offset = record.end
 
 
+_known = {}  # Segments by path, inode, size and time: reading them all again would keep the switch down for seconds
+
+
+def _segment(path):
+    status = os.stat(path)
+    key = path, status.st_ino, status.st_size, status.st_mtime_ns
+    if key not in _known:
+        _known[key] = Segment(path)
+    return key, _known[key]
+
+
 def segments(data_dir):
-    paths = glob.glob(os.path.join(data_dir, "**", "*.journal"), recursive=True)
-    return sorted((Segment(path) for path in paths), key=lambda s: s.number)
+    found = dict(map(_segment, glob.glob(os.path.join(data_dir, "**", "*.journal"), recursive=True)))
+    for key in [key for key in _known if key not in found and key[0].startswith(data_dir)]:
+        del _known[key]
+    return sorted(found.values(), key=lambda s: s.number)
 
 
 # ---- damage ----
@@ -75,11 +94,9 @@ def _calls_of(record, all_segments):
     """Call-IDs of the call that a record belongs to: those that any record of the same cdr_id names."""
     found = set(CALL_ID.findall(record.payload))
     if not found and record.kind in (CHANGE, CLOSED):
-        name = record.payload[:32]
         for segment in all_segments:
-            for other in segment.records:
-                if other.kind == LIVE and other.payload[:32] == name:
-                    found |= set(CALL_ID.findall(other.payload))
+            for other in segment.live.get(record.payload[:NAME_BYTES], ()):
+                found |= set(CALL_ID.findall(other.payload))
     return {call.decode() for call in found}
 
 

@@ -1,5 +1,6 @@
 """Requests that the switch refuses itself.  Spec 4; none of those before the call makes a CDR."""
 
+import socket
 import time
 
 from harness import scenario
@@ -47,6 +48,44 @@ def unknown_source_in_silence(t):
     agent.send(agent.request("INVITE", t.to, "7001555", body=sdp()), t.to)
     agent.expect_silence(0.5)
     need(not agent.trace[1:], "something came: %s", agent.trace)
+
+
+def scanner_request(method, host, number):
+    return ("%s sip:100@1.1.1.1 SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-%d;rport\r\nMax-Forwards: 70\r\n"
+            "From: \"sip\" <sip:100@1.1.1.1>;tag=%d\r\nTo: \"sip\" <sip:100@1.1.1.1>\r\nCall-ID: %d@%s\r\n"
+            "CSeq: 1 %s\r\nUser-Agent: friendly-scanner\r\nContent-Length: 0\r\n\r\n"
+            % (method, host, number, number, number, host, method)).encode()
+
+
+@scenario()
+def scanner_beside_a_call(t):
+    """A scanner gets as many answers as RW_UNAUTHORIZED_RATE (100) allows, each once and hardly larger than what it sent;
+    it costs no record, and the call beside it goes on."""
+    caller, callee = t.answered()
+    host, sent, answers = t.network.stranger(t.index), {}, {}
+    begun = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as scanner:
+        scanner.bind((host, 0))
+        scanner.settimeout(0.4)
+        for number in range(2000):
+            request = scanner_request(("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE")[number % 4], host, number)
+            sent["%d@%s" % (number, host)] = len(request)
+            scanner.sendto(request, t.to)
+        try:
+            while True:
+                answer = scanner.recv(65536)
+                name = answer.decode().split("Call-ID: ")[1].split("\r\n")[0]
+                need(name not in answers, "answered twice: %s", name)
+                need(len(answer) <= sent[name] + 300, "%d bytes for %d", len(answer), sent[name])
+                answers[name] = answer
+        except socket.timeout:
+            pass
+    most = 100 * (time.monotonic() - begun) + 100 + 16
+    need(20 <= len(answers) <= most, "%d answers in place of at most %d", len(answers), most)
+    need(all(answer.startswith(b"SIP/2.0 403 ") for answer in answers.values()), "not all are 403")
+    t.hang_up(caller, callee)
+    t.cdr_answered()
+    need(not t.switch.rows("source_address LIKE ?", (host + ":%",)), "a stranger left a CDR")
 
 
 @scenario()

@@ -121,16 +121,6 @@ static int read_file(void *context, int file, uint64_t offset, void *to, size_t 
 	return 0;
 }
 
-static int data_end(void *context, int file, uint64_t *ret_end)
-{
-	const struct disk_file *f = file_at(context, file);
-	uint64_t end = f->size;
-	while (end && !f->cached[end - 1] && !f->durable[end - 1])
-		end--;
-	*ret_end = end;
-	return 0;
-}
-
 static int cut(void *context, const char *name, uint64_t size)
 {
 	struct disk *d = context;
@@ -211,7 +201,6 @@ struct journal_disk disk_interface(struct disk *d)
 				      .remove = remove_file,
 				      .read = read_file,
 				      .write_and_sync = write_and_sync,
-				      .data_end = data_end,
 				      .cut = cut };
 }
 

@@ -41,11 +41,26 @@ static char *lend(void *context, size_t size)
 	return shard->lent;
 }
 
+static bool is_stranger(const struct address *a)
+{
+	return a->family == 4 && a->ip[0] == 10 && a->ip[1] == 9;
+}
+
+static void answer_stranger(struct sim *sim, size_t size)
+{
+	if (++sim->counts.stranger_answers > sim->counts.strangers)
+		sim_fail(sim, NULL, "amplification", "more answers than a stranger asked for, this one of %zu bytes",
+			 size);
+}
+
 static void send(void *context, const struct flow *to, char *at, size_t size)
 {
 	struct sim_shard *shard = context;
 	assert(at == shard->lent && size > 0 && to->listener == 0 && to->transport == TRANSPORT_UDP);
-	network_from_node(shard->sim, &to->peer, (struct bytes){ at, (uint32_t)size });
+	if (is_stranger(&to->peer))
+		answer_stranger(shard->sim, size);
+	else
+		network_from_node(shard->sim, &to->peer, (struct bytes){ at, (uint32_t)size });
 	free(shard->lent);
 	shard->lent = NULL;
 }
@@ -408,6 +423,19 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 	if (sim->pressed)
 		shard_turn(sim->shards[shard].shard, arrival.now_ns + sim->waited_ns, sim->queue_permille, false);
 	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);
+}
+
+void node_stranger(struct sim *sim, unsigned number, struct bytes datagram)
+{
+	struct arrival arrival = { .now_ns = node_clock_ns(sim), .real_us = sim_real_us(sim, sim->now_ns) };
+	struct flow flow = {
+		.peer = { .family = 4, .port = 5060, .ip = { 10, 9, (uint8_t)(number >> 8), (uint8_t)number } },
+		.transport = TRANSPORT_UDP
+	};
+	if (sim->down)
+		return;
+	sim->counts.strangers++;
+	shard_datagram(sim->shards[arrival_shard(sim, datagram)].shard, &arrival, &flow, datagram, false);
 }
 
 uint64_t node_next_ns(const struct sim *sim)

@@ -109,6 +109,8 @@ struct ua;
 	X(damaged) \
 	X(retransmissions) \
 	X(garbage) \
+	X(strangers) \
+	X(stranger_answers) \
 	X(handed_over) \
 	X(notes) \
 	X(lends_refused) \
@@ -337,6 +339,9 @@ void node_destroy(struct sim *sim);
 /* Another configuration on every shard, between two inputs; the former one is gone.  NULL: what it was made with. */
 void node_configure(struct sim *sim, const char *parameters, const char *gateways);
 void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
+/* From 10.9.0.0/16, where there is no gateway: nobody there keeps a transaction, and the watch does not look.  What is
+ * held is that no more answers go there than datagrams came from there. */
+void node_stranger(struct sim *sim, unsigned number, struct bytes datagram);
 uint64_t node_next_ns(const struct sim *sim);
 /* A configuration with other gateways, which each shard comes to at a moment of its own. */
 void node_reload(struct sim *sim, const char *gateways, uint64_t within_ns);

@@ -294,6 +294,27 @@ static void garbage(struct sim *sim, void *context)
 	peer_send_raw(sim, host, (struct bytes){ noise, (uint32_t)below(sim, sizeof noise) });
 }
 
+/* A flood of scanners and noise, all in one moment.  By dice of its own, so that the calls stay what they are. */
+static void strangers(struct sim *sim, void *context)
+{
+	static const char *const methods[] = { "INVITE", "REGISTER", "OPTIONS", "CANCEL", "BYE", "ACK" };
+	uint64_t dice = mix(sim->settings.seed + 5);
+	(void)context;
+	for (unsigned i = 0, count = 1 + (unsigned)(dice % 1500); i < count; i++) {
+		const char *method = methods[(dice >> 11 ^ i / 3) % (sizeof methods / sizeof *methods)];
+		struct page page = { .size = 0 };
+		page_add(&page,
+			 "%s sip:8801@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.0.1:5060;branch=z9hG4bK-s-%u;rport\r\n"
+			 "From: <sip:a@b>;tag=s%u\r\nTo: <sip:a@b>%s\r\nCall-ID: stranger-%u\r\nCSeq: 1 %s\r\n"
+			 "User-Agent: friendly-scanner\r\nContent-Length: 0\r\n\r\n",
+			 method, i, i, i % 5 ? "" : ";tag=x", i, method);
+		struct bytes text = page_bytes(&page);
+		if (i % 7 == 0)
+			text.size = (uint32_t)(mix(dice + i) % text.size);
+		node_stranger(sim, (unsigned)(dice >> 20 ^ i) % 5, text);
+	}
+}
+
 static void clock_jumps(struct sim *sim, void *context)
 {
 	(void)context;
@@ -398,6 +419,8 @@ void traffic_schedule(struct sim *sim, unsigned calls)
 		sim_at(sim, begin_ns + below(sim, span_ns), garbage, NULL);
 	if (chance(sim, 20))
 		sim_at(sim, begin_ns + below(sim, span_ns), clock_jumps, NULL);
+	if (mix(sim->settings.seed + 3) % 4 == 0)
+		sim_at(sim, begin_ns + mix(sim->settings.seed + 4) % span_ns, strangers, NULL);
 	if (chance(sim, 15))
 		sim_at(sim, begin_ns + below(sim, span_ns), cdr_queue_fills, NULL);
 	if (chance(sim, 15))
