@@ -27,6 +27,7 @@ int bench_flood(int argc, char **argv);
 int bench_hold(int argc, char **argv);
 int bench_journal(int argc, char **argv);
 int bench_limit(int argc, char **argv);
+int bench_overload(int argc, char **argv);
 int bench_parse(int argc, char **argv);
 int bench_pdd(int argc, char **argv);
 int bench_rates(int argc, char **argv);

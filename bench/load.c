@@ -223,6 +223,8 @@ static void take_datagram(void *context, const struct load_datagram *d)
 static enum load_plan draw_plan(struct load *l)
 {
 	const struct load_settings *s = &l->settings;
+	if (l->keep)
+		return PLAN_KEEP;
 	double all = s->failed + s->cancelled + s->unanswered;
 
 	if (all == 0)
@@ -336,6 +338,7 @@ void load_reset_counts(struct load *l)
 	memset(&l->counts, 0, sizeof l->counts);
 	memset(&l->ringing_delay, 0, sizeof l->ringing_delay);
 	memset(&l->answer_delay, 0, sizeof l->answer_delay);
+	memset(&l->bye_delay, 0, sizeof l->bye_delay);
 	memset(&l->late, 0, sizeof l->late);
 	memset(&l->invite_delay, 0, sizeof l->invite_delay);
 	l->turn_max_ns = 0;

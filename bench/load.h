@@ -44,7 +44,7 @@ struct load_settings {
 };
 
 /* What becomes of a call if the switch does its part. */
-enum load_plan { PLAN_ANSWER, PLAN_BUSY, PLAN_CANCEL, PLAN_NO_ANSWER };
+enum load_plan { PLAN_ANSWER, PLAN_BUSY, PLAN_CANCEL, PLAN_NO_ANSWER, PLAN_KEEP /* until load_caller_bye() */ };
 
 enum caller_state {
 	CALLER_IDLE,
@@ -82,7 +82,8 @@ struct load_call {
 			uint64_t invite_ns, answer_ns;
 		};
 		struct {                       /* from then on, of the caller's leg and of the callee's */
-			uint32_t confirmed[2]; /* when we sent or received the latest 2xx, in ticks */
+			uint32_t confirmed[2]; /* when we sent or received the latest 2xx, in ticks; of the caller's
+						* leg when BYE was sent */
 			uint16_t refreshes[2]; /* for whoever counts them */
 		};
 	};
@@ -99,6 +100,8 @@ struct load_kept {
 	char text[LOAD_KEPT_MAX];
 };
 
+#define LOAD_PROMPT_NS UINT64_C(500000000)
+
 struct load_counts {
 	uint64_t attempted, answered;
 	uint64_t confirmed;           /* the callee has the ACK */
@@ -114,7 +117,8 @@ struct load_counts {
 	uint64_t repeated;     /* messages the switch sent again */
 	uint64_t strays;       /* messages of no call that we know */
 	uint64_t refreshes_caller, refreshes_callee;
-	uint64_t crossed; /* CANCEL and 200 */
+	uint64_t crossed;     /* CANCEL and 200 */
+	uint64_t byes_prompt; /* answered within LOAD_PROMPT_NS of when they were first sent */
 };
 
 /* Lines of equal delay. */
@@ -168,6 +172,7 @@ struct load {
 	double rate;                         /* a second; 0: none */
 	uint64_t rate_from_ns, rate_started; /* when the rate was set, calls started since */
 	uint64_t starts_max;                 /* calls that are started at all */
+	bool keep;                           /* they are PLAN_KEEP */
 
 	uint64_t opened_ns;
 	uint64_t now_ns;        /* CLOCK_MONOTONIC of this turn */
@@ -176,6 +181,7 @@ struct load {
 	struct load_counts counts;
 	struct spread ringing_delay; /* INVITE to 180 or the like, less our own delays */
 	struct spread answer_delay;  /* our 200 to the 200 that comes out */
+	struct spread bye_delay;     /* BYE to the response to it */
 	struct spread late;          /* a call started, less when it was due */
 	/* INVITE in to INVITE out: sent, to the receive stamp; only if asked for */
 	bool measure_invites;

@@ -110,6 +110,7 @@ void load_caller_bye(struct load *l, uint32_t slot)
 
 	c->caller = CALLER_ENDING;
 	c->caller_tries = 0;
+	c->confirmed[0] = load_tick(l, l->now_ns);
 	send_bye(l, slot);
 	load_put_resend(l, slot, NOTE_BYE, 0);
 }
@@ -189,6 +190,8 @@ static void answered(struct load *l, uint32_t slot, const struct load_message *m
 	c->confirmed[1] = load_tick(l, answer_ns > 0 ? answer_ns : l->now_ns);
 	c->refreshes[0] = c->refreshes[1] = 0;
 	send_ack(l, slot);
+	if (c->plan == PLAN_KEEP)
+		return;
 	if (l->settings.hold_ns == 0 || crossed)
 		load_caller_bye(l, slot);
 	else if (l->settings.hold_ns != UINT64_MAX)
@@ -231,6 +234,9 @@ static void bye_answered(struct load *l, uint32_t slot, unsigned status)
 
 	if (c->caller != CALLER_ENDING)
 		return;
+	uint64_t took_ns = (load_tick(l, l->now_ns) - c->confirmed[0]) * LOAD_TICK_NS;
+	spread_add(&l->bye_delay, took_ns);
+	l->counts.byes_prompt += took_ns <= LOAD_PROMPT_NS;
 	if (status >= 300)
 		load_failed(l, c, &l->counts.refused[status]);
 	finish(l, slot);

@@ -23,7 +23,7 @@ struct row {
 #define AT(field)       offsetof(struct load_options, field)
 #define BIG             1e15
 #define PERCENT         0, 100
-#define FOR_CALLS       (FOR_CPS | FOR_HOLD | FOR_PDD | FOR_FLOOD)
+#define FOR_CALLS       (FOR_CPS | FOR_HOLD | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD)
 #define FOR_MOST        (FOR_CPS | FOR_PDD | FOR_LIMIT)
 #define NANOSECONDS_MAX 1e6 /* seconds */
 
@@ -51,19 +51,28 @@ static const struct row rows[] = {
 	{ "rates", REALS, AT(rates), 0.1, 1e6, FOR_LIMIT, "N,...", "calls a second to measure at" },
 	{ "ramp", REAL, AT(ramp_to), 0.1, 1e6, FOR_CPS, "N", "from --rate up to this rate, step by step each second" },
 	{ "find", FLAG, AT(find), 0, 0, FOR_CPS, NULL, "the highest rate without failure, from --rate up" },
-	{ "find-max", REAL, AT(find_max), 1, 1e6, FOR_CPS | FOR_LIMIT, "N", "no higher than this" },
-	{ "find-step", REAL, AT(find_step), 0.1, 50, FOR_CPS | FOR_LIMIT, "PERCENT", "how near to find it" },
-	{ "resent-max", REAL, AT(resent_max), PERCENT, FOR_CPS | FOR_LIMIT, "PERCENT",
+	{ "times", REALS, AT(rates), 0.1, 100, FOR_OVERLOAD, "N,...", "of the capacity to offer (1.3,3)" },
+	{ "live", NUMBER, AT(calls), 1, 1000000, FOR_OVERLOAD, "N", "calls kept up meanwhile, with session timers" },
+	{ "burden", NUMBER, AT(burden), 0, 90, FOR_OVERLOAD, "PERCENT",
+	  "of the switch's core that another process takes: "
+	  "for a generator that has not three times its capacity" },
+	{ "find-time", SECONDS, AT(find_ns), 0.1, NANOSECONDS_MAX, FOR_OVERLOAD, "SECONDS",
+	  "of one step of finding the "
+	  "capacity" },
+	{ "find-max", REAL, AT(find_max), 1, 1e6, FOR_CPS | FOR_LIMIT | FOR_OVERLOAD, "N", "no higher than this" },
+	{ "find-step", REAL, AT(find_step), 0.1, 50, FOR_CPS | FOR_LIMIT | FOR_OVERLOAD, "PERCENT",
+	  "how near to find it" },
+	{ "resent-max", REAL, AT(resent_max), PERCENT, FOR_CPS | FOR_LIMIT | FOR_OVERLOAD, "PERCENT",
 	  "calls that may need a "
 	  "retransmission when finding" },
 	{ "time", SECONDS, AT(run_ns), 0.1, NANOSECONDS_MAX, FOR_ALL, "SECONDS", "of starting calls; of one step" },
 	{ "calls", NUMBER, AT(calls), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_HOLD, "N", "to start at all" },
-	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2, FOR_CPS | FOR_PDD | FOR_FLOOD, "N",
-	  "up at a time" },
+	{ "calls-max", NUMBER32, AT(load.calls_max), 1, LOAD_SLOTS_MAX / 2,
+	  FOR_CPS | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD, "N", "up at a time" },
 	{ "ring", MILLISECONDS, AT(load.ring_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "INVITE to 180" },
 	{ "answer", MILLISECONDS, AT(load.answer_ns), 0, NANOSECONDS_MAX, FOR_CALLS, "MS", "180 to 200, or to CANCEL" },
-	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD | FOR_FLOOD, "MS",
-	  "200 to BYE" },
+	{ "hold", MILLISECONDS, AT(load.hold_ns), 0, NANOSECONDS_MAX, FOR_CPS | FOR_PDD | FOR_OVERLOAD | FOR_FLOOD,
+	  "MS", "200 to BYE" },
 	{ "ring-out", MILLISECONDS, AT(load.ring_out_ns), 0, NANOSECONDS_MAX, FOR_CPS, "MS",
 	  "180 to 480, when nobody "
 	  "answers" },
@@ -84,7 +93,7 @@ static const struct row rows[] = {
 	{ "strangers", ADDRESSES, AT(stranger), 0, 0, FOR_FLOOD, "HOST:PORT,...",
 	  "where they come from (16 addresses of 127.90.0.0/24)" },
 	{ "end", REAL, AT(end_rate), 0.1, 1e6, FOR_HOLD, "RATE", "end the calls with BYE, so many a second" },
-	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD | FOR_FLOOD, "SOCKET",
+	{ "stats", TEXT, AT(stats), 0, 0, FOR_HOLD | FOR_OVERLOAD | FOR_FLOOD, "SOCKET",
 	  "Ringwheel's control socket: its own lateness is shown" },
 	{ "t1", MILLISECONDS, AT(load.t1_ns), 0.01, 10, FOR_CALLS, "MS", "first retransmission" },
 	{ "seed", NUMBER, AT(load.seed), 0, BIG, FOR_ALL, "N", "of all random numbers" },

@@ -9,7 +9,15 @@
 #include "bench/load.h"
 
 /* Whose option it is: bits. */
-enum load_bench { FOR_CPS = 1, FOR_HOLD = 2, FOR_PDD = 4, FOR_LIMIT = 8, FOR_FLOOD = 16, FOR_ALL = 31 };
+enum load_bench {
+	FOR_CPS = 1,
+	FOR_HOLD = 2,
+	FOR_PDD = 4,
+	FOR_LIMIT = 8,
+	FOR_FLOOD = 16,
+	FOR_OVERLOAD = 32,
+	FOR_ALL = 63
+};
 
 enum { LOAD_RATES_MAX = 16 };
 
@@ -32,6 +40,8 @@ struct load_options {
 	double resent_max;          /* percent of calls that may need a retransmission */
 	uint64_t rounds;
 	uint64_t calls;
+	uint64_t find_ns;  /* of one step of finding, where run_ns is something else */
+	uint64_t burden;   /* percent of the switch's core that something else takes */
 	double end_rate;   /* BYEs a second; 0: calls are left when the time is over */
 	const char *stats; /* the switch's control socket, NULL: not known */
 	uint32_t segments, workers;

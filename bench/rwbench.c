@@ -18,6 +18,8 @@ static const struct subcommand subcommands[] = {
 	{ "journal", bench_journal,
 	  "records into the journal: records a second, CPU time, the time of a sync, reading back" },
 	{ "limit", bench_limit, "the floor: a process that only forwards the same datagrams" },
+	{ "overload", bench_overload,
+	  "more calls than a switch carries: what it still completes, and what of live ones" },
 	{ "parse", bench_parse, "reading messages: the in-place reader, and the library beside it" },
 	{ "pdd", bench_pdd, "delay from INVITE in to INVITE out, of a switch and of the forwarder in turns" },
 	{ "rates", bench_rates, "rates by dialled number: building the table, one look-up" },

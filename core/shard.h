@@ -60,6 +60,15 @@ void shard_checkpoint(struct shard *s, uint64_t number);
 /* The shard's records up to this serial are on the disk (answer_after_sync). */
 void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end);
 
+/* A turn of the worker's loop begins: what time it is, how full the fullest of its receive queues is, whether it has
+ * slept since the turn before, so that nothing waited.  The shard sheds new calls by that (core/call/shed.h); who never
+ * calls it never has any shed. */
+void shard_turn(struct shard *s, uint64_t now_ns, unsigned queue_permille, bool slept);
+
+/* INVITEs that it has decided on one by one so far, which it does only while it sheds, and those of them that it took.
+ */
+void shard_demand(const struct shard *s, uint64_t *ret_asked, uint64_t *ret_taken);
+
 /* One datagram, or one message of a connection.  `datagram` is borrowed until the function returns.  truncated: the
  * kernel cut it; of a connection: it is the beginning of one that is too large. */
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,

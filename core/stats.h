@@ -13,6 +13,12 @@
 	X(calls_answered, counter, "Calls answered")                                                                   \
 	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
 	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
+	X(invites_dropped_overload, counter, "INVITEs left unanswered: too old when they were read, or too many")      \
+	X(invites_dropped_kernel, counter, "INVITEs dropped before they were read: too many even to be refused")       \
+	X(overloaded, gauge, "Shards that refuse calls because they do not keep pace")                                 \
+	X(queue_age_us, gauge, "The longest that anything read in the last tenth of a second had waited")              \
+	X(queue_permille, gauge, "How full the fullest receive queue was in that time, in thousandths")                \
+	X(queue_drops, counter, "Datagrams that the kernel dropped because a receive queue was full")                  \
 	X(refused_capacity, counter, "Calls refused: no line of their mapping gateway was free")                       \
 	X(refused_rate, counter, "Calls refused: over the rate limit of their mapping gateway")                        \
 	X(refused_account, counter, "Calls refused: account locked, no rate, or not enough credit")                    \
@@ -40,7 +46,6 @@
 	X(datagrams_handed_over, counter, "Datagrams that arrived at another shard than their call's")                 \
 	X(datagrams_lost, counter,                                                                                     \
 	  "Datagrams dropped for want of a send buffer, mailbox room or connection, or refused by the kernel")         \
-	X(queue_drops, counter, "Datagrams that the kernel dropped because a receive queue was full")                  \
 	X(sends_refused, counter, "Datagrams lost: refused for good (no route, not permitted, too large)")             \
 	X(sends_busy, counter, "Datagrams lost: the kernel had no room for them at that moment")                       \
 	X(receives_paused, counter, "Times that receiving paused because all buffers were in use")                     \

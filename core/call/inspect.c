@@ -16,6 +16,8 @@ void shard_publish_stats(struct shard *s)
 {
 	struct shard_stats *st = s->stats;
 	stat_set(&st->timers_armed, s->wheel.armed);
+	stat_set(&st->queue_age_us, s->shed.longest_ns / 1000);
+	s->shed.longest_ns = 0;
 	stat_set(&st->cdr_waiting, s->backlog_count);
 	stat_set(&st->pool_call_used, s->calls.used);
 	stat_set(&st->pool_call_size, s->room);

@@ -12,8 +12,8 @@ static void build_tag(const struct shard *s, const struct sip_message *m, char t
 		tag[i] = hex[hash & 15];
 }
 
-static void reply_with_tag(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
-			   struct bytes reason, struct bytes tag, struct bytes headers)
+void reply_with_tag(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
+		    struct bytes reason, struct bytes tag, struct bytes headers)
 {
 	struct builder b;
 	struct flow to;

@@ -13,6 +13,10 @@
 void reply(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status, struct bytes reason,
 	   struct bytes headers);
 
+/* The same with this To tag. */
+void reply_with_tag(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
+		    struct bytes reason, struct bytes tag, struct bytes headers);
+
 /* The same with this To tag and no headers. */
 void reply_tagged(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
 		  struct bytes tag);

@@ -15,6 +15,7 @@
 #include "core/call/identity.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/overload.h"
 #include "core/call/refresh.h"
 #include "core/call/reliable.h"
 #include "core/call/reply.h"
@@ -24,16 +25,8 @@
 
 #define CIRCUIT_LINE    "Q.850;cause=34;text=\"No circuit available\""
 #define CONGESTION_LINE "Q.850;cause=42;text=\"Switching equipment congestion\""
-#define RETRY_LINE      "Retry-After: 1\r\n"
 
 /* ---- refusals that make no call ---- */
-
-static void refuse_overload(struct shard *s, const struct sip_message *m, const struct flow *from)
-{
-	stat_add(&s->stats->invites_rejected_overload, 1);
-	ending_record_refused(s, m, from, CDR_END_overload, 503);
-	reply(s, m, from, 503, BYTES_NONE, BYTES(RETRY_LINE));
-}
 
 static void refuse_stranger(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
@@ -435,7 +428,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct call *call = text == TEXT_NONE ? NULL : take_call(s, m, from);
 	if (!call) {
 		text_give(&s->texts, text);
-		refuse_overload(s, m, from);
+		overload_refuse(s, m, from);
 		return;
 	}
 	call->sequence = s->sequence++;
@@ -511,7 +504,7 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 	    refuse_interval(s, m, from, mapping, &headers))
 		return;
 	if (s->draining || s->stopping || is_full(s) || !s->edge.cdr_room(s->edge.context)) {
-		refuse_overload(s, m, from);
+		overload_refuse(s, m, from);
 		return;
 	}
 	numbers_map(s, &numbers, mapping);

@@ -15,6 +15,7 @@
 #include "core/call/leg.h"
 #include "core/call/lost.h"
 #include "core/call/offer.h"
+#include "core/call/overload.h"
 #include "core/call/purse.h"
 #include "core/call/refresh.h"
 #include "core/call/relay.h"
@@ -251,7 +252,8 @@ static void take_invite(struct shard *s, const struct sip_message *m, const stru
 {
 	struct table_hit hit;
 	if (!table_find(&s->table, message_key(s), &hit)) {
-		setup_invite(s, m, from);
+		if (!overload_sheds(s, m, from))
+			setup_invite(s, m, from);
 		return;
 	}
 	uint32_t branch = table_hash32(&s->table, m->via.branch);
@@ -351,6 +353,7 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 	s->came_ns = arrival->now_ns;
 	s->now.real_us = arrival->real_us;
 	s->clock_ns = s->now.now_ns;
+	shed_read(&s->shed, arrival->now_ns);
 	if (!stranger_let_in(s, from, datagram, handed_over))
 		return;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
@@ -524,6 +527,7 @@ bool shard_advance(struct shard *s, uint64_t now_ns, unsigned limit)
 		s->now.now_ns = now_ns;
 	wheel_advance(&s->wheel, s->now.now_ns);
 	struct wheel_entry *entry;
+	limit = shed_deadlines(&s->shed, limit);
 	while (limit-- && (entry = wheel_pop(&s->wheel))) {
 		histogram_add(&s->stats->timer_lateness_us, (s->now.now_ns - wheel_deadline_ns(entry)) / 1000);
 		stat_add(&s->stats->timers_fired, 1);

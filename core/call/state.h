@@ -4,6 +4,8 @@
  *   memory.c     all memory, reserved once; the helpers below
  *   inspect.c    gauges, and the checker of all invariants
  *   reply.c      answers that need no state, refusals
+ *   shed.c       which INVITEs are taken while the worker does not keep pace
+ *   overload.c   and what the others get
  *   stranger.c   what comes from no gateway, and how much of it
  *   setup.c      a call from its INVITE to the caller's ACK
  *   reliable.c   provisional responses to the caller, reliable ones (RFC 3262) too
@@ -39,6 +41,7 @@
 #define RW_CORE_CALL_STATE_H
 
 #include "core/call/records.h"
+#include "core/call/shed.h"
 #include "core/call/table.h"
 #include "core/edge.h"
 #include "core/ident.h"
@@ -131,6 +134,10 @@ struct shard {
 
 	struct rewrite_room *rewrites; /* for the number rules of all gateways */
 	uint32_t rewrites_noted; /* generation of the configuration of which it was said that a pattern takes long */
+
+	struct shed shed;      /* which INVITEs are taken */
+	uint64_t shed_told_ns; /* when the log last had that an overload begins; 0: never */
+	bool shed_told;        /* its end is to be told, too */
 
 	bool draining; /* no new calls */
 	bool stopping;

@@ -1,5 +1,5 @@
 /* The shards' statistics as JSON and as Prometheus text (exposition format 0.0.4).  Counters and gauges add up to the
- * node's totals, histograms are merged, and the busy ratio is the mean. */
+ * node's totals, histograms are merged; the busy ratio is the mean, and of receive queues the worst counts. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,11 @@
 static const unsigned quantiles_permille[] = { 500, 990, 999 };
 static const char *const quantiles_text[] = { "0.5", "0.99", "0.999" };
 #define QUANTILES (sizeof quantiles_permille / sizeof quantiles_permille[0])
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 /* All shards' statistics and, after them, the totals.  NULL: no memory. */
 static struct shard_stats *gather(const struct node *node)
@@ -34,6 +39,11 @@ static struct shard_stats *gather(const struct node *node)
 #undef X
 	}
 	total->loop_busy_ratio /= shards > 0 ? shards : 1;
+	total->queue_age_us = total->queue_permille = 0;
+	for (unsigned i = 0; i < shards; i++) {
+		total->queue_age_us = larger(total->queue_age_us, all[i].queue_age_us);
+		total->queue_permille = larger(total->queue_permille, all[i].queue_permille);
+	}
 	return all;
 }
 

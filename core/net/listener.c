@@ -2,7 +2,6 @@
 #include "core/net/listener.h"
 
 #include <errno.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +12,9 @@
 
 #include "core/net/socket.h"
 
-/* What the kernel may keep for a socket that its worker has no time for: about a tenth of a second at full rate.  More
- * would only be answered too late. */
-enum { SOCKET_BUFFER_BYTES = 16 * 1024 * 1024 };
+/* What the kernel may keep for a socket that its worker has no time for: about a fifth of a second of three times what
+ * a worker carries, the most that ever waits before calls are shed (core/call/shed.h). */
+enum { SOCKET_BUFFER_BYTES = 32 * 1024 * 1024 };
 
 enum { IN_USE_TRIES = 20, IN_USE_PAUSE_NS = 50000000 };
 
@@ -191,14 +190,6 @@ int listeners_set_tos(const struct listeners *l, uint32_t tos)
 			result = r;
 	}
 	return result;
-}
-
-uint32_t listener_dropped(int fd)
-{
-	uint32_t info[SK_MEMINFO_VARS] = { 0 };
-	socklen_t size = sizeof info;
-
-	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 ? info[SK_MEMINFO_DROPS] : 0;
 }
 
 unsigned listeners_count(const struct listeners *l)

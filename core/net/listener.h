@@ -18,9 +18,6 @@ void listeners_close(struct listeners *l);
  * when all have been tried. */
 int listeners_set_tos(const struct listeners *l, uint32_t tos);
 
-/* Datagrams that the kernel has dropped because this socket was full, modulo 2^32; 0 where it does not say. */
-uint32_t listener_dropped(int fd);
-
 unsigned listeners_count(const struct listeners *l);
 /* One worker's sockets, listeners_count() of them, in the order of config.listens.  Lent until listeners_close(). */
 const int *listeners_of(const struct listeners *l, unsigned worker);

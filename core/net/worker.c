@@ -19,6 +19,7 @@ enum {
 	LOG_LINES_PER_SECOND = 1000,
 };
 
+#define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
 #define SENDS_TELL_NS   UINT64_C(10000000000)
 #define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
@@ -423,19 +424,6 @@ static void count_datagrams(struct worker *w, unsigned received)
 	stat_set(&w->stats->receives_paused, w->uring.starved);
 }
 
-/* What came while the worker had no time, and the sockets were full. */
-static void count_kernel_drops(struct worker *w)
-{
-	const int *sockets = listeners_of(w->settings->listeners, w->index);
-
-	for (unsigned i = 0; i < listeners_count(w->settings->listeners); i++) {
-		uint32_t dropped = listener_dropped(sockets[i]);
-
-		stat_add(&w->stats->queue_drops, dropped - w->kernel_dropped[i]);
-		w->kernel_dropped[i] = dropped;
-	}
-}
-
 /* SIP sends again, or the call goes elsewhere; the operator hears of it, but not of each. */
 static void tell_failed_sends(struct worker *w, uint64_t now_ns)
 {
@@ -457,6 +445,66 @@ static void measure_relayed(struct worker *w, uint64_t now_ns)
 	w->relayed_count = 0;
 }
 
+/* ---- how far it is behind ---- */
+
+static void look_at_queues(struct worker *w)
+{
+	receive_queues_look(w->datagram_sockets, w->datagram_socket_count, &w->queues);
+	w->drops += w->queues.drops - w->drops_before;
+	w->drops_before = w->queues.drops;
+	if (w->queues.permille > w->queue_permille_max)
+		w->queue_permille_max = w->queues.permille;
+	w->look_ns = w->clock.now_ns + w->datagram_socket_count * QUEUE_LOOK_NS;
+}
+
+/* Whoever has just slept had nothing to read; a look costs a system call a socket. */
+static void tell_turn(struct worker *w)
+{
+	if (w->slept)
+		w->queues.permille = 0;
+	else if (w->clock.now_ns >= w->look_ns)
+		look_at_queues(w);
+	shard_turn(w->shard, w->clock.now_ns, w->queues.permille, w->slept);
+	w->slept = false;
+}
+
+static void publish_queues(struct worker *w)
+{
+	stat_set(&w->stats->queue_permille, w->queue_permille_max);
+	w->queue_permille_max = 0;
+	look_at_queues(w);
+	uint64_t invites = w->filter ? surplus_bpf_dropped(w->filter) : 0;
+	uint64_t unread = invites + (w->filter ? surplus_bpf_acks(w->filter) : 0); /* the kernel counts them in, too */
+	stat_set(&w->stats->invites_dropped_kernel, invites);
+	stat_set(&w->stats->queue_drops, w->drops > unread ? w->drops - unread : 0);
+}
+
+/* The filter is attached for as long as it has anything to drop. */
+static void attach_filter(struct worker *w, bool attach)
+{
+	if (attach)
+		attach = surplus_bpf_attach(w->filter, w->datagram_sockets, w->datagram_socket_count) == 0;
+	else
+		surplus_bpf_detach(w->filter, w->datagram_sockets, w->datagram_socket_count);
+	w->filter_attached = attach;
+}
+
+static void shed_in_kernel(struct worker *w)
+{
+	uint64_t asked, taken;
+
+	if (!w->filter)
+		return;
+	shard_demand(w->shard, &asked, &taken);
+	surplus_period(&w->surplus, asked - w->asked, taken - w->taken);
+	w->asked = asked;
+	w->taken = taken;
+	surplus_bpf_let_in(w->filter, w->surplus.share);
+	bool wanted = w->surplus.share < SURPLUS_ALL || stat_get(&w->stats->overloaded) > 0;
+	if (wanted != w->filter_attached)
+		attach_filter(w, wanted);
+}
+
 static void publish(struct worker *w, uint64_t now_ns)
 {
 	uint64_t busy_ns = 0, period_ns = 0;
@@ -473,7 +521,8 @@ static void publish(struct worker *w, uint64_t now_ns)
 	}
 	stat_set(&w->stats->loop_busy_ratio, period_ns > 0 ? busy_ns * 1000 / period_ns : 0);
 	shard_publish_stats(w->shard);
-	count_kernel_drops(w);
+	publish_queues(w);
+	shed_in_kernel(w);
 	tell_failed_sends(w, now_ns);
 	tell_cdr_room(w);
 	uring_retry(&w->uring);
@@ -502,8 +551,10 @@ static void sleep_until(struct worker *w, uint64_t now_ns)
 		return;
 	doorbell_sleep(&w->doorbell);
 	snapshot_leave(); /* the shard looks at nothing before the next turn has seen to its configuration */
-	if (mailboxes_empty(w))
+	if (mailboxes_empty(w)) {
 		uring_wait(&w->uring, until_ns - now_ns);
+		w->slept = true;
+	}
 	snapshot_enter();
 	doorbell_awake(&w->doorbell);
 }
@@ -544,6 +595,7 @@ static void turn(struct worker *w)
 
 	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
 	take_configuration(w);
+	tell_turn(w);
 	look_at_crowds(w);
 	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
 	if (w->has_streams)
@@ -707,6 +759,14 @@ static uint64_t listening_sockets(const struct config *config)
 	return bits;
 }
 
+/* Queues are looked at, and filters attached, where datagrams wait; connections have their own bounds. */
+static void list_datagram_sockets(struct worker *w, const int *sockets, unsigned count, uint64_t listening)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!(listening >> i & 1))
+			w->datagram_sockets[w->datagram_socket_count++] = sockets[i];
+}
+
 static int open_uring(struct worker *w, char error[static 256])
 {
 	const struct config *config = snapshot_config(w->settings->snapshot);
@@ -719,8 +779,10 @@ static int open_uring(struct worker *w, char error[static 256])
 			 strerror(-r));
 		return r;
 	}
-	r = uring_open(&w->uring, listeners_of(listeners, w->index), listeners_count(listeners), listening, w->wake_fd,
-		       error);
+	const int *sockets = listeners_of(listeners, w->index);
+	const unsigned count = listeners_count(listeners);
+	list_datagram_sockets(w, sockets, count, listening);
+	r = uring_open(&w->uring, sockets, count, listening, w->wake_fd, error);
 	if (r < 0 && w->has_streams)
 		streams_destroy(&w->streams);
 	return r;
@@ -731,6 +793,18 @@ static void close_uring(struct worker *w)
 	uring_close(&w->uring);
 	if (w->has_streams)
 		streams_destroy(&w->streams);
+}
+
+/* Where there is none the worker refuses what it can. */
+static void load_filter(struct worker *w)
+{
+	struct steer_key key;
+
+	surplus_init(&w->surplus);
+	steer_key_init(&key, w->settings->secret, snapshot_config(w->settings->snapshot)->node);
+	if (surplus_bpf_load(key.marker, &w->filter) < 0)
+		w->filter = NULL;
+	explicit_bzero(&key, sizeof key);
 }
 
 static int begin(struct worker *w, char error[static 256])
@@ -755,6 +829,7 @@ static int begin(struct worker *w, char error[static 256])
 		close_uring(w);
 		return r;
 	}
+	load_filter(w);
 	take_up_calls(w);
 	return 0;
 }
@@ -778,6 +853,9 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
+	if (w->filter_attached)
+		attach_filter(w, false);
+	surplus_bpf_free(w->filter);
 	close_uring(w);
 	return NULL;
 }

@@ -1,9 +1,9 @@
 /* One worker: a pinned thread that drives one shard.  Private to core/net; the crew makes and ends it.
  *
- * A turn of its loop: the configuration if there is a new one, all datagrams that came, the mailboxes, a portion of
- * each command, what the journal says, the deadlines that are due, what goes out on connections, the doorbells, one
- * submission.  It sleeps only when
- * a submission completed nothing and nothing is left over. */
+ * A turn of its loop: the configuration if there is a new one, how far it is behind, all datagrams that came, the
+ * mailboxes, a portion of each command, what the journal says, the deadlines that are due, what goes out on
+ * connections, the doorbells, one submission.  It sleeps only when a submission completed nothing and nothing is left
+ * over. */
 #ifndef RW_CORE_NET_WORKER_H
 #define RW_CORE_NET_WORKER_H
 
@@ -16,7 +16,9 @@
 #include "core/net/clock.h"
 #include "core/net/crew.h"
 #include "core/net/mailbox.h"
+#include "core/net/receive_queue.h"
 #include "core/net/stream.h"
+#include "core/net/surplus.h"
 #include "core/net/uring.h"
 #include "core/shard.h"
 
@@ -73,14 +75,25 @@ struct worker {
 	uint64_t synced;                  /* what the shard was last told to be on the disk */
 	uint64_t calls_left, calls_ended; /* of a former process, that were not taken up (core/shard.h) */
 	bool more;                        /* deadlines are left over from the last turn */
+	bool slept;                       /* since the last turn */
+	int datagram_sockets[CONFIG_LISTENS_MAX];
+	unsigned datagram_socket_count;
+	struct receive_queues queues;     /* as of the last look */
+	uint32_t drops_before;            /* at the look before that */
+	uint64_t drops;                   /* by the queues, and by what was attached to them */
+	unsigned queue_permille_max;      /* since it was last published */
+	uint64_t look_ns;                 /* when the next look is due */
+	struct surplus_bpf *filter;       /* drops in the kernel what need not be read; NULL: it cannot */
+	bool filter_attached;
+	struct surplus surplus; /* INVITEs that it lets in */
+	uint64_t asked, taken;  /* as the shard last said (shard_demand()) */
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;
 	unsigned busy_slot;
 	struct log_site log_site;
-	uint32_t kernel_dropped[URING_SOCKETS_MAX]; /* what each socket's own count was last */
-	uint64_t sends_told, sends_tell_ns;         /* failed sends of which the log has told; not again before that */
-	bool no_cdr_room;                           /* new calls are refused for want of it, and the log has told */
+	uint64_t sends_told, sends_tell_ns; /* failed sends of which the log has told; not again before that */
+	bool no_cdr_room;                   /* new calls are refused for want of it, and the log has told */
 	unsigned relayed_count;
 	uint64_t relayed_ns[WORKER_RELAYED_MAX]; /* when the INVITEs that go out in this turn came in */
 };

@@ -439,6 +439,8 @@ void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bo
 	}
 	unsigned shard = arrival_shard(sim, datagram);
 	watch_in(sim, from, datagram, damaged);
+	if (sim->pressed)
+		shard_turn(sim->shards[shard].shard, arrival.now_ns + sim->waited_ns, sim->queue_permille, false);
 	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);
 }
 

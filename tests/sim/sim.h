@@ -263,7 +263,10 @@ struct sim {
 	void (*recorded)(struct sim *sim, unsigned shard, enum record_kind kind, const uint8_t *payload,
 			 size_t size);                             /* a test that wants to see them; NULL */
 	bool refuse_lends, refuse_cdrs, no_cdr_room, records_wait; /* set by a test for as long as it likes */
-	bool attempts_unseen; /* likewise: by the watch or by the CDR, so they are not held against each other */
+	bool pressed;            /* set by a test: each datagram is read in a turn of its own, when it has waited: */
+	uint64_t waited_ns;      /* so long, */
+	unsigned queue_permille; /* in a queue so full */
+	bool attempts_unseen;    /* likewise: by the watch or by the CDR, so they are not held against each other */
 	uint32_t lend_refusal_ppm;
 
 	struct host hosts[SIM_HOSTS_MAX];

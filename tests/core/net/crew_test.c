@@ -38,7 +38,8 @@ static void check(bool ok, const char *format, ...)
 struct shard {
 	struct shard_settings settings;
 	const struct config *config;
-	uint64_t now_ns; /* of the latest input */
+	uint64_t now_ns;  /* of the latest input */
+	uint64_t turn_ns; /* of the worker's latest turn */
 	uint64_t deadline_ns;
 	uint64_t notes_seen;
 	unsigned restored_seen; /* shards of which it was told what their restored calls have */
@@ -114,6 +115,21 @@ static void send_nowhere(struct shard *s, const struct flow *from, struct bytes 
 	check(address_read_host(bytes_of("192.0.2.1"), &nowhere.peer), "no address");
 	nowhere.peer.port = 9;
 	echo(s, &nowhere, datagram);
+}
+
+/* Each turn is told before all else that it does with the shard. */
+void shard_turn(struct shard *s, uint64_t now_ns, unsigned queue_permille, bool slept)
+{
+	(void)slept;
+	check(now_ns >= s->turn_ns, "a turn before the last one");
+	check(queue_permille <= 1100, "a queue much fuller than full");
+	s->turn_ns = now_ns;
+}
+
+void shard_demand(const struct shard *s, uint64_t *ret_asked, uint64_t *ret_taken)
+{
+	(void)s;
+	*ret_asked = *ret_taken = 0;
 }
 
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
