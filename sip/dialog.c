@@ -42,6 +42,40 @@ static bool is_loose(struct bytes uri)
 	return sip_read_uri(uri, &parts) && sip_parameter(parts.parameters, BYTES("lr"), &value);
 }
 
+/* The parameters of a URI without that one. */
+static void build_parameters_but(struct builder *b, struct bytes parameters, struct bytes name)
+{
+	struct bytes rest = parameters, value;
+	while (rest.size) {
+		const char *semicolon = memchr(rest.at, ';', rest.size);
+		struct bytes one = { rest.at, semicolon ? (uint32_t)(semicolon - rest.at) : rest.size };
+		uint32_t whole = one.size + (semicolon != NULL);
+		if (!sip_parameter(one, name, &value)) {
+			build_text(b, ";");
+			build_bytes(b, one);
+		}
+		rest.at += whole;
+		rest.size -= whole;
+	}
+}
+
+/* What of the URI of a Contact or Record-Route may stand in a request-URI: neither headers nor a method parameter
+ * (RFC 3261 12.2.1.1, 19.1.1). */
+static void build_request_uri(struct builder *b, struct bytes uri)
+{
+	struct sip_uri parts;
+	bool plain = !uri.size || (!memchr(uri.at, '?', uri.size) && !memmem(uri.at, uri.size, "method=", 7));
+	if (plain || !sip_read_uri(uri, &parts) || !parts.is_sip) {
+		build_bytes(b, uri);
+		return;
+	}
+	const char *end = parts.parameters.size ? parts.parameters.at - 1
+			  : parts.headers.size  ? parts.headers.at - 1
+						: uri.at + uri.size;
+	build_bytes(b, (struct bytes){ uri.at, (uint32_t)(end - uri.at) });
+	build_parameters_but(b, parts.parameters, BYTES("method"));
+}
+
 void dialog_build_request(struct builder *b, const struct dialog *d, const struct dialog_request *r)
 {
 	struct bytes route = BYTES_NONE, rest = BYTES_NONE, target = d->text[DIALOG_TARGET];
@@ -50,7 +84,7 @@ void dialog_build_request(struct builder *b, const struct dialog *d, const struc
 
 	build_bytes(b, r->method);
 	build_text(b, " ");
-	build_bytes(b, strict ? route : target);
+	build_request_uri(b, strict ? route : target);
 	build_text(b, " SIP/2.0\r\nVia: SIP/2.0/");
 	build_bytes(b, r->transport);
 	build_text(b, " ");

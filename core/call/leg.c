@@ -260,15 +260,21 @@ static bool is_unicast(const struct address *a)
 	return a->family == 6 && a->ip[0] != 0xff && memcmp(a->ip, unspecified, sizeof unspecified) != 0;
 }
 
+void leg_follow_routes(const struct shard *s, const struct dialog *dialog, struct flow *flow)
+{
+	struct address address;
+	if (sip_uri_address(dialog_next_hop(dialog), &address) && is_unicast(&address) &&
+	    address.family == listen_of(s, flow)->address.family)
+		flow->peer = address;
+}
+
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow)
 {
 	struct dialog dialog;
-	struct address address;
 	leg_dialog(s, leg, &dialog);
 	*ret_flow = leg->flow;
-	if (!leg->fork && sip_uri_address(dialog_next_hop(&dialog), &address) && is_unicast(&address) &&
-	    address.family == listen_of(s, &leg->flow)->address.family)
-		ret_flow->peer = address;
+	if (!leg->fork) /* else its flow is where all that is sent to it goes (core/call/late.c) */
+		leg_follow_routes(s, &dialog, ret_flow);
 }
 
 void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
@@ -358,6 +364,13 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 	body_build(s, &b, body);
 	leg_destination(s, leg, &to);
 	datagram_send(s, &b, &to);
+}
+
+void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	if (m->contact.uri.size)
+		leg_set_target(s, leg, m->contact.uri);
+	leg_ack(s, leg, m->cseq, POOL_NONE);
 }
 
 void leg_ack_without_answer(struct shard *s, struct leg *leg)

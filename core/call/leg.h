@@ -43,8 +43,10 @@ void leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent);
 /* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);
 
-/* Where the next request goes: the first route or the target if that is an address, else where the last message came
- * from. */
+/* Turns a flow to where a request in this dialog goes: the first route or the target, if that is an address which the
+ * flow's listener reaches; else it stays as it is. */
+void leg_follow_routes(const struct shard *s, const struct dialog *dialog, struct flow *flow);
+/* Where the next request goes: as above, beginning with where the last message came from. */
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow);
 
 /* "Contact: <sip:token@host:port>\r\n" */
@@ -57,6 +59,8 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 
 /* ACK for the 2xx to our INVITE with this CSeq; body POOL_NONE: none (13.2.2.4). */
 void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body);
+/* ACK for a 2xx that comes when the call is over: to the target that it names (12.2.1.2). */
+void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m);
 /* Delayed offer: if a 2xx still waits for its ACK, no answer will come any more, but it is ACKed all the same. */
 void leg_ack_without_answer(struct shard *s, struct leg *leg);
 /* BYE; `reason` is the value of a Reason header, empty: none.  The leg is LEG_ENDED then. */
