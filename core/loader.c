@@ -440,8 +440,9 @@ static void carry_out_order(struct loader *l, struct changes *batch, const char 
 
 /* ---- the thread ---- */
 
-/* The oldest change, with the reloads that wait next to it if it is one. */
-static bool take_batch(struct loader *l, struct changes *batch)
+/* The oldest change, with the reloads that wait next to it if it is one.  Its kind is told now: once the lock is given
+ * back its owner may be gone. */
+static bool take_batch(struct loader *l, struct changes *batch, enum change_kind *ret_kind)
 {
 	*batch = (struct changes){ .end = &batch->first };
 	pthread_mutex_lock(&l->lock);
@@ -461,6 +462,7 @@ static bool take_batch(struct loader *l, struct changes *batch)
 				l->order = change->order;
 		} while (batch->first->kind == CHANGE_RELOAD && l->waiting.first &&
 			 l->waiting.first->kind == CHANGE_RELOAD);
+		*ret_kind = batch->first->kind;
 		l->phase = LOADING;
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -481,15 +483,16 @@ static void *run(void *loader)
 {
 	struct loader *l = loader;
 	struct changes batch;
+	enum change_kind kind;
 	char path[sizeof current(l)->path], ledger[LEDGER_PATH_BYTES]; /* the same in every configuration */
 
 	become_idle();
 	strcpy(path, current(l)->path);
 	write_ledger_path(current(l), ledger);
-	while (take_batch(l, &batch)) {
-		if (batch.first->kind == CHANGE_RELOAD)
+	while (take_batch(l, &batch, &kind)) {
+		if (kind == CHANGE_RELOAD)
 			reload(l, &batch, path, ledger);
-		else if (batch.first->kind == CHANGE_PARAMETER)
+		else if (kind == CHANGE_PARAMETER)
 			set_parameter(l, &batch);
 		else
 			carry_out_order(l, &batch, ledger);

@@ -388,6 +388,7 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	reliable_attempt_over(s, call);
 	body_replace(s, &leg->body_in, POOL_NONE);
 	leg_forget_early(s, leg, text_get(&s->texts, sent));
+	leg->flow.peer = setup_of(s, call)->destination; /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
 	return true;

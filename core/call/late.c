@@ -123,7 +123,8 @@ static bool is_of_the_peer(const struct leg *leg, const struct flow *from)
 }
 
 /* Whoever holds an old token of ours could have us send requests about: Call-ID and From must be those of a callee leg
- * of that token, the sender that leg's peer or one of our gateways, and all that is sent goes back to the sender. */
+ * of that token, the sender that leg's peer or one of our gateways, and if the leg is no more, all that is sent goes
+ * back to the sender. */
 static bool is_of_our_invite(const struct shard *s, const struct leg *leg, const struct ident *id,
 			     const struct sip_message *m, const struct flow *from)
 {
@@ -146,24 +147,27 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 		   const struct flow *from)
 {
 	struct dialog dialog;
+	struct flow to = *from;
 	bool seen = seen_before(s, m);
 	if (!(seen || is_of_our_invite(s, invited, id, m, from)) || !dialog_of(s, m, &dialog)) {
 		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
+	if (invited) /* a proxy that forks need not have recorded its route (RFC 3261 12.2.1.1) */
+		leg_follow_routes(s, &dialog, &to);
 	if (seen) { /* it comes again until it has our ACK: the BYE goes out with the first one only */
-		ack_fork(s, id, &dialog, m, from);
+		ack_fork(s, id, &dialog, m, &to);
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
 	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
 	if (!leg)
 		return; /* an ACK without BYE would leave the callee in a call: without one the 2xx comes again */
-	ack_fork(s, id, &dialog, m, from);
+	ack_fork(s, id, &dialog, m, &to);
 	late_remember(s, m);
 	leg->fork = true;
 	s->forks++;
-	leg->flow = *from;
+	leg->flow = to;
 	leg->local_cseq = latest_cseq(s, invited, id, m->cseq);
 	leg_release(s, leg);
 	if (leg_set_dialog(s, leg, &dialog))

@@ -307,24 +307,29 @@ static void change_transport(const struct shard *s, enum transport transport, st
 	flow->connection = flow->connection_generation = 0;
 }
 
+bool leg_follow_routes(const struct shard *s, const struct dialog *dialog, struct flow *flow)
+{
+	struct address address;
+	enum transport transport;
+	struct bytes hop = dialog_next_hop(dialog);
+	if (s->config->listen_count > 1 && transport_of(hop, &transport) && transport != (enum transport)flow->transport)
+		change_transport(s, transport, flow);
+	if (!sip_uri_address(hop, &address) || !is_unicast(&address) ||
+	    address.family != listen_of(s, flow)->address.family)
+		return false;
+	flow->peer = address;
+	return true;
+}
+
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow)
 {
 	struct dialog dialog;
-	struct address address;
-	enum transport transport;
 	leg_dialog(s, leg, &dialog);
-	struct bytes hop = dialog_next_hop(&dialog);
 	*ret_flow = leg->flow;
-	if (leg->fork)
+	if (leg->fork) /* its flow is where all that is sent to it goes (core/call/late.c) */
 		return;
-	if (s->config->listen_count > 1 && transport_of(hop, &transport) &&
-	    transport != (enum transport)leg->flow.transport)
-		change_transport(s, transport, ret_flow);
-	if (sip_uri_address(hop, &address) && is_unicast(&address) &&
-	    address.family == listen_of(s, &leg->flow)->address.family)
-		ret_flow->peer = address;
-	else if (flow_is_reliable(ret_flow) && leg->side == LEG_CALLER)
-		ret_flow->peer.port = port_of(hop); /* the one that its connection came from is nobody's */
+	if (!leg_follow_routes(s, &dialog, ret_flow) && flow_is_reliable(ret_flow) && leg->side == LEG_CALLER)
+		ret_flow->peer.port = port_of(dialog_next_hop(&dialog)); /* its connection's own is nobody's */
 }
 
 void leg_build_contact(const struct shard *s, struct builder *b, const struct leg *leg)
@@ -416,6 +421,13 @@ void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
 	build_head(s, &b, leg, &to, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
 	body_build(s, &b, body);
 	datagram_send(s, &b, &to);
+}
+
+void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	if (m->contact.uri.size)
+		leg_set_target(s, leg, m->contact.uri);
+	leg_ack(s, leg, m->cseq, POOL_NONE);
 }
 
 void leg_ack_without_answer(struct shard *s, struct leg *leg)

@@ -46,9 +46,12 @@ bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct byte
 /* Where its peer's latest message came from; one by another transport changes nothing. */
 void leg_heard_from(struct leg *leg, const struct flow *from);
 
-/* Where the next request goes: the first route or the target if that is an address, else where the last message came
- * from; by the transport that this URI names, if there is a listener of it, else by the dialog's own.  On a stream the
- * connection that the last message came by goes before a new one to that address. */
+/* Turns a flow to where a request in this dialog goes: the first route or the target, if that is an address which the
+ * flow's listener reaches, and true; else its address stays as it is.  By the transport that this URI names, if there
+ * is a listener of it, else by the flow's own. */
+bool leg_follow_routes(const struct shard *s, const struct dialog *dialog, struct flow *flow);
+/* Where the next request goes: as above, beginning with where the last message came from.  On a stream the connection
+ * that the last message came by goes before a new one to that address. */
 void leg_destination(const struct shard *s, const struct leg *leg, struct flow *ret_flow);
 
 /* "Contact: <sip:token@host:port>\r\n" */
@@ -61,6 +64,8 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 
 /* ACK for the 2xx to our INVITE with this CSeq; body POOL_NONE: none (13.2.2.4). */
 void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body);
+/* ACK for a 2xx that comes when the call is over: to the target that it names (12.2.1.2). */
+void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m);
 /* Delayed offer: if a 2xx still waits for its ACK, no answer will come any more, but it is ACKed all the same. */
 void leg_ack_without_answer(struct shard *s, struct leg *leg);
 /* BYE; `reason` is the value of a Reason header, empty: none.  The leg is LEG_ENDED then. */

@@ -378,7 +378,7 @@ void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, 
 	}
 	if (leg->call == POOL_NONE) { /* its BYE is under way: only the ACK is still owed */
 		if (m->status < 300 && tx->kind == INVITE_CLIENT)
-			leg_ack(s, leg, tx->cseq, POOL_NONE);
+			leg_ack_ended(s, leg, m);
 		return;
 	}
 	if (m->status == 408 || m->status == 481) {

@@ -564,7 +564,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 	}
 	if (!asked || leg->call == POOL_NONE) { /* nobody waits any more: the call has ended */
 		if (m->status < 300 && tx->kind == INVITE_CLIENT)
-			leg_ack(s, leg, tx->cseq, POOL_NONE);
+			leg_ack_ended(s, leg, m);
 		return;
 	}
 	if (m->status == 422 && ask_again(s, leg, tx, asked, m))

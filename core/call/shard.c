@@ -65,7 +65,7 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		return;
 	}
 	unsigned acts = exchange_event(s, tx, event_of(m->status));
-	if (tx->role != ROLE_LOCAL)
+	if (tx->role != ROLE_LOCAL && from->listener == leg->flow.listener) /* which may not reach it otherwise */
 		leg_heard_from(leg, from);
 	if (acts & ACT_ACK)
 		late_ack_failure(s, leg, tx, m, from);
@@ -123,13 +123,14 @@ static void send_waiting_bye(struct shard *s, struct leg *leg, const struct tran
 	leg_bye(s, leg, text_get(&s->texts, invite->reason));
 }
 
-static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m)
+static void take_ack(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	struct transaction *invite = exchange_server(s, leg, m->cseq, SIP_INVITE);
 	if (!invite)
 		return; /* once more for the same 2xx */
 	if (!(exchange_event(s, invite, EVENT_ACK) & ACT_TELL))
 		return; /* of a failure: nothing more to do */
+	leg->flow = *from;
 	struct call *call = call_at(s, leg->call);
 	if (call && invite->role == ROLE_SETUP)
 		setup_acked(s, call, m);
@@ -223,7 +224,7 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 	struct leg *leg = leg_of_request(s, m);
 	if (m->method == SIP_ACK) {
 		if (leg)
-			take_ack(s, leg, m);
+			take_ack(s, leg, m, from);
 		else
 			stat_add(&s->stats->datagrams_unmatched, 1);
 		return;

@@ -128,6 +128,17 @@ static inline void clock_arrival(struct clock *c, int64_t stamp_ns, struct arriv
 	ret_arrival->real_us = (stamp_ns != 0 ? stamp_ns : c->real_ns) / 1000;
 }
 
+/* A datagram that came behind this turn's readings, because the thread has lost its core since or was long busy: they
+ * are to be taken anew, or it would count as having come with them, and a call would end before its BYE came. */
+static inline bool clock_is_outrun(const struct clock *c, int64_t stamp_ns)
+{
+	return stamp_ns > c->real_ns;
+}
+static inline bool clock_is_outrun_by(const struct clock *c, const struct arrival *arrival)
+{
+	return arrival->now_ns > c->now_ns;
+}
+
 /* The same for an arrival that another shard's clock translated. */
 static inline void clock_handed_over(struct clock *c, struct arrival *arrival)
 {

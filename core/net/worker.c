@@ -214,6 +214,14 @@ static void edge_log(void *context, int level, const char *line)
 
 /* What comes in. */
 
+/* Within a turn. */
+static void read_clock_again(struct worker *w)
+{
+	const struct clock_reading reading = clock_read();
+
+	clock_turn(&w->clock, reading.now_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
+}
+
 static void take_datagram(void *context, const struct received *r)
 {
 	struct worker *w = context;
@@ -221,6 +229,8 @@ static void take_datagram(void *context, const struct received *r)
 	struct arrival arrival;
 
 	address_from_sockaddr(r->peer, &from.peer);
+	if (clock_is_outrun(&w->clock, r->stamp_ns))
+		read_clock_again(w);
 	clock_arrival(&w->clock, r->stamp_ns, &arrival);
 	shard_datagram(w->shard, &arrival, &from, r->datagram, r->truncated);
 }
@@ -300,6 +310,8 @@ static bool take_mailbox(struct worker *w, unsigned shard)
 				streams_send(&w->streams, shard, &item.from, item.datagram);
 			continue;
 		}
+		if (clock_is_outrun_by(&w->clock, &item.arrival))
+			read_clock_again(w);
 		clock_handed_over(&w->clock, &item.arrival);
 		shard_datagram_handed_over(w->shard, &item.arrival, &item.from, item.datagram);
 	}

@@ -4,26 +4,30 @@ from harness import RG_PORT, check_row, scenario
 from nua import Nua
 from switch import mapping_gateway, routing_gateway
 from timed import TTL, agrees, begin, counted, hang_up, need_refreshes, need_session, run, says
-from ua import need
+from ua import bracketed, need
 
 # Session timers that are somebody else's
 
 NUA_SECONDS = 5 * TTL + 1
 
 
-def nua_call(t, caller, callee, hang_up):
-    """A call of at least five windows between two agents on Sofia-SIP's nua; each is (who refreshes, by what)."""
+def nua_call(t, caller, callee, hang_up, callee_at=None, windows=5, refreshes=8):
+    """A call of at least so many windows between two agents on Sofia-SIP's nua; each is (who refreshes, by what).
+    callee_at: host and port of the callee's, behind a proxy.  refreshes: at least so many of each refresher; one that is
+    passed on takes the place of the switch's own."""
+    seconds = windows * TTL + 1
     running = []
 
-    def agent(role, host, port, refreshes, more):
-        running.append(Nua(t, role, host, port, NUA_SECONDS, TTL, refreshes,
+    def agent(role, host, port, refreshes_by, more):
+        running.append(Nua(t, role, host, port, seconds, TTL, refreshes_by,
                            more + (["--hang-up"] if hang_up == role else [])))
 
     try:
-        agent("callee", t.callee_host, 5060, callee, [])
+        agent("callee", *(callee_at or (t.callee_host, t.callee_port)), callee, [])
         running[0].wait_ready()
-        agent("caller", t.caller_host, 5070, caller, ["--to", "sip:%s@%s:%d" % ((t.number,) + t.to)])
-        statuses = [nua.process.wait(NUA_SECONDS + 30) for nua in running]
+        agent("caller", t.caller_host, t.caller_port or 5070, caller,
+              ["--to", "sip:%s@%s:%d" % (t.number, bracketed(t.to[0]), t.to[1])])
+        statuses = [nua.process.wait(seconds + 30) for nua in running]
         lines = {nua.role: nua.said() for nua in running}
         t.output += ["%s: %s" % (role, line) for role in lines for line in lines[role]]
         need(statuses == [0, 0], "exit status of callee and caller: %s", statuses)
@@ -39,11 +43,11 @@ def nua_call(t, caller, callee, hang_up):
         asked += by_switch
         if refresher == "me":
             need(by_switch == 0, "%s: %d refreshes by the switch", role, by_switch)
-            need(count[role]("sent %s 200" % method) >= 8, "%s: too few refreshes", role)
+            need(count[role]("sent %s 200" % method) >= refreshes, "%s: too few refreshes", role)
             need(count[role]("sent ") - count[role]("sent UPDATE 200") - count[role]("sent INVITE 200") == 0,
                  "%s: a refresh failed", role)
         else:
-            need(by_switch >= 8 and count[role]("sent ") == 0, "%s: %d refreshes by the switch, %d by nua", role,
+            need(by_switch >= refreshes and count[role]("sent ") == 0, "%s: %d refreshes by the switch, %d by nua", role,
                  by_switch, count[role]("sent "))
     t.cdr_answered(hang_up, session_timer="a+b", refreshes_sent=asked,
                    refreshes_confirmed={asked, asked - 1})  # the BYE may cross the last one

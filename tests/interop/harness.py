@@ -12,9 +12,10 @@ import traceback
 
 from ua import Agent, Dialog, Unmet, need
 from sipmsg import sdp
-from switch import SWITCH_HOST, SWITCH_PORT, mapping_gateway, routing_gateway
+from switch import SWITCH_HOST, SWITCH_PORT, free_port, has_ipv6, mapping_gateway, routing_gateway
 
 RG_PORT = 5060
+SIX = "::1"
 
 
 class Skip(Exception):
@@ -28,8 +29,8 @@ class Scenario:
         self.function = function
         self.name = name
         self.profile = profile  # which switch it runs on (profiles.py); None: it starts its own
-        self.mg = mg            # options of its mapping gateway; None: it has none
-        self.rg = rg            # options of its routing gateway; None: it has none
+        self.mg = mg            # options of its mapping gateway; None: it has none.  six=True: it is at ::1
+        self.rg = rg            # options of its routing gateway; None: it has none.  six=True: likewise
         self.carriers = carriers  # options of several routing gateways instead, the first one preferred (carriers_text)
         self.direct = direct    # also makes sense from user agent to user agent, without the switch
         self.seconds = seconds  # roughly how long: long ones begin first
@@ -71,6 +72,7 @@ class Network:
     def __init__(self, pid):
         self.second = 10 + pid % 240
         self.third = 20 * (pid // 240 % 12)
+        self.ports6 = {}
 
     def _address(self, kind, index):
         page, last = divmod(index - 1, 254)
@@ -93,6 +95,12 @@ class Network:
         assert number < self.CARRIERS_MAX
         return self._address(self.CARRIERS + number, index)
 
+    def port6(self, index, who):
+        """Of IPv6 loopback addresses there is one: agents differ by their ports."""
+        if (index, who) not in self.ports6:
+            self.ports6[index, who] = free_port(SIX)
+        return self.ports6[index, who]
+
 
 def gateways_text(scenarios, network):
     """The gateway sections of the configuration for these scenarios."""
@@ -102,12 +110,16 @@ def gateways_text(scenarios, network):
             options = dict(s.mg)
             extra = options.pop("also", ())
             addresses = [network.caller(s.index)] + [a(network, s.index) if callable(a) else a for a in extra]
+            if options.pop("six", False) and has_ipv6():
+                addresses[0] = "[%s]:%d" % (SIX, network.port6(s.index, "caller"))
             parts.append(mapping_gateway(s.name, addresses, **by_name(options, s.name)))
         if s.rg is not None:
             options = dict(s.rg)
             host, port = network.callee(s.index), RG_PORT
             if options.pop("is_switch", False):
                 host, port = SWITCH_HOST, SWITCH_PORT
+            if options.pop("six", False) and has_ipv6():
+                host, port = SIX, network.port6(s.index, "callee")
             parts.append(routing_gateway(s.name, host, port, [prefix(s.index)], **options))
         parts += carriers_text(s.name, s.index, s.carriers, network)
     return "\n".join(parts)
@@ -115,7 +127,8 @@ def gateways_text(scenarios, network):
 
 def carriers_text(name, index, carriers, network):
     """A section for each of several routing gateways.  Beside the keys of the section: `addresses`, how many it has,
-    and `prefixes`, what its prefixes have behind the scenario's own.  Their priorities are 1, 2, 3..., unless said.
+    `prefixes`, what its prefixes have behind the scenario's own, and `six`, whether it is at ::1.  Their priorities
+    are 1, 2, 3..., unless said.
     None stands for a gateway that is not there."""
     parts = []
     for number, options in enumerate(carriers):
@@ -123,8 +136,10 @@ def carriers_text(name, index, carriers, network):
             options = dict({"priority": number + 1}, **options)
             ports = [carrier_port(a) for a in range(options.pop("addresses", 1))]
             prefixes = [prefix(index) + p for p in options.pop("prefixes", [""])]
-            parts.append(routing_gateway(carrier_name(name, number), network.carrier(index, number), ports, prefixes,
-                                         **options))
+            host = network.carrier(index, number)
+            if options.pop("six", False) and has_ipv6():
+                host, ports = SIX, [network.port6(index, number)]
+            parts.append(routing_gateway(carrier_name(name, number), host, ports, prefixes, **options))
     return parts
 
 
@@ -160,6 +175,12 @@ class Test:
         self.index = scenario.index
         self.caller_host = network.caller(self.index)
         self.callee_host = network.callee(self.index)
+        self.caller_port = 0
+        self.callee_port = RG_PORT  # where the callee's agent is; its gateway may be a proxy
+        # Sides that are at ::1.
+        self.six = {side for side, options in (("caller", scenario.mg), ("callee", scenario.rg))
+                    if options and options.get("six")}
+        self.six |= {number for number, options in enumerate(scenario.carriers) if options and options.get("six")}
         self.number = prefix(self.index) + "5551234"
         self.agents = []
         self.expected = []
@@ -168,6 +189,15 @@ class Test:
         os.makedirs(self.directory, exist_ok=True)
         # Where callers send: the switch, or straight to the callee.
         self.to = (self.callee_host, RG_PORT) if direct else switch and switch.address
+        if self.six and has_ipv6():
+            self._move_to_six()
+
+    def _move_to_six(self):
+        if "caller" in self.six:
+            self.caller_host, self.caller_port = SIX, self.network.port6(self.index, "caller")
+            self.to = (SIX, self.switch.port6)
+        if "callee" in self.six:
+            self.callee_host, self.callee_port = SIX, self.network.port6(self.index, "callee")
 
     # Agents
 
@@ -177,14 +207,16 @@ class Test:
         return agent
 
     def caller(self, name="caller", port=0):
-        return self.agent(self.caller_host, port, name)
+        return self.agent(self.caller_host, port or self.caller_port, name)
 
     def callee(self, name="callee"):
-        return self.agent(self.callee_host, RG_PORT, name)
+        return self.agent(self.callee_host, self.callee_port, name)
 
     def carrier(self, number, address=0):
         """The user agent of one of several routing gateways."""
         name = "carrier%d" % (number + 1) + (".%d" % (address + 1) if address else "")
+        if number in self.six:
+            return self.agent(SIX, self.network.port6(self.index, number), name)
         return self.agent(self.network.carrier(self.index, number), carrier_port(address), name)
 
     # Frequent beginnings and ends
@@ -228,6 +260,8 @@ class Test:
         """"ok", or ("FAIL" | "skip", why)."""
         started_us = time.time() * 1e6
         try:
+            if self.six and not has_ipv6():
+                raise Skip("this machine has no IPv6 address ::1 on lo")
             self.scenario.function(self)
             if self.switch is not None:
                 self.check_cdrs(started_us)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 
-from ua import need
+from ua import bracketed, need
 
 
 class Nua:
@@ -15,7 +15,7 @@ class Nua:
         need(os.path.exists(program), "%s is not built", program)
         self.role = role
         self.log = os.path.join(t.directory, "nua-" + role)
-        command = [program, role, "--bind", "sip:%s:%d" % (host, port), "--interval", str(interval), "--refresher",
+        command = [program, role, "--bind", "sip:%s:%d" % (bracketed(host), port), "--interval", str(interval), "--refresher",
                    refreshes[0], "--by", refreshes[1].lower(), "--seconds", str(seconds)] + list(more)
         with open(self.log, "w") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)

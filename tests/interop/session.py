@@ -35,9 +35,13 @@ import flows_routing_live  # noqa: F401
 import flows_malformed  # noqa: F401
 import flows_billing  # noqa: F401
 import flows_tcp  # noqa: F401
+import flows_proxy  # noqa: F401
+import flows_ipv6  # noqa: F401
+import flows_kamailio  # noqa: F401
+import sanitizers
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
-from switch import CannotStart, Switch, drained_gauges
+from switch import CannotStart, Switch, drained_gauges, has_ipv6
 
 
 class Tally:
@@ -82,11 +86,14 @@ class Configuration:
                 if mine:
                     switches[profile] = self.switch(profile, settings["parameters"], gateways_text(mine, self.network),
                                                     with_ipv6=has_ipv6(), **settings.get("more", {})).start()
-            with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-                order = sorted((s for s in scenarios if not s.alone), key=lambda s: -s.seconds)
-                for future in [pool.submit(self.one, s, switches.get(s.profile), tally) for s in order]:
-                    future.result()
-                for future in [pool.submit(self.leftovers, p, s, scenarios, tally) for p, s in switches.items()]:
+            with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool, \
+                    concurrent.futures.ThreadPoolExecutor(len(PROFILES)) as drains:
+                order = sorted((s for s in scenarios if not s.alone), key=lambda s: -s.seconds - drain_s(s.profile))
+                running = [(s.profile, pool.submit(self.one, s, switches.get(s.profile), tally)) for s in order]
+                # A switch whose scenarios are through is looked at while those of others go on.
+                looking = [drains.submit(self.drained, p, s, [f for name, f in running if name == p], scenarios, tally)
+                           for p, s in switches.items()]
+                for future in [f for _, f in running] + looking:
                     future.result()
             for scenario in scenarios:
                 if scenario.alone:
@@ -106,6 +113,10 @@ class Configuration:
         tally.line(verdict, "%s %s" % (self.label, scenario.name), why or test.note,
                    test.output if verdict == "FAIL" else (), time.monotonic() - started)
         scenario.cdr_count = len(test.expected) if verdict == "ok" else None
+
+    def drained(self, profile, switch, futures, scenarios, tally):
+        concurrent.futures.wait(futures)
+        self.leftovers(profile, switch, scenarios, tally)
 
     def leftovers(self, profile, switch, scenarios, tally):
         """When all scenarios of a switch are through: nothing may be left, and nothing may have been added."""
@@ -143,12 +154,9 @@ class Configuration:
             tally.line("ok", name, seconds=time.monotonic() - started)
 
 
-def has_ipv6():
-    try:
-        with open("/proc/net/if_inet6") as table:
-            return any(line.split()[5] == "lo" for line in table)
-    except OSError:
-        return False
+def drain_s(profile):
+    """How long what was answered is remembered after the last scenario of a profile: 64*T1."""
+    return PROFILES[profile]["parameters"]["RW_SIP_T1"] * 64 / 1000 if profile else 0
 
 
 def chosen(options):
@@ -193,11 +201,14 @@ def main(options):
         return 0
     tally = Tally()
     directory = tempfile.mkdtemp(prefix="ringwheel-interop-")
+    sanitizers.report_to(directory)
     try:
         if options.direct:
             run_direct(options, directory, tally)
         else:
             run_configurations(options, directory, tally)
+        for title, lines in sanitizers.reports(directory):
+            tally.line("FAIL", "sanitizer", title, lines)
     finally:
         if options.keep:
             print("kept: " + directory)

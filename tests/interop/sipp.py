@@ -10,10 +10,12 @@ scenarios/parts/, so that the flow can be read at a glance.  expand() makes what
 import html
 import os
 import re
+import socket
+import struct
 import subprocess
 import time
 
-from ua import Unmet
+from ua import Unmet, bracketed
 
 SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenarios")
 INCLUDE = re.compile(r'^[ \t]*<include part="([\w-]+)"((?:\s+\w+="[^"]*")*)\s*/>', re.MULTILINE)
@@ -97,17 +99,20 @@ class Sipp:
 
 
 def bound(host, port, protocol="udp"):
-    """Whether some process holds this port.  /proc/net/udp: little-endian address:port in hexadecimal."""
-    wanted = "%s:%04X" % ("".join("%02X" % int(x) for x in reversed(host.split("."))), port)
-    with open("/proc/net/" + protocol) as table:
+    """Whether some process holds this port.  /proc/net/udp and tcp: address, in words of the machine's order, and port in
+    hexadecimal."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    words = struct.unpack("=%dI" % (4 if ":" in host else 1), socket.inet_pton(family, host))
+    wanted = "%s:%04X" % ("".join("%08X" % word for word in words), port)
+    with open("/proc/net/" + protocol + ("6" if ":" in host else "")) as table:
         return any(line.split()[1] == wanted for line in table.read().splitlines()[1:])
 
 
-def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=None, callee=True, port=5060,
+def run_pair(test, flow, calls=3, rate=10, timeout=25, callee_host=None, values=None, callee=True, port=None,
              more=(), trace=True):
     """Runs NAME.caller.xml against NAME.callee.xml through test.to; raises Unmet unless both end with status 0."""
-    callees = [Callee(flow, callee_host or test.callee_host, port=port, values=values)] if callee else []
-    run_flow(test, flow, callees, calls, rate, timeout, values, more, trace)
+    callees = [Callee(flow, callee_host or test.callee_host, port=port or test.callee_port, values=values)]
+    run_flow(test, flow, callees if callee else [], calls, rate, timeout, values, more, trace)
 
 
 class Callee:
@@ -135,15 +140,16 @@ def run_flow(test, flow, callees, calls=3, rate=10, timeout=25, values=None, mor
         for number, callee in enumerate(callees):
             name = "%s.callee%s" % (callee.flow, number + 1 if number else "")
             transport = ["-t", callee.transport, "-max_socket", "100"]  # its own default is above the limit of files
-            uas = Sipp(test.directory, callee.flow + ".callee", ["-i", callee.host, "-p", str(callee.port)] +
+            uas = Sipp(test.directory, callee.flow + ".callee", ["-i", bracketed(callee.host), "-p", str(callee.port)] +
                        transport + arguments(name, callee.calls or calls), callee.values, name)
             agents.append(uas)
             deadline = time.monotonic() + 10
             while (not bound(callee.host, callee.port, callee.protocol) and uas.process.poll() is None and
                    time.monotonic() < deadline):
                 time.sleep(0.02)
-        uac = Sipp(test.directory, flow + ".caller", ["-i", test.caller_host, "-p", "5070", "-s", test.number, "-r",
-                   str(rate)] + list(more) + arguments(flow + ".caller", calls) + ["%s:%d" % test.to], values)
+        uac = Sipp(test.directory, flow + ".caller", ["-i", bracketed(test.caller_host), "-p",
+                   str(test.caller_port or 5070), "-s", test.number, "-r", str(rate)] + list(more) +
+                   arguments(flow + ".caller", calls) + ["%s:%d" % (bracketed(test.to[0]), test.to[1])], values)
         agents.insert(0, uac)
         statuses = [uac.wait(timeout + 10)] + [uas.wait(FINISHED_S) for uas in agents[1:]]
         if any(statuses):

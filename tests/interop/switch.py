@@ -36,6 +36,15 @@ def free_port(host, kind=socket.SOCK_DGRAM):
                 continue
 
 
+def has_ipv6():
+    """Whether lo has ::1."""
+    try:
+        with open("/proc/net/if_inet6") as table:
+            return any(line.split()[5] == "lo" for line in table)
+    except OSError:
+        return False
+
+
 class Switch:
     """gateways: text of mapping_gateway and routing_gateway sections; parameters: name to value."""
 
@@ -147,8 +156,12 @@ class Switch:
     # Control socket: JSON-RPC 2.0, one object a line
 
     def call(self, method, **params):
+        return self.ask(method, params, 10)
+
+    def ask(self, method, params, patience_s):
+        """The same for what takes long on a busy machine."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-            control.settimeout(10)
+            control.settimeout(patience_s)
             control.connect(self.socket_path)
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
             control.sendall(json.dumps(request).encode() + b"\n")

@@ -209,6 +209,7 @@ class Dialog:
         self.routes = []
         self.cseq = 0
         self.peer = None         # where the first request went or came from
+        self.outbound = None     # where its requests go, if not where the route set says: it has host names
 
     @classmethod
     def outgoing(cls, agent, invite, to):
@@ -248,11 +249,14 @@ class Dialog:
         lines = [("Via", self.agent.via(branch)), ("Max-Forwards", "70"), ("From", self.local), ("To", self.remote),
                  ("Call-ID", self.call_id), ("CSeq", "%d %s" % (cseq, method)), ("Contact", self.agent.contact()),
                  ("User-Agent", "interop-" + self.agent.name)]
-        lines += [("Route", "<%s>" % uri) for uri in self.routes]
+        uri, routes = self.target, self.routes
+        if routes and ";lr" not in routes[0]:  # a strict router takes the request-URI: 12.2.1.1
+            uri, routes = routes[0], routes[1:] + [uri]
+        lines += [("Route", "<%s>" % route) for route in routes]
         lines += list(headers)
         if body:
             lines.append(("Content-Type", content_type))
-        return Message("%s %s SIP/2.0" % (method, self.target), lines, body)
+        return Message("%s %s SIP/2.0" % (method, uri), lines, body)
 
     def send(self, method, *args, **kwargs):
         """An in-dialog request, sent where the route set or the remote target leads; returns it."""
@@ -264,7 +268,7 @@ class Dialog:
         return self.agent.send(message, self.next_hop())
 
     def next_hop(self):
-        return host_port(self.routes[0] if self.routes else self.target)
+        return self.outbound or host_port(self.routes[0] if self.routes else self.target)
 
     def ack(self, response=None, body=b""):
         """ACK to a 2xx: in the dialog, with a new branch.  RFC 3261 13.2.2.4"""
@@ -280,11 +284,14 @@ class Dialog:
         message = Message("ACK %s SIP/2.0" % request.uri, lines)
         return self.agent.send(message, self.peer if request is self.invite else self.next_hop())
 
-    def cancel(self):
-        invite = self.invite
+    def cancel(self, invite=None):
+        """CANCEL of the INVITE that makes the dialog, or of this one inside it.  RFC 3261 9.1"""
+        to = self.next_hop() if invite else self.peer
+        invite = invite or self.invite
         lines = [("Via", invite.get("Via")), ("Max-Forwards", "70"), ("From", invite.get("From")),
                  ("To", invite.get("To")), ("Call-ID", self.call_id), ("CSeq", "%d CANCEL" % invite.cseq)]
-        return self.agent.send(Message("CANCEL %s SIP/2.0" % invite.uri, lines), self.peer)
+        lines += [("Route", v) for v in invite.all("Route")]
+        return self.agent.send(Message("CANCEL %s SIP/2.0" % invite.uri, lines), to)
 
     # As UAS
 

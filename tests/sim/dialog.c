@@ -251,8 +251,9 @@ static void address_number(struct ua *ua)
 	char number[160], to[160];
 	write_user(script->number ? script->number : "N", ua, number);
 	write_user(script->to ? script->to : number, ua, to);
-	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@10.0.0.1>", to);
-	snprintf(ua->target, sizeof ua->target, "sip:%s@10.0.0.1:5060", number);
+	const char *node = ua->host->address.family == 6 ? "[fd00::1]" : "10.0.0.1";
+	snprintf(ua->remote, sizeof ua->remote, "<sip:%s@%s>", to, node);
+	snprintf(ua->target, sizeof ua->target, "sip:%s@%s:5060", number, node);
 }
 
 void dialog_begin_caller(struct ua *ua)
@@ -391,7 +392,7 @@ void dialog_response(struct ua *ua, struct sent *sent, const struct wire *w, boo
 			sim_fail(ua->sim, ua->call, "one-answer-to-the-caller", "a 2xx with tag %.*s, not %s",
 				 TEXT(w->to_tag), ua->remote_tag);
 		if (invite && w->status >= 200 && sent->ack.size)
-			network_to_node(ua->sim, ua->host, sent->ack);
+			proxy_send(ua, sent->ack);
 		return;
 	}
 	if (invite && ua->is_caller && ua->state == UA_EARLY) {

@@ -9,6 +9,7 @@
 struct packet {
 	struct sim *sim;
 	struct host *host;
+	struct address far; /* the host's, as the datagram has it */
 	bool to_node, damaged;
 	uint32_t size;
 	char *bytes; /* by itself, so that a sanitizer sees a read past its end */
@@ -17,7 +18,8 @@ struct packet {
 struct host *network_host(struct sim *sim, const struct address *address)
 {
 	for (unsigned i = 0; i < sim->host_count; i++)
-		if (address_equal(&sim->hosts[i].address, address))
+		if (address_same_host(&sim->hosts[i].address, address) && address->port >= 5060 &&
+		    address->port < 5060 + PROXY_PORTS)
 			return &sim->hosts[i];
 	return NULL;
 }
@@ -27,11 +29,13 @@ static void arrive(struct sim *sim, void *context)
 	struct packet *packet = context;
 	struct bytes datagram = { packet->bytes, packet->size };
 	if (packet->to_node)
-		node_datagram(sim, packet->host, datagram, packet->damaged);
+		node_datagram(sim, packet->host, &packet->far, datagram, packet->damaged);
 	else if (packet->host->gate)
 		packet->host->gate->arrived(packet->host->gate, datagram);
-	else
+	else {
+		packet->host->addressed = packet->far;
 		peer_receive(sim, packet->host, datagram, packet->damaged);
+	}
 }
 
 /* Bytes changed, left out at the end, or said twice. */
@@ -57,8 +61,9 @@ static void damage(struct sim *sim, struct packet *packet)
 	}
 }
 
-static void send_one(struct sim *sim, struct host *host, const struct link *link, bool to_node, struct bytes datagram)
+static void send_one(struct sim *sim, struct host *host, const struct address *far, bool to_node, struct bytes datagram)
 {
+	const struct link *link = to_node ? &host->to_node : &host->from_node;
 	if (link->down || sim_chance(sim, SIM_NETWORK, link->loss_ppm)) {
 		sim->counts.lost++;
 		watch_lost(sim, datagram, to_node);
@@ -67,6 +72,7 @@ static void send_one(struct sim *sim, struct host *host, const struct link *link
 	struct packet *packet = sim_alloc(sim, sizeof *packet);
 	*packet = (struct packet){ .sim = sim,
 				   .host = host,
+				   .far = *far,
 				   .to_node = to_node,
 				   .size = datagram.size,
 				   .bytes = sim_alloc(sim, datagram.size) };
@@ -76,27 +82,33 @@ static void send_one(struct sim *sim, struct host *host, const struct link *link
 	sim_at(sim, sim->now_ns + link->delay_ns + sim_below(sim, SIM_NETWORK, link->jitter_ns + 1), arrive, packet);
 }
 
-static void send(struct sim *sim, struct host *host, const struct link *link, bool to_node, struct bytes datagram)
+static void send(struct sim *sim, struct host *host, const struct address *far, bool to_node, struct bytes datagram)
 {
+	const struct link *link = to_node ? &host->to_node : &host->from_node;
 	sim->counts.messages++;
-	send_one(sim, host, link, to_node, datagram);
+	send_one(sim, host, far, to_node, datagram);
 	if (sim_chance(sim, SIM_NETWORK, link->duplicate_ppm)) {
 		sim->counts.duplicated++;
-		send_one(sim, host, link, to_node, datagram);
+		send_one(sim, host, far, to_node, datagram);
 	}
 }
 
 void network_to_node(struct sim *sim, struct host *host, struct bytes datagram)
 {
-	send(sim, host, &host->to_node, true, datagram);
+	send(sim, host, &host->address, true, datagram);
+}
+
+void network_to_node_from(struct sim *sim, struct host *host, const struct address *source, struct bytes datagram)
+{
+	send(sim, host, source, true, datagram);
 }
 
 void network_from_node(struct sim *sim, const struct address *to, struct bytes datagram)
 {
 	struct host *host = network_host(sim, to);
-	watch_out(sim, host, datagram);
+	watch_out(sim, host, to, datagram);
 	if (host && host->gate)
 		host->gate->sent(host->gate, datagram);
 	if (host)
-		send(sim, host, &host->from_node, false, datagram);
+		send(sim, host, to, false, datagram);
 }

@@ -56,7 +56,7 @@ static void answer_stranger(struct sim *sim, size_t size)
 static void send(void *context, const struct flow *to, char *at, size_t size)
 {
 	struct sim_shard *shard = context;
-	assert(at == shard->lent && size > 0 && to->listener == 0);
+	assert(at == shard->lent && size > 0 && to->listener == (to->peer.family == 6));
 	if (is_stranger(&to->peer)) {
 		answer_stranger(shard->sim, size);
 	} else {
@@ -219,6 +219,28 @@ static void say(void *context, int level, const char *line)
 
 /* ---- beginning and end ---- */
 
+/* The text of the gateways where callers or callees have IPv6 addresses: see peer_create_hosts().  Not shorter than
+ * it was by more than its end; freed by the caller. */
+static char *with_families(const struct sim *sim, const char *gateways)
+{
+	static const char callers[] = "10.1.0.0/16", callees[] = "10.2.0.";
+	char *text = malloc(2 * strlen(gateways) + 1), *at = text;
+	assert(text);
+	while (*gateways) {
+		if (sim->settings.six[0] && strncmp(gateways, callers, sizeof callers - 1) == 0) {
+			at += sprintf(at, "fd00:1::/32");
+			gateways += sizeof callers - 1;
+		} else if (sim->settings.six[1] && strncmp(gateways, callees, sizeof callees - 1) == 0) {
+			gateways += sizeof callees - 1;
+			at += sprintf(at, "[fd00:2::%c]", *gateways++);
+		} else {
+			*at++ = *gateways++;
+		}
+	}
+	*at = '\0';
+	return text;
+}
+
 /* With these parameters and gateways, in force nowhere yet. */
 static struct config *load_config(struct sim *sim, const char *parameters, const char *gateways)
 {
@@ -226,12 +248,16 @@ static struct config *load_config(struct sim *sim, const char *parameters, const
 	struct config *config;
 	int fd = mkstemp(path);
 	assert(fd >= 0);
-	dprintf(fd,
-		"node = \"sim\"\nlisten \"main\" { transport = \"%s\" address = \"%s\" port = 5060 }\n"
-		"parameters {\n%s\n}\n%s",
-		sim->settings.reliable ? "tcp" : "udp", sim->settings.address ? sim->settings.address : "10.0.0.1",
-		parameters ? parameters : "", gateways ? gateways : usual_gateways);
+	bool six = sim->settings.six[0] || sim->settings.six[1];
+	const char *transport = sim->settings.reliable ? "tcp" : "udp";
+	char *text = with_families(sim, gateways ? gateways : usual_gateways);
+	dprintf(fd, "node = \"sim\"\nlisten \"main\" { transport = \"%s\" address = \"%s\" port = 5060 }\n", transport,
+		sim->settings.address ? sim->settings.address : "10.0.0.1");
+	if (six)
+		dprintf(fd, "listen \"six\" { transport = \"%s\" address = \"fd00::1\" port = 5060 }\n", transport);
+	dprintf(fd, "parameters {\n%s\n}\n%s", parameters ? parameters : "", text);
 	close(fd);
+	free(text);
 	int result = config_load(path, &config, error);
 	unlink(path);
 	if (result < 0) {
@@ -424,21 +450,22 @@ static unsigned arrival_shard(struct sim *sim, struct bytes datagram)
 	return steer_worker(steer_bucket(&key, w.call_id), sim->shard_count);
 }
 
-void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged)
+void node_datagram(struct sim *sim, struct host *from, const struct address *source, struct bytes datagram,
+		   bool damaged)
 {
 	if (sim->down) {
 		watch_unheard(sim, datagram);
 		return;
 	}
 	struct arrival arrival = { .now_ns = node_clock_ns(sim), .real_us = sim_real_us(sim, sim->now_ns) };
-	struct flow flow = { .peer = from->address, .transport = TRANSPORT_UDP };
+	struct flow flow = { .peer = *source, .listener = source->family == 6, .transport = TRANSPORT_UDP };
 	if (sim->settings.reliable) {
 		flow.transport = TRANSPORT_TCP;
 		flow.connection = (uint32_t)(from - sim->hosts) + 1;
 		flow.connection_generation = from->connections;
 	}
 	unsigned shard = arrival_shard(sim, datagram);
-	watch_in(sim, from, datagram, damaged);
+	watch_in(sim, from, source, datagram, damaged);
 	if (sim->pressed)
 		shard_turn(sim->shards[shard].shard, arrival.now_ns + sim->waited_ns, sim->queue_permille, false);
 	shard_datagram(sim->shards[shard].shard, &arrival, &flow, datagram, false);

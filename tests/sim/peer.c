@@ -17,10 +17,14 @@ static struct host *add_host(struct sim *sim, bool is_caller, unsigned index)
 	assert(sim->host_count <= SIM_HOSTS_MAX);
 	host->is_caller = is_caller;
 	host->index = index;
-	host->address =
-		(struct address){ .family = 4, .port = 5060, .ip = { 10, is_caller ? 1 : 2, 0, (uint8_t)(index + 1) } };
+	uint8_t side = is_caller ? 1 : 2, number = (uint8_t)(index + 1);
+	host->address = (struct address){ .family = 4, .port = 5060, .ip = { 10, side, 0, number } };
+	if (sim->settings.six[!is_caller])
+		host->address =
+			(struct address){ .family = 6, .port = 5060, .ip = { 0xfd, 0, 0, side, [15] = number } };
 	host->to_node = host->from_node = sim->settings.link;
-	snprintf(host->name, sizeof host->name, "10.%d.0.%u:5060", is_caller ? 1 : 2, index + 1);
+	snprintf(host->name, sizeof host->name, host->address.family == 6 ? "[fd00:%u::%u]:5060" : "10.%u.0.%u:5060",
+		 side, number);
 	return host;
 }
 
@@ -40,7 +44,7 @@ void peer_send_raw(struct sim *sim, struct host *host, struct bytes datagram)
 static void send(struct ua *ua, struct bytes text)
 {
 	if (!ua->dead && !ua->mute && !ua->rebooted && ua->sim->now_ns >= ua->asleep_until_ns)
-		network_to_node(ua->sim, ua->host, text);
+		proxy_send(ua, text);
 }
 
 /* ---- calls by name ---- */
@@ -305,7 +309,11 @@ static void take_response(struct sim *sim, struct host *host, const struct wire 
 		if (!hears(ua) || ua->rebooted || !wire_is(w->call_id, ua->call_id))
 			continue;
 		for (struct sent *sent = ua->sent; sent; sent = sent->next) {
-			if (!wire_is(w->branch, sent->branch) || !wire_method_is(w, sent->method))
+			/* The lowest Via is its own; those of proxies go on their way. */
+			struct bytes branch = BYTES_NONE;
+			if (w->via_count <= WIRE_LIST_MAX)
+				wire_parameter(w->vias[w->via_count - 1], "branch", &branch);
+			if (!wire_is(branch, sent->branch) || !wire_method_is(w, sent->method))
 				continue;
 			bool repeated = sent->status >= 200;
 			/* Out of order, and then the dialog was gone: either answer may overtake the other. */
@@ -366,9 +374,12 @@ void peer_respond(struct taken *taken, unsigned status, const char *headers, str
 		add_contact(&page, ua);
 	if (status >= 200 && status < 300 && (invite || strcmp(taken->method, "UPDATE") == 0))
 		timer_add_answer(ua, taken, &w, &page);
+	if (invite && status > 100 && status < 300)
+		proxy_add_record_routes(ua, &page, !w.to_tag.size);
 	page_add(&page, "%s", headers ? headers : "");
 	page_end(&page, "application/sdp", body);
 	taken->status = status;
+	taken->contact = ua->contact;
 	taken->response = keep(ua->sim, page_bytes(&page));
 	send(ua, taken->response);
 	if (!invite || status < 200)
@@ -410,9 +421,12 @@ static void take_invite(struct sim *sim, struct host *host, const struct wire *w
 		ua->next_of_call = call->callees;
 		call->callees = ua;
 		snprintf(want, sizeof want, "sip:%s@%s", call->number, host->name);
-		if (!call->damaged && (!wire_is(w->uri, want) || w->max_forwards != 69 - sim->settings.hops))
-			sim_fail(sim, call, "invite-as-routed", "INVITE %.*s, Max-Forwards %u", TEXT(w->uri),
-				 w->max_forwards);
+		unsigned hops = sim->settings.hops + call->script.proxies[0].count;
+		if (!call->damaged && (!wire_is(w->uri, want) || w->max_forwards != 69 - hops || w->route_count ||
+				       host->addressed.port != host->address.port))
+			sim_fail(sim, call, "invite-as-routed",
+				 "INVITE %.*s, Max-Forwards %u not %u, Route %u, port %u", TEXT(w->uri),
+				 w->max_forwards, 69 - hops, w->route_count, host->addressed.port);
 	}
 	ua->answer = call && !host->is_caller ? &call->script.answers[host->index] : &refusal;
 	snprintf(ua->remote_tag, sizeof ua->remote_tag, "%.*s", TEXT(w->from_tag));
@@ -466,6 +480,20 @@ static bool is_of_invite(const struct ua *ua, const struct wire *w)
 	return false;
 }
 
+/* 12.2.1.2: the 2xx to an INVITE moves the target, and its ACK goes there. */
+static void check_ack(struct ua *ua, const struct taken *invite, const struct wire *w)
+{
+	char contact[80];
+	bool known = !ua->call || ua->call->excused || invite->status >= 300;
+	for (unsigned version = invite->contact; version <= ua->contact && !known; version++) {
+		snprintf(contact, sizeof contact, "sip:%s-%u@%s", ua->local_tag, version, ua->host->name);
+		known = wire_is(w->uri, contact);
+	}
+	if (!known)
+		sim_fail(ua->sim, ua->call, "rfc3261-12.2.1.2", "ACK to %.*s, not to Contact %u of its 2xx",
+			 TEXT(w->uri), invite->contact);
+}
+
 static void take_ack(struct ua *ua, const struct wire *w)
 {
 	for (struct taken *taken = ua->taken; taken; taken = taken->next) {
@@ -477,6 +505,7 @@ static void take_ack(struct ua *ua, const struct wire *w)
 				 taken->status, TEXT(w->branch), taken->branch);
 		if (!taken->acked) {
 			taken->acked = true;
+			check_ack(ua, taken, w);
 			dialog_acked(ua, taken, w);
 		}
 		return;
@@ -533,10 +562,13 @@ static void take_request(struct sim *sim, struct host *host, const struct wire *
 			send(ua, taken->response);
 		return;
 	}
-	if (w->to_tag.size && !is_of_invite(ua, w))
-		check_dialog(ua, w);
+	struct wire routed = *w;
+	if (w->to_tag.size && !is_of_invite(ua, w)) {
+		proxy_take_request(ua, &routed);
+		check_dialog(ua, &routed);
+	}
 	if (wire_method_is(w, "ACK")) {
-		take_ack(ua, w);
+		take_ack(ua, &routed);
 		return;
 	}
 	struct taken *taken = begin_taken(ua, w);

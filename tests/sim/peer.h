@@ -3,6 +3,7 @@
 #ifndef RW_TESTS_SIM_PEER_H
 #define RW_TESTS_SIM_PEER_H
 
+#include "tests/sim/proxy.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/wire.h"
 
@@ -104,6 +105,7 @@ struct script {
 	unsigned reinvite_code; /* and what that is; 0: 200 */
 	struct timer_script timers[2]; /* of the caller, of the callees */
 	uint64_t sleep_ns;
+	struct proxies proxies[2]; /* of the caller, of the callees */
 	struct answer answers[SIM_CALLEES];
 	struct step steps[SCRIPT_STEPS];
 };
@@ -191,6 +193,7 @@ struct taken {
 	unsigned status;
 	struct bytes response;
 	uint64_t wait_ns, started_ns;
+	unsigned contact; /* version of the Contact in its 2xx */
 	bool acked, resending;
 	bool refresh; /* an INVITE or UPDATE that changes nothing */
 };

@@ -14,6 +14,7 @@
  *   credit.c   credit of accounts: none is lost
  *   watch.c    checks everything that goes in and out, and every CDR, against RFC 3261 and the virtual truth
  *   peer.c     the gateways on both sides: hosts, transactions       (wire.c: their SIP)
+ *   proxy.c    proxies in front of them
  *   dialog.c   what a peer does in a call: its script
  *   timer.c    its session timers
  *   early.c    its reliable provisional responses, and offers before the answer
@@ -32,10 +33,11 @@
 #include "sip/address.h"
 #include "sip/bytes.h"
 
-#define SIM_SHARDS_MAX  4
-#define SIM_HOSTS_MAX   16
-#define SIM_CALLERS     3 /* hosts 10.1.0.1 and on: of mapping gateway "mg" */
-#define SIM_CALLEES     3 /* hosts 10.2.0.1 and on: routing gateways "rg1" and on, in this order of priority */
+#define SIM_SHARDS_MAX 4
+#define SIM_HOSTS_MAX  16
+#define SIM_CALLERS    3 /* hosts 10.1.0.1 or fd00:1::1 and on: of mapping gateway "mg" */
+#define SIM_CALLEES    3 /* hosts 10.2.0.1 or fd00:2::1 and on: routing gateways "rg1" and on, in this order of priority \
+			  */
 #define SIM_LOG_MAX     512
 #define SIM_CONFIGS_MAX 64
 
@@ -70,6 +72,7 @@ struct ua;
 	X(infos) \
 	X(glares) \
 	X(forks) \
+	X(routed) \
 	X(crossed_cancels) \
 	X(crossed_byes) \
 	X(early_byes) \
@@ -167,10 +170,11 @@ struct gate {
 struct host {
 	struct gate *gate; /* NULL: a peer, peer.c */
 	struct address address;
-	char name[24]; /* "10.1.0.1:5060" */
+	char name[24]; /* "10.1.0.1:5060", "[fd00:1::1]:5060" */
 	struct link to_node, from_node;
-	struct ua *uas; /* dialogs of this host, newest first */
-	unsigned index; /* among hosts of its kind */
+	struct address addressed; /* as what it just received was addressed: a proxy in front of it has several ports */
+	struct ua *uas;           /* dialogs of this host, newest first */
+	unsigned index;           /* among hosts of its kind */
 	bool is_caller;
 	uint32_t connections;                   /* reliable: those that have ended */
 	uint64_t rests_from_ns, rests_until_ns; /* all shards know that it asked for no call until then */
@@ -194,6 +198,7 @@ struct sim_settings {
 	struct tariff *(*tariff)(struct sim *sim);
 	void (*cdr_seen)(struct sim *sim, struct sim_cdr *record); /* NULL, or called when it is written */
 	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
+	bool six[2];             /* callers, callees have IPv6 addresses */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
 	uint64_t mail_wait_ns;   /* how long a datagram waits in one before it is read, beside a few microseconds */
 	bool reliable;    /* the node listens on TCP: a host is one connection after the other (node_cut()); links that
@@ -338,8 +343,11 @@ static inline int64_t sim_real_us(const struct sim *sim, uint64_t at_ns)
 
 /* ---- network.c ---- */
 
+/* Whose address it is; any port of a host's is that of the proxy in front of it. */
 struct host *network_host(struct sim *sim, const struct address *address);
 void network_to_node(struct sim *sim, struct host *host, struct bytes datagram);
+/* From another port of the host. */
+void network_to_node_from(struct sim *sim, struct host *host, const struct address *source, struct bytes datagram);
 void network_from_node(struct sim *sim, const struct address *to, struct bytes datagram);
 
 /* ---- node.c ---- */
@@ -348,7 +356,8 @@ void node_create(struct sim *sim);
 void node_destroy(struct sim *sim);
 /* Another configuration on every shard, between two inputs; the former one is gone.  NULL: what it was made with. */
 void node_configure(struct sim *sim, const char *parameters, const char *gateways);
-void node_datagram(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
+void node_datagram(struct sim *sim, struct host *from, const struct address *source, struct bytes datagram,
+		   bool damaged);
 /* From 10.9.0.0/16, where there is no gateway: nobody there keeps a transaction, and the watch does not look.  What is
  * held is that no more answers go there than datagrams came from there. */
 void node_stranger(struct sim *sim, unsigned number, struct bytes datagram);

@@ -38,6 +38,7 @@
 /* What hours of idle calls would not show: each must have been met so often. */
 #define REQUIRED(X)                                                                                                    \
 	X(failovers)                                                                                                   \
+	X(routed)                                                                                                      \
 	X(next_addresses)                                                                                              \
 	X(rests)                                                                                                       \
 	X(editions)                                                                                                    \

@@ -122,7 +122,7 @@ static void pass(struct sim *sim, void *context)
 	struct tandem *t = passing->from->tandem;
 	enum tandem_side to = other(passing->from->from);
 	struct wire w;
-	node_datagram(sim, t->gates[to].host, passing->datagram, false);
+	node_datagram(sim, t->gates[to].host, &t->gates[to].host->address, passing->datagram, false);
 	struct tandem_call *call = wire_read(passing->datagram, &w) ? call_of(t, &w) : NULL;
 	if (call)
 		follow(t, call, to);

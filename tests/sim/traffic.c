@@ -137,6 +137,8 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 	};
 	if (ret_settings->gateways == paid_gateways)
 		ret_settings->tariff = paid_tariff;
+	ret_settings->six[0] = mix(seed + 3) % 6 == 0;
+	ret_settings->six[1] = mix(seed + 4) % 6 == 0;
 	struct link *link = &ret_settings->link;
 	link->delay_ns = (1 + (dice >> 16) % 60) * SIM_MS;
 	switch (dice >> 24 & 3) {
@@ -254,6 +256,7 @@ static void place_timed(struct sim *sim, void *context)
 	(void)context;
 	sim->planned--;
 	traffic_draw_timer_script(sim, &script);
+	proxy_draw(sim, &script);
 	sim_place(sim, &script);
 }
 
@@ -285,6 +288,7 @@ static void place(struct sim *sim, void *context)
 			(struct answer){ .ring_ns = 1, .final_ns = script.cancel_ns + below(sim, 100 * SIM_MS) };
 	}
 	draw_steps(sim, &script);
+	proxy_draw(sim, &script);
 	sim_place(sim, &script);
 }
 

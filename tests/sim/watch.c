@@ -49,7 +49,8 @@ struct seen {
 	bool provisional, final_in;
 	uint64_t at_ns;
 	uint32_t cseq;
-	bool glare; /* an INVITE that came while one of ours was open */
+	uint16_t port; /* that it came from */
+	bool glare;    /* an INVITE that came while one of ours was open */
 	struct session_note session;
 };
 
@@ -184,7 +185,8 @@ static struct watched_dialog *dialog_of(struct watched *d, struct bytes tag)
 	return NULL;
 }
 
-static void request_in(struct sim *sim, struct watched *d, const struct wire *w, struct seen *seen)
+static void request_in(struct sim *sim, const struct address *source, struct watched *d, const struct wire *w,
+		       struct seen *seen)
 {
 	/* RFC 4028 7.3: after a 422 the caller begins anew, with a larger interval. */
 	if (d->final_out == 422 && wire_method_is(w, "INVITE") && !w->to_tag.size && w->cseq > d->invite_cseq)
@@ -214,6 +216,7 @@ static void request_in(struct sim *sim, struct watched *d, const struct wire *w,
 	if (seen->text.size)
 		return;
 	seen->text = keep(sim, w->text);
+	seen->port = source->port;
 	if (d->offers)
 		offers_request(sim, d->offers, w, true);
 	if (d->session && d->offers)
@@ -250,7 +253,7 @@ static void response_in(struct sim *sim, struct host *from, struct watched *d, c
 		d->gone_in |= w->status == 481 || w->status == 408;
 }
 
-void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool damaged)
+void watch_in(struct sim *sim, struct host *from, const struct address *source, struct bytes datagram, bool damaged)
 {
 	struct wire w;
 	char method[12];
@@ -269,7 +272,7 @@ void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool da
 		d->session = session_leg_new(sim, from, false);
 	snprintf(method, sizeof method, "%.*s", TEXT(w.method));
 	if (w.is_request)
-		request_in(sim, d, &w, find_seen(sim, '<', w.branch, method, true));
+		request_in(sim, source, d, &w, find_seen(sim, '<', w.branch, method, true));
 	else
 		response_in(sim, from, d, &w);
 }
@@ -302,6 +305,14 @@ static void check_bye(struct sim *sim, struct watched *d, struct watched_dialog 
 		sim_fail(sim, d->call, "rfc3261-15-bye-before-ack", "BYE to the caller before its ACK");
 }
 
+static bool same_routes(const struct wire *a, const struct wire *b)
+{
+	bool same = a->route_count == b->route_count;
+	for (unsigned i = 0; same && i < a->route_count && i < WIRE_LIST_MAX; i++)
+		same = bytes_equal(a->routes[i], b->routes[i]);
+	return same;
+}
+
 static void check_cancel(struct sim *sim, struct watched *d, const struct wire *w)
 {
 	struct seen *invite = find_seen(sim, '>', w->branch, "INVITE", false);
@@ -313,8 +324,9 @@ static void check_cancel(struct sim *sim, struct watched *d, const struct wire *
 	if (!invite->provisional && !sim->stopping)
 		sim_fail(sim, d->call, "rfc3261-9.1", "CANCEL before a provisional response");
 	if (sent.cseq != w->cseq || !bytes_equal(sent.uri, w->uri) || !bytes_equal(sent.from, w->from) ||
-	    !bytes_equal(sent.to, w->to) || !bytes_equal(sent.via, w->via))
-		sim_fail(sim, d->call, "rfc3261-9.1", "CANCEL differs from its INVITE in URI, Via, From, To or CSeq");
+	    !bytes_equal(sent.to, w->to) || !bytes_equal(sent.via, w->via) || !same_routes(&sent, w))
+		sim_fail(sim, d->call, "rfc3261-9.1",
+			 "CANCEL differs from its INVITE in URI, Via, Route, From, To or CSeq");
 }
 
 static void check_request(struct sim *sim, struct watched *d, const struct wire *w)
@@ -334,8 +346,10 @@ static void check_request(struct sim *sim, struct watched *d, const struct wire 
 				 TEXT(w->branch), others[i], TEXT(w->method));
 	struct wire sent;
 	/* After 64*T1 without a word the transaction was over (Timer B), and its ACK is a courtesy. */
-	bool owed = of_failure && (invite->provisional || sim->now_ns < invite->at_ns + SIM_64T1);
-	if (owed && !sim->counts.lends_refused && wire_read(invite->text, &sent) && !bytes_equal(sent.uri, w->uri))
+	bool owed = of_failure && (invite->provisional || sim->now_ns < invite->at_ns + SIM_64T1) &&
+		    !(sim->boot > 1 && d->call->excused); /* the INVITE may be of a process that was killed */
+	if (owed && !sim->counts.lends_refused && wire_read(invite->text, &sent) &&
+	    !(bytes_equal(sent.uri, w->uri) && same_routes(&sent, w)))
 		sim_fail(sim, d->call, "rfc3261-17.1.1.3", "ACK to %.*s, the INVITE went to %.*s", TEXT(w->uri),
 			 TEXT(sent.uri));
 	if (ack)
@@ -352,10 +366,12 @@ static void check_request(struct sim *sim, struct watched *d, const struct wire 
 		sim_fail(sim, d->call, "dead-call", "%.*s of a call that has ended", TEXT(w->method));
 }
 
-/* What must be the same in each repetition: all of it, but for an ACK of a 2xx the target may have moved meanwhile. */
-static struct bytes after_uri(struct bytes text, const struct wire *w)
+/* What must be the same in each repetition: all of it, but for an ACK the target may have moved meanwhile, which for a
+ * strict router is in the Route; or the dialog is no more, and the ACK made of the response alone. */
+static struct bytes repeated_part(struct bytes text, const struct wire *w)
 {
-	const char *line = wire_method_is(w, "ACK") ? memchr(text.at, '\n', text.size) : NULL;
+	static const char from[] = "\nFrom:";
+	const char *line = wire_method_is(w, "ACK") ? memmem(text.at, text.size, from, sizeof from - 1) : NULL;
 	return line ? (struct bytes){ line, text.size - (uint32_t)(line - text.at) } : text;
 }
 
@@ -391,7 +407,7 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 		 */
 		bool outdated = wire_method_is(w, "ACK") && d->invite_out && d->invite_out->cseq > w->cseq &&
 				d->invite_out->final_in;
-		bool same = bytes_equal(after_uri(seen->text, w), after_uri(w->text, w));
+		bool same = bytes_equal(repeated_part(seen->text, w), repeated_part(w->text, w));
 		if (!same && !outdated && !(d->call && d->call->damaged))
 			sim_fail(sim, d->call, "rfc3261-17.1.1.2", "%s %u differs from the first time it was sent",
 				 method, w->cseq);
@@ -426,20 +442,34 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 
 /* ---- out: responses ---- */
 
-static bool via_is_answered(const struct host *to, const struct wire *request, const struct wire *w)
+/* All Vias come back, the topmost with where its request came from, and to there if it has rport (18.2.2, RFC 3581 4);
+ * every host's is 5060 otherwise. */
+static bool via_is_answered(const struct address *at, const struct seen *seen, const struct wire *request,
+			    const struct wire *w)
 {
-	struct bytes rport, received;
-	char port[8], ip[24];
-	if (!to)
-		return false;
-	snprintf(port, sizeof port, "%u", to->address.port);
-	snprintf(ip, sizeof ip, "%u.%u.%u.%u", to->address.ip[0], to->address.ip[1], to->address.ip[2],
-		 to->address.ip[3]);
-	return bytes_equal(request->branch, w->branch) && wire_parameter(w->via, "rport", &rport) &&
-	       wire_is(rport, port) && wire_parameter(w->via, "received", &received) && wire_is(received, ip);
+	struct bytes rport, received, asked;
+	char port[8], ip[ADDRESS_TEXT_MAX];
+	bool same = bytes_equal(request->branch, w->branch) && request->via_count == w->via_count;
+	for (unsigned i = 1; same && i < w->via_count && i < WIRE_LIST_MAX; i++)
+		same = bytes_equal(request->vias[i], w->vias[i]);
+	if (!wire_parameter(request->via, "rport", &asked))
+		return same && at->port == 5060 && bytes_equal(request->via, w->via);
+	snprintf(port, sizeof port, "%u", at->port);
+	address_write_host(at, false, ip);
+	return same && at->port == seen->port && wire_parameter(w->via, "rport", &rport) && wire_is(rport, port) &&
+	       wire_parameter(w->via, "received", &received) && wire_is(received, ip);
 }
 
-static void check_response(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w,
+/* 12.1.1: what makes a dialog says how it is reached. */
+static bool routes_are_recorded(const struct wire *request, const struct wire *w)
+{
+	bool same = request->record_count == w->record_count;
+	for (unsigned i = 0; same && i < w->record_count && i < WIRE_LIST_MAX; i++)
+		same = bytes_equal(request->record_routes[i], w->record_routes[i]);
+	return same;
+}
+
+static void check_response(struct sim *sim, const struct address *at, struct watched *d, const struct wire *w,
 			   struct seen *seen)
 {
 	struct wire request;
@@ -448,9 +478,13 @@ static void check_response(struct sim *sim, const struct host *to, struct watche
 	if (!bytes_equal(request.from, w->from) || !bytes_equal(request.cseq_line, w->cseq_line) ||
 	    w->to.size < request.to.size || memcmp(w->to.at, request.to.at, request.to.size) != 0 ||
 	    (request.to_tag.size && !bytes_equal(request.to, w->to)) || (w->status > 100 && !w->to_tag.size) ||
-	    !via_is_answered(to, &request, w))
+	    !via_is_answered(at, seen, &request, w))
 		sim_fail(sim, d->call, "rfc3261-8.2.6.2", "%u to %.*s does not repeat its request: %.*s", w->status,
 			 TEXT(w->method), TEXT(w->text));
+	if (wire_method_is(w, "INVITE") && !request.to_tag.size && w->status > 100 && w->status < 300 &&
+	    !routes_are_recorded(&request, w))
+		sim_fail(sim, d->call, "rfc3261-12.1.1", "%u does not record the route of its INVITE: %.*s", w->status,
+			 TEXT(w->text));
 	bool unordered = seen->status == 500 && w->status == 481; /* out of order, and then the dialog was gone */
 	if (seen->status && w->status != seen->status && !unordered)
 		sim_fail(sim, d->call, "same-answer", "%.*s was answered %u and then %u", TEXT(w->method), seen->status,
@@ -473,7 +507,7 @@ static void begin_session(struct sim *sim, struct watched *caller)
 		session_begin(sim, caller->call, caller->session, best->session, best->host);
 }
 
-static void response_out(struct sim *sim, const struct host *to, struct watched *d, const struct wire *w)
+static void response_out(struct sim *sim, const struct address *at, struct watched *d, const struct wire *w)
 {
 	char method[12];
 	snprintf(method, sizeof method, "%.*s", TEXT(w->method));
@@ -497,7 +531,7 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 		return;
 	}
 	sim->counts.refused_rate += w->status == 503 && w->retry_after.size && initial && !seen->status;
-	check_response(sim, to, d, w, seen);
+	check_response(sim, at, d, w, seen);
 	struct switches *switches = initial ? switches_of(sim, d->call) : NULL;
 	if (switches)
 		switches_response_out(sim, switches, w);
@@ -525,7 +559,7 @@ static void response_out(struct sim *sim, const struct host *to, struct watched 
 	}
 }
 
-void watch_out(struct sim *sim, const struct host *to, struct bytes datagram)
+void watch_out(struct sim *sim, const struct host *to, const struct address *at, struct bytes datagram)
 {
 	struct wire w;
 	if (!wire_read(datagram, &w)) {
@@ -540,7 +574,7 @@ void watch_out(struct sim *sim, const struct host *to, struct bytes datagram)
 	if (w.is_request)
 		request_out(sim, to, d, &w);
 	else
-		response_out(sim, to, d, &w);
+		response_out(sim, at, d, &w);
 }
 
 /* ---- killed ---- */

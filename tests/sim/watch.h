@@ -9,8 +9,9 @@
 struct watch;
 
 struct watch *watch_create(struct sim *sim);
-void watch_in(struct sim *sim, struct host *from, struct bytes datagram, bool damaged);
-void watch_out(struct sim *sim, const struct host *to, struct bytes datagram);
+/* source, at: the host's address, or another port of the proxy in front of it. */
+void watch_in(struct sim *sim, struct host *from, const struct address *source, struct bytes datagram, bool damaged);
+void watch_out(struct sim *sim, const struct host *to, const struct address *at, struct bytes datagram);
 void watch_lost(struct sim *sim, struct bytes datagram, bool to_node);
 /* One that came while the node was down. */
 void watch_unheard(struct sim *sim, struct bytes datagram);

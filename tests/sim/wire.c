@@ -113,11 +113,34 @@ static bool take_timer_header(struct wire *w, struct bytes name, struct bytes va
 	return true;
 }
 
+static void take_list(struct bytes value, bool uris, struct bytes list[static WIRE_LIST_MAX], unsigned *count)
+{
+	while (value.size) {
+		struct bytes one = trim(cut(&value, ','));
+		if (*count < WIRE_LIST_MAX)
+			list[*count] = uris ? uri_of(one) : one;
+		++*count;
+	}
+}
+
+/* The way that a message takes. */
+static bool take_route_header(struct wire *w, struct bytes name, struct bytes value)
+{
+	if (is_name(name, "Route", 0))
+		take_list(value, true, w->routes, &w->route_count);
+	else if (is_name(name, "Record-Route", 0))
+		take_list(value, false, w->record_routes, &w->record_count);
+	else
+		return false;
+	return true;
+}
+
 static void take_header(struct wire *w, struct bytes name, struct bytes value, uint32_t *length)
 {
-	if (take_timer_header(w, name, value))
+	if (take_timer_header(w, name, value) || take_route_header(w, name, value))
 		return;
 	if (is_name(name, "Via", 'v')) {
+		take_list(value, false, w->vias, &w->via_count);
 		if (!w->via.at) {
 			w->via = value;
 			wire_parameter(value, "branch", &w->branch);

@@ -10,7 +10,8 @@
 
 #include "sip/bytes.h"
 
-#define WIRE_MAX 8192 /* the longest message a peer writes */
+#define WIRE_MAX      8192 /* the longest message a peer writes */
+#define WIRE_LIST_MAX 8    /* Vias, and so on, that are looked at */
 
 struct wire {
 	struct bytes text;
@@ -18,7 +19,9 @@ struct wire {
 	unsigned status;
 	struct bytes method; /* of the request line, or of CSeq */
 	struct bytes uri;
-	struct bytes via, branch; /* topmost */
+	struct bytes via, branch;                                                              /* topmost */
+	struct bytes vias[WIRE_LIST_MAX], routes[WIRE_LIST_MAX], record_routes[WIRE_LIST_MAX]; /* routes: URIs */
+	unsigned via_count, route_count, record_count;                                         /* how many there are */
 	struct bytes from, from_tag, to, to_tag, call_id, cseq_line;
 	uint32_t cseq;
 	struct bytes contact; /* the URI alone */

@@ -4,12 +4,12 @@
 
 static char room[4096];
 
-static struct bytes request_from(const char *local, const char *tag, const char *routes)
+static struct bytes request_between(const char *local, const char *tag, const char *target, const char *routes)
 {
 	struct dialog dialog = { .text = {
 					 [DIALOG_LOCAL] = bytes_of(local),
 					 [DIALOG_REMOTE] = BYTES("<sip:peer@h>;tag=r"),
-					 [DIALOG_TARGET] = BYTES("sip:peer@192.0.2.9:5070"),
+					 [DIALOG_TARGET] = bytes_of(target),
 					 [DIALOG_ROUTES] = bytes_of(routes),
 				 } };
 	struct dialog_request request = { .method = BYTES("BYE"),
@@ -25,6 +25,16 @@ static struct bytes request_from(const char *local, const char *tag, const char 
 	dialog_build_request(&b, &dialog, &request);
 	cr_assert_not(b.overflow);
 	return (struct bytes){ room, (uint32_t)build_size(&b) };
+}
+
+static struct bytes request_from(const char *local, const char *tag, const char *routes)
+{
+	return request_between(local, tag, "sip:peer@192.0.2.9:5070", routes);
+}
+
+static struct bytes request_to(const char *target, const char *routes)
+{
+	return request_between("<sip:us@h>;tag=l", "", target, routes);
 }
 
 static struct bytes request_of(const char *routes)
@@ -76,6 +86,34 @@ Test(rfc3261_19_1_1, a_request_uri_has_no_headers_and_no_method)
 	assert_request_uri("<sip:p1?>", "sip:p1");
 	assert_request_uri("<sip:p1;>", "sip:p1;");
 	assert_request_uri("<sip:[2001:db8::1]:5060;maddr=192.0.2.1>", "sip:[2001:db8::1]:5060;maddr=192.0.2.1");
+}
+
+static struct bytes first_line(struct bytes text)
+{
+	const char *end = memchr(text.at, '\r', text.size);
+	return (struct bytes){ text.at, (uint32_t)(end - text.at) };
+}
+
+/* RFC 3261 19.1.1, table 1: headers and the method parameter of a Contact or a Record-Route are not for request-URIs.
+ */
+Test(rfc3261_12_2_1_1, what_a_request_uri_may_not_have_is_taken_out)
+{
+	static const char *const cases[][2] = {
+		{ "sip:a@h", "sip:a@h" },
+		{ "sip:a@h;x=y?Subject=hello", "sip:a@h;x=y" },
+		{ "sip:a@h?Subject=hello", "sip:a@h" },
+		{ "sip:a@h;method=INVITE", "sip:a@h" },
+		{ "sip:a@h;x=y;method=INVITE;ob?Subject=hello", "sip:a@h;x=y;ob" },
+		{ "sip:who?@h;transport=udp", "sip:who?@h;transport=udp" },
+		{ "sip:method=x@h:5070;lr", "sip:method=x@h:5070;lr" },
+		{ "tel:+4930?method=1", "tel:+4930?method=1" },
+	};
+	char wanted[100];
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(wanted, sizeof wanted, "BYE %s SIP/2.0", cases[i][1]);
+		assert_text(first_line(request_to(cases[i][0], "")), wanted);
+	}
+	assert_text(first_line(request_of("<sip:p1;method=BYE?a=b>, <sip:p2;lr>")), "BYE sip:p1 SIP/2.0");
 }
 
 /* A strict router takes the request-URI, and the target goes to the end of the Route. */

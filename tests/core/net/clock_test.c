@@ -89,6 +89,18 @@ Test(clock, time_waits_for_what_came_before)
 	cr_assert_eq(clock_tell(&c), 1002 * S);
 }
 
+/* What came behind the turn's readings would count as having come with them: they are taken anew. */
+Test(clock, a_turn_that_a_datagram_has_outrun_is_known)
+{
+	cr_assert_not(clock_is_outrun(&c, 0));
+	cr_assert_not(clock_is_outrun(&c, REAL_NS));
+	cr_assert(clock_is_outrun(&c, REAL_NS + 1));
+	a = (struct arrival){ .now_ns = 1000 * S };
+	cr_assert_not(clock_is_outrun_by(&c, &a));
+	a.now_ns++;
+	cr_assert(clock_is_outrun_by(&c, &a));
+}
+
 /* Another worker's turn may have begun later than ours, or long ago. */
 Test(clock, an_arrival_of_another_shard_is_fitted_in)
 {

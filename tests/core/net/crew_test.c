@@ -76,10 +76,12 @@ static void see_time(struct shard *s, uint64_t now_ns)
 	s->now_ns = now_ns;
 }
 
-/* Of a datagram: it may have come before what was read earlier, but not after now. */
-static void see_arrival(uint64_t at_ns)
+/* Of two sockets, or two workers, the later datagram may be read first; none comes from the future. */
+static void see_arrival(struct shard *s, const struct arrival *arrival)
 {
-	check(at_ns <= clock_read_ns(CLOCK_MONOTONIC), "a datagram of the future");
+	check(arrival->now_ns <= clock_read_ns(CLOCK_MONOTONIC), "a datagram of the future");
+	if (arrival->now_ns > s->now_ns)
+		s->now_ns = arrival->now_ns;
 }
 
 static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
@@ -104,6 +106,21 @@ static void send_notes(struct shard *s)
 	for (uint64_t i = 0; i < NOTES; i++)
 		s->settings.edge.post(s->settings.edge.context, to,
 				      &(struct note){ .kind = 1, .from = s->settings.shard, .a = i });
+}
+
+#define BUSY      "0busy"
+#define MEANWHILE "0meanwhile"
+
+static _Atomic uint64_t meanwhile_ns; /* those were sent after this */
+
+/* "0busy" takes shard 0 long; what came meanwhile has come meanwhile, and not when that turn began. */
+static void look_at_arrival(const struct arrival *arrival, struct bytes datagram)
+{
+	if (bytes_equal(datagram, BYTES(BUSY)))
+		usleep(40000);
+	else if (bytes_equal(datagram, BYTES(MEANWHILE)))
+		check(arrival->now_ns + 2000000 >= atomic_load(&meanwhile_ns), "it came %ld us before it was sent",
+		      (long)(atomic_load(&meanwhile_ns) - arrival->now_ns) / 1000);
 }
 
 /* From a loopback address there is no way to another host. */
@@ -135,7 +152,7 @@ void shard_demand(const struct shard *s, uint64_t *ret_asked, uint64_t *ret_take
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,
 		    bool truncated)
 {
-	see_arrival(arrival->now_ns);
+	see_arrival(s, arrival);
 	check(s->restored_seen == WORKERS - 1, "a datagram before the others' restored calls");
 	if (truncated) {
 		atomic_fetch_add(&truncated_seen, 1);
@@ -151,8 +168,10 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 	else if (owner < WORKERS && owner != s->settings.shard)
 		check(s->settings.edge.hand_over(s->settings.edge.context, owner, arrival, from, datagram),
 		      "mailbox full");
-	else
+	else {
+		look_at_arrival(arrival, datagram);
 		echo(s, from, datagram);
+	}
 }
 
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
@@ -172,8 +191,9 @@ void shard_connection_lost(struct shard *s, uint64_t now_ns, uint32_t connection
 void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, const struct flow *from,
 				struct bytes datagram)
 {
-	see_arrival(arrival->now_ns);
+	see_arrival(s, arrival);
 	check(datagram.at[0] - '0' == s->settings.shard, "handed to the wrong shard");
+	look_at_arrival(arrival, datagram);
 	echo(s, from, datagram);
 }
 
@@ -400,6 +420,24 @@ static void every_datagram_is_echoed(void)
 		close(fds[i]);
 	check(TOTAL(datagrams_handed_over) > 0, "nothing was handed over");
 	check(TOTAL(datagrams_lost) == 0, "something was lost");
+}
+
+static void what_comes_during_a_long_turn_keeps_its_time(void)
+{
+	int fds[PEERS];
+
+	for (unsigned i = 0; i < PEERS; i++)
+		fds[i] = peer(i % 2);
+	check(send(fds[0], BUSY, sizeof BUSY - 1, 0) > 0, "cannot send");
+	usleep(20000);
+	atomic_store(&meanwhile_ns, clock_read_ns(CLOCK_MONOTONIC));
+	for (unsigned i = 1; i < PEERS; i++)
+		check(send(fds[i], MEANWHILE, sizeof MEANWHILE - 1, 0) > 0, "cannot send");
+	expect_echo(fds[0], BUSY, sizeof BUSY - 1);
+	for (unsigned i = 1; i < PEERS; i++)
+		expect_echo(fds[i], MEANWHILE, sizeof MEANWHILE - 1);
+	for (unsigned i = 0; i < PEERS; i++)
+		close(fds[i]);
 }
 
 /* More at once than there are receive buffers and submission entries. */
@@ -651,6 +689,7 @@ int main(void)
 	recovery_free(recovery);
 	check(calls_max_shared == CALLS_MAX, "the shards may have %lu calls", (unsigned long)calls_max_shared);
 	every_datagram_is_echoed();
+	what_comes_during_a_long_turn_keeps_its_time();
 	a_burst_larger_than_all_buffers_is_echoed();
 	what_has_no_way_comes_back_to_the_shard_whole();
 	sizes_from_nothing_to_the_largest();
