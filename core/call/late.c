@@ -134,6 +134,20 @@ static bool is_of_our_invite(const struct shard *s, const struct leg *leg, const
 	       (is_of_the_peer(leg, from) || config_source_known(s->config, &from->peer));
 }
 
+/* A leg that lasts as long as its BYE; NULL: no room. */
+static struct leg *take_fork(struct shard *s, const struct dialog *dialog, const struct ident *id,
+			     const struct flow *from)
+{
+	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
+	if (!leg)
+		return NULL;
+	leg->fork = true;
+	s->forks++;
+	leg->flow = *from;
+	leg_release(s, leg);
+	return leg_set_dialog(s, leg, dialog) ? leg : NULL;
+}
+
 void late_end_fork(struct shard *s, const struct leg *invited, const struct ident *id, const struct sip_message *m,
 		   const struct flow *from)
 {
@@ -148,18 +162,13 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
-	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
+	struct leg *leg = take_fork(s, &dialog, id, from);
 	if (!leg)
 		return; /* an ACK without BYE would leave the callee in a call: without one the 2xx comes again */
+	leg->local_cseq = m->cseq + carry_cseq_jump(s, id->boot); /* a former process may have sent one, too */
 	ack_fork(s, id, &dialog, m, from);
 	late_remember(s, m);
-	leg->fork = true;
-	s->forks++;
-	leg->flow = *from;
-	leg->local_cseq = m->cseq + carry_cseq_jump(s, id->boot); /* a former process may have sent one, too */
-	leg_release(s, leg);
-	if (leg_set_dialog(s, leg, &dialog))
-		leg_bye(s, leg, BYTES_NONE);
+	leg_bye(s, leg, BYTES_NONE);
 }
 
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
