@@ -4,7 +4,6 @@
  * on the disk, and until it is committed. */
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "bench/bench.h"
 #include "bench/machine.h"
+#include "bench/options.h"
 #include "bench/spread.h"
 #include "billing/queue.h"
 #include "billing/store.h"
@@ -35,8 +35,10 @@ static const struct settings settings_default = {
 };
 
 /* Everything small, in a second or two. */
-static void make_small(struct settings *s)
+static void make_small(void *settings)
 {
+	struct settings *s = settings;
+
 	s->records = 20000;
 	s->rate = 2000;
 	s->seconds = 1;
@@ -77,69 +79,29 @@ struct results {
 
 /* ---- options ---- */
 
-static void help(FILE *out)
-{
-	fputs("usage: rwbench cdr [OPTIONS]\n\n"
-	      "Records on their way into the journal and the store: CPU time of encoding, records a second of either, "
-	      "and from\n"
-	      "the queue to the disk and to the commit at a steady rate.  Journal and database are made in a directory "
-	      "of their\n"
-	      "own and removed at the end.\n\n"
-	      "  --dir DIR    where that directory is made: the disk is what is measured (.)\n"
-	      "  --records N  of the run at full speed (500000)\n"
-	      "  --rate N     records a second of the steady run (10000)\n"
-	      "  --seconds N  of the steady run (10)\n"
-	      "  --seed N     of what differs from record to record (1)\n"
-	      "  --json       print one object, for programs\n"
-	      "  --smoke      everything small: does it work at all?\n"
-	      "  --help       this text\n\n"
-	      "Exit status: 0; 1 if a record did not reach the store, or something was refused; 2 wrong usage.\n",
-	      out);
-}
+#define AT(field) offsetof(struct settings, field)
 
-/* -1: go on; otherwise the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	static const struct option options[] = {
-		{ "dir", required_argument, NULL, 'd' },
-		{ "records", required_argument, NULL, 'r' },
-		{ "rate", required_argument, NULL, 'e' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
-	int option;
+static const struct bench_option option_rows[] = {
+	{ "dir", BENCH_TEXT, AT(directory), 0, 0, "DIR",
+	  "where that directory is made: the disk is what is measured (.)" },
+	{ "records", BENCH_NUMBER, AT(records), 1, INT64_MAX, "N", "of the run at full speed (500000)" },
+	{ "rate", BENCH_NUMBER, AT(rate), 1, 10000000, "N", "records a second of the steady run (10000)" },
+	{ "seconds", BENCH_NUMBER, AT(seconds), 1, 86400, "N", "of the steady run (10)" },
+	{ "seed", BENCH_NUMBER, AT(seed), 0, INT64_MAX, "N", "of what differs from record to record (1)" },
+};
 
-	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'd')
-			s->directory = optarg;
-		else if (option == 'r')
-			good = bench_number("records", optarg, 1, INT64_MAX, &s->records);
-		else if (option == 'e')
-			good = bench_number("rate", optarg, 1, 10000000, &s->rate);
-		else if (option == 't')
-			good = bench_number("seconds", optarg, 1, 86400, &s->seconds);
-		else if (option == 's')
-			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
-		else if (option == 'j')
-			s->json = true;
-		else if (option == 'm')
-			make_small(s);
-		else if (option == 'h') {
-			help(stdout);
-			return BENCH_DONE;
-		} else
-			good = false;
-	}
-	if (good && optind == argc)
-		return -1;
-	fprintf(stderr, "rwbench cdr --help lists the options\n");
-	return BENCH_USAGE;
-}
+static const struct bench_options options = {
+	.about = "Records on their way into the journal and the store: CPU time of encoding, records a second of "
+		 "either, and from\n"
+		 "the queue to the disk and to the commit at a steady rate.  Journal and database are made in a "
+		 "directory of "
+		 "their\nown and removed at the end.",
+	.fails = "a record did not reach the store",
+	.rows = option_rows,
+	.count = sizeof option_rows / sizeof option_rows[0],
+	.json = AT(json),
+	.make_small = make_small,
+};
 
 /* ---- records ---- */
 
@@ -587,7 +549,7 @@ static void print_json(const struct settings *s, const struct results *r)
 int bench_cdr(int argc, char **argv)
 {
 	struct settings settings = settings_default;
-	int r = read_options(argc, argv, &settings);
+	int r = bench_options_read(argc, argv, &options, &settings);
 
 	if (r >= 0)
 		return r;

@@ -2,7 +2,6 @@
  * as when the billing thread is behind; one record a sync, which is the disk's own time; and opening the journal
  * afterwards, which reads all of it. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "bench/bench.h"
 #include "bench/machine.h"
+#include "bench/options.h"
 #include "bench/spread.h"
 #include "billing/journal.h"
 
@@ -30,8 +30,10 @@ static const struct settings settings_default = {
 	.seed = 1, .seconds = 5, .group = 1000, .keep_mb = 200, .directory = "."
 };
 
-static void make_small(struct settings *s)
+static void make_small(void *settings)
 {
+	struct settings *s = settings;
+
 	s->seconds = 1;
 	s->keep_mb = 20;
 }
@@ -63,67 +65,28 @@ struct results {
 
 /* ---- options ---- */
 
-static void help(FILE *out)
-{
-	fputs("usage: rwbench journal [OPTIONS]\n\n"
-	      "Records of 600 and of 2000 bytes into the journal: records a second, CPU time a record, the time of a "
-	      "sync, and\n"
-	      "reading it all back.  The journal is made in a directory of its own and removed at the end.\n\n"
-	      "  --dir DIR    where that directory is made: the disk is what is measured (.)\n"
-	      "  --seconds N  of each size (5)\n"
-	      "  --group N    records of one sync (1000)\n"
-	      "  --keep N     megabytes that the journal keeps, and that are read back (200)\n"
-	      "  --seed N     of what is in the records (1)\n"
-	      "  --json       print one object, for programs\n"
-	      "  --smoke      everything small: does it work at all?\n"
-	      "  --help       this text\n\n"
-	      "Exit status: 0; 1 if a record was not read back, or something was refused; 2 wrong usage.\n",
-	      out);
-}
+#define AT(field) offsetof(struct settings, field)
 
-/* -1: go on; otherwise the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	static const struct option options[] = {
-		{ "dir", required_argument, NULL, 'd' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "group", required_argument, NULL, 'g' },
-		{ "keep", required_argument, NULL, 'k' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
-	int option;
+static const struct bench_option option_rows[] = {
+	{ "dir", BENCH_TEXT, AT(directory), 0, 0, "DIR",
+	  "where that directory is made: the disk is what is measured (.)" },
+	{ "seconds", BENCH_NUMBER, AT(seconds), 1, 86400, "N", "of each size (5)" },
+	{ "group", BENCH_NUMBER, AT(group), 1, 10000, "N", "records of one sync (1000)" },
+	{ "keep", BENCH_NUMBER, AT(keep_mb), 1, 1000000, "N",
+	  "megabytes that the journal keeps, and that are read back (200)" },
+	{ "seed", BENCH_NUMBER, AT(seed), 0, INT64_MAX, "N", "of what is in the records (1)" },
+};
 
-	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'd')
-			s->directory = optarg;
-		else if (option == 't')
-			good = bench_number("seconds", optarg, 1, 86400, &s->seconds);
-		else if (option == 'g')
-			good = bench_number("group", optarg, 1, 10000, &s->group);
-		else if (option == 'k')
-			good = bench_number("keep", optarg, 1, 1000000, &s->keep_mb);
-		else if (option == 's')
-			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
-		else if (option == 'j')
-			s->json = true;
-		else if (option == 'm')
-			make_small(s);
-		else if (option == 'h') {
-			help(stdout);
-			return BENCH_DONE;
-		} else
-			good = false;
-	}
-	if (good && optind == argc)
-		return -1;
-	fprintf(stderr, "rwbench journal --help lists the options\n");
-	return BENCH_USAGE;
-}
+static const struct bench_options options = {
+	.about = "Records of 600 and of 2000 bytes into the journal: records a second, CPU time a record, the time of "
+		 "a sync, and\n"
+		 "reading it all back.  The journal is made in a directory of its own and removed at the end.",
+	.fails = "a record was not read back",
+	.rows = option_rows,
+	.count = sizeof option_rows / sizeof option_rows[0],
+	.json = AT(json),
+	.make_small = make_small,
+};
 
 /* ---- a journal for the time of a run ---- */
 
@@ -369,7 +332,7 @@ static void print_json(const struct settings *s, const struct results *r)
 int bench_journal(int argc, char **argv)
 {
 	struct settings settings = settings_default;
-	int r = read_options(argc, argv, &settings);
+	int r = bench_options_read(argc, argv, &options, &settings);
 
 	if (r >= 0)
 		return r;

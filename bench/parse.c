@@ -2,13 +2,13 @@
 #include "bench/parse.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 #include "bench/machine.h"
+#include "bench/options.h"
 #include "sip/library.h"
 #include "sip/reader.h"
 
@@ -22,8 +22,10 @@ struct settings {
 static const struct settings settings_default = { .seed = 1, .rounds = 5, .round_ns = 50000000 };
 
 /* Everything once, in a second or two. */
-static void make_small(struct settings *s)
+static void make_small(void *settings)
 {
+	struct settings *s = settings;
+
 	s->rounds = 1;
 	s->round_ns = 5000000;
 }
@@ -55,60 +57,25 @@ static const char *const result_names[] = { [SIP_READ_OK] = "taken",
 
 /* ---- options ---- */
 
-static void help(FILE *out)
-{
-	fputs("usage: rwbench parse [OPTIONS]\n\n"
-	      "CPU time to read a SIP message: the in-place reader, and beside it the library (sofia-sip) that reads "
-	      "what\n"
-	      "the in-place reader declines.  The messages are those of a call between gateways, or your own.\n\n"
-	      "  --messages DIR  read these instead: one message a file, as on the wire\n"
-	      "  --rounds N      of which the figures are the medians (5)\n"
-	      "  --seed N        of the numbers in the messages (1)\n"
-	      "  --json          print one object, for programs\n"
-	      "  --smoke         everything short: does it work at all?\n"
-	      "  --help          this text\n\n"
-	      "Exit status: 0; 1 if a built-in message was not taken in place, or something was refused; 2 wrong "
-	      "usage.\n",
-	      out);
-}
+#define AT(field) offsetof(struct settings, field)
 
-/* -1: go on; otherwise the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	static const struct option options[] = {
-		{ "messages", required_argument, NULL, 'd' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
-	int option;
+static const struct bench_option option_rows[] = {
+	{ "messages", BENCH_TEXT, AT(directory), 0, 0, "DIR",
+	  "read these instead: one message a file, as on the wire" },
+	{ "rounds", BENCH_NUMBER, AT(rounds), 1, 1000, "N", "of which the figures are the medians (5)" },
+	{ "seed", BENCH_NUMBER, AT(seed), 0, INT64_MAX, "N", "of the numbers in the messages (1)" },
+};
 
-	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'd')
-			s->directory = optarg;
-		else if (option == 'n')
-			good = bench_number("rounds", optarg, 1, 1000, &s->rounds);
-		else if (option == 's')
-			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
-		else if (option == 'j')
-			s->json = true;
-		else if (option == 'm')
-			make_small(s);
-		else if (option == 'h') {
-			help(stdout);
-			return BENCH_DONE;
-		} else
-			good = false;
-	}
-	if (good && optind == argc)
-		return -1;
-	fprintf(stderr, "rwbench parse --help lists the options\n");
-	return BENCH_USAGE;
-}
+static const struct bench_options options = {
+	.about = "CPU time to read a SIP message: the in-place reader, and beside it the library (sofia-sip) that "
+		 "reads what\n"
+		 "the in-place reader declines.  The messages are those of a call between gateways, or your own.",
+	.fails = "a built-in message was not taken in place",
+	.rows = option_rows,
+	.count = sizeof option_rows / sizeof option_rows[0],
+	.json = AT(json),
+	.make_small = make_small,
+};
 
 /* ---- the measurement ---- */
 
@@ -263,7 +230,7 @@ int bench_parse(int argc, char **argv)
 	struct settings settings = settings_default;
 	struct parse_set set;
 	struct machine machine;
-	int r = read_options(argc, argv, &settings);
+	int r = bench_options_read(argc, argv, &options, &settings);
 
 	if (r >= 0)
 		return r;

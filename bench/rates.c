@@ -1,13 +1,13 @@
 /* rwbench rates: the look-up of a number's rate, billing/tariff.c, in a table with as many rates as asked for.  What it
  * finds is checked against a binary search over all prefixes. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 #include "bench/machine.h"
+#include "bench/options.h"
 #include "bench/spread.h"
 #include "billing/tariff.h"
 
@@ -25,8 +25,10 @@ static const struct settings settings_default = {
 };
 
 /* Everything once, in a second or two. */
-static void make_small(struct settings *s)
+static void make_small(void *settings)
 {
+	struct settings *s = settings;
+
 	s->rates = 50000;
 	s->prices = 500;
 	s->lookups = 100000;
@@ -66,68 +68,26 @@ struct results {
 
 /* ---- options ---- */
 
-static void help(FILE *out)
-{
-	fputs("usage: rwbench rates [OPTIONS]\n\n"
-	      "The look-up of a number's rate: how long building the table takes and how much memory,\n"
-	      "and how long one look-up takes.\n\n"
-	      "  --rates N    of one table, each of a prefix of its own, of 3 to 10 digits (1000000)\n"
-	      "  --prices N   that differ from each other (10000)\n"
-	      "  --lookups N  measured, of each kind of number (2000000)\n"
-	      "  --rounds N   of building: the time is the median (5)\n"
-	      "  --seed N     of prefixes and numbers (1)\n"
-	      "  --json       print one object, for programs\n"
-	      "  --smoke      everything small: does it work at all?\n"
-	      "  --help       this text\n\n"
-	      "Exit status: 0; 1 if a look-up did not find the rate of the longest prefix, or something was refused; 2 "
-	      "wrong\n"
-	      "usage.\n",
-	      out);
-}
+#define AT(field) offsetof(struct settings, field)
 
-/* -1: go on; otherwise the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	static const struct option options[] = {
-		{ "rates", required_argument, NULL, 'r' },
-		{ "prices", required_argument, NULL, 'p' },
-		{ "lookups", required_argument, NULL, 'l' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
-	int option;
+static const struct bench_option option_rows[] = {
+	{ "rates", BENCH_NUMBER, AT(rates), 1, 50000000, "N",
+	  "of one table, each of a prefix of its own, of 3 to 10 digits (1000000)" },
+	{ "prices", BENCH_NUMBER, AT(prices), 1, 1000000000, "N", "that differ from each other (10000)" },
+	{ "lookups", BENCH_NUMBER, AT(lookups), 1, INT64_MAX, "N", "measured, of each kind of number (2000000)" },
+	{ "rounds", BENCH_NUMBER, AT(rounds), 1, 1000, "N", "of building: the time is the median (5)" },
+	{ "seed", BENCH_NUMBER, AT(seed), 0, INT64_MAX, "N", "of prefixes and numbers (1)" },
+};
 
-	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'r')
-			good = bench_number("rates", optarg, 1, 50000000, &s->rates);
-		else if (option == 'p')
-			good = bench_number("prices", optarg, 1, 1000000000, &s->prices);
-		else if (option == 'l')
-			good = bench_number("lookups", optarg, 1, INT64_MAX, &s->lookups);
-		else if (option == 'n')
-			good = bench_number("rounds", optarg, 1, 1000, &s->rounds);
-		else if (option == 's')
-			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
-		else if (option == 'j')
-			s->json = true;
-		else if (option == 'm')
-			make_small(s);
-		else if (option == 'h') {
-			help(stdout);
-			return BENCH_DONE;
-		} else
-			good = false;
-	}
-	if (good && optind == argc)
-		return -1;
-	fprintf(stderr, "rwbench rates --help lists the options\n");
-	return BENCH_USAGE;
-}
+static const struct bench_options options = {
+	.about = "The look-up of a number's rate: how long building the table takes and how much memory,\n"
+		 "and how long one look-up takes.",
+	.fails = "a look-up did not find the rate of the longest prefix",
+	.rows = option_rows,
+	.count = sizeof option_rows / sizeof option_rows[0],
+	.json = AT(json),
+	.make_small = make_small,
+};
 
 /* ---- rates and numbers ---- */
 
@@ -459,7 +419,7 @@ static void print_json(const struct settings *s, const struct results *r)
 int bench_rates(int argc, char **argv)
 {
 	struct settings settings = settings_default;
-	int r = read_options(argc, argv, &settings);
+	int r = bench_options_read(argc, argv, &options, &settings);
 
 	if (r >= 0)
 		return r;

@@ -1,13 +1,13 @@
 /* rwbench route: the look-up of routing gateways by dialled number, core/config/routes.c, with as many gateways and
  * prefixes as asked for.  What it finds is checked against a binary search over all prefixes. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/bench.h"
 #include "bench/machine.h"
+#include "bench/options.h"
 #include "bench/spread.h"
 #include "core/config/routes.h"
 
@@ -25,8 +25,10 @@ static const struct settings settings_default = {
 };
 
 /* Everything once, in a second or two. */
-static void make_small(struct settings *s)
+static void make_small(void *settings)
 {
+	struct settings *s = settings;
+
 	s->gateways = 100;
 	s->prefixes = 50000;
 	s->lookups = 100000;
@@ -66,68 +68,27 @@ struct results {
 
 /* ---- options ---- */
 
-static void help(FILE *out)
-{
-	fputs("usage: rwbench route [OPTIONS]\n\n"
-	      "The look-up of routing gateways by dialled number: how long building the table takes and how much "
-	      "memory,\n"
-	      "and how long one look-up takes.\n\n"
-	      "  --gateways N  routing gateways (1000)\n"
-	      "  --prefixes N  prefixes of all of them together, of 3 to 10 digits (1000000)\n"
-	      "  --lookups N   measured, of each kind of number (2000000)\n"
-	      "  --rounds N    of building: the time is the median (5)\n"
-	      "  --seed N      of prefixes and numbers (1)\n"
-	      "  --json        print one object, for programs\n"
-	      "  --smoke       everything small: does it work at all?\n"
-	      "  --help        this text\n\n"
-	      "Exit status: 0; 1 if a look-up did not find the longest prefix, or something was refused; 2 wrong "
-	      "usage.\n",
-	      out);
-}
+#define AT(field) offsetof(struct settings, field)
 
-/* -1: go on; otherwise the exit status. */
-static int read_options(int argc, char **argv, struct settings *s)
-{
-	static const struct option options[] = {
-		{ "gateways", required_argument, NULL, 'g' },
-		{ "prefixes", required_argument, NULL, 'p' },
-		{ "lookups", required_argument, NULL, 'l' },
-		{ "rounds", required_argument, NULL, 'n' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "smoke", no_argument, NULL, 'm' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool good = true;
-	int option;
+static const struct bench_option option_rows[] = {
+	{ "gateways", BENCH_NUMBER, AT(gateways), 1, 1000000, "N", "routing gateways (1000)" },
+	{ "prefixes", BENCH_NUMBER, AT(prefixes), 1, 100000000, "N",
+	  "prefixes of all of them together, of 3 to 10 digits (1000000)" },
+	{ "lookups", BENCH_NUMBER, AT(lookups), 1, INT64_MAX, "N", "measured, of each kind of number (2000000)" },
+	{ "rounds", BENCH_NUMBER, AT(rounds), 1, 1000, "N", "of building: the time is the median (5)" },
+	{ "seed", BENCH_NUMBER, AT(seed), 0, INT64_MAX, "N", "of prefixes and numbers (1)" },
+};
 
-	while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'g')
-			good = bench_number("gateways", optarg, 1, 1000000, &s->gateways);
-		else if (option == 'p')
-			good = bench_number("prefixes", optarg, 1, 100000000, &s->prefixes);
-		else if (option == 'l')
-			good = bench_number("lookups", optarg, 1, INT64_MAX, &s->lookups);
-		else if (option == 'n')
-			good = bench_number("rounds", optarg, 1, 1000, &s->rounds);
-		else if (option == 's')
-			good = bench_number("seed", optarg, 0, INT64_MAX, &s->seed);
-		else if (option == 'j')
-			s->json = true;
-		else if (option == 'm')
-			make_small(s);
-		else if (option == 'h') {
-			help(stdout);
-			return BENCH_DONE;
-		} else
-			good = false;
-	}
-	if (good && optind == argc)
-		return -1;
-	fprintf(stderr, "rwbench route --help lists the options\n");
-	return BENCH_USAGE;
-}
+static const struct bench_options options = {
+	.about = "The look-up of routing gateways by dialled number: how long building the table takes and how much "
+		 "memory,\n"
+		 "and how long one look-up takes.",
+	.fails = "a look-up did not find the longest prefix",
+	.rows = option_rows,
+	.count = sizeof option_rows / sizeof option_rows[0],
+	.json = AT(json),
+	.make_small = make_small,
+};
 
 /* ---- gateways, prefixes, numbers ---- */
 
@@ -439,7 +400,7 @@ static void print_json(const struct settings *s, const struct results *r)
 int bench_route(int argc, char **argv)
 {
 	struct settings settings = settings_default;
-	int r = read_options(argc, argv, &settings);
+	int r = bench_options_read(argc, argv, &options, &settings);
 
 	if (r >= 0)
 		return r;

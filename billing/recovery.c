@@ -101,21 +101,6 @@ static void put_slot(struct recovery *r, uint32_t index)
 	r->slots[at] = index;
 }
 
-static int make_slots(struct recovery *r, uint32_t count)
-{
-	uint32_t *slots = malloc(count * sizeof(*slots));
-
-	if (slots == NULL)
-		return -ENOMEM;
-	memset(slots, 0xff, count * sizeof(*slots));
-	free(r->slots);
-	r->slots = slots;
-	r->slot_count = count;
-	for (uint32_t i = 0; i < r->entry_count; i++)
-		put_slot(r, i);
-	return 0;
-}
-
 /* Is there still something to do for it, at that time? */
 static bool is_wanted(const struct entry *e, int64_t now_us)
 {
@@ -138,10 +123,30 @@ static void forget_old(struct recovery *r)
 	r->entry_count = kept;
 }
 
+/* Without memory for the slots everything is as it was: whoever was refused may come again. */
+static int make_slots(struct recovery *r, uint32_t count)
+{
+	uint32_t *slots = malloc(count * sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	memset(slots, 0xff, count * sizeof(*slots));
+	free(r->slots);
+	r->slots = slots;
+	r->slot_count = count;
+	forget_old(r);
+	for (uint32_t i = 0; i < r->entry_count; i++)
+		put_slot(r, i);
+	return 0;
+}
+
 static int grow(struct recovery *r)
 {
-	forget_old(r);
-	return make_slots(r, r->entry_count > r->slot_count / 4 ? 2 * r->slot_count : r->slot_count);
+	uint32_t wanted = 0;
+
+	for (uint32_t i = 0; i < r->entry_count; i++)
+		wanted += is_wanted(entry_at(r, i), r->newest_us);
+	return make_slots(r, wanted > r->slot_count / 4 ? 2 * r->slot_count : r->slot_count);
 }
 
 static int add_chunk(struct recovery *r)

@@ -260,9 +260,29 @@ static bool same_values(const struct sip_message *m, const sip_t *sip)
 	       (m->first[SIP_H_CONTENT_LENGTH] != 0) == (sip->sip_content_length != NULL);
 }
 
+/* As msg_make(), which asserts that there is memory. */
+static msg_t *make_message(struct bytes text)
+{
+	msg_t *msg = msg_create(sip_default_mclass(), 0);
+	msg_iovec_t parts[2] = { { .mv_len = 0 } };
+
+	if (!msg)
+		return NULL;
+	su_home_preload(msg_home(msg), 1, (isize_t)text.size + 1024);
+	if (msg_recv_iovec(msg, parts, 2, text.size, 1) < 1 || parts[0].mv_len != text.size) {
+		msg_destroy(msg);
+		return NULL;
+	}
+	memcpy(parts[0].mv_base, text.at, text.size);
+	msg_recv_commit(msg, text.size, 1);
+	if (msg_extract(msg) < 0)
+		msg_object(msg)->msg_flags |= MSG_FLG_ERROR;
+	return msg;
+}
+
 bool sip_library_agrees(struct bytes text, const struct sip_message *m)
 {
-	msg_t *msg = msg_make(sip_default_mclass(), 0, text.at, (ssize_t)text.size);
+	msg_t *msg = make_message(text);
 	const sip_t *sip = msg ? sip_object(msg) : NULL;
 	bool agrees = sip && same_values(m, sip);
 

@@ -343,19 +343,28 @@ void attempt_undeliverable(struct shard *s, struct leg *leg, struct transaction 
 		failed(s, call, leg, 503, BYTES_NONE);
 }
 
+/* false: no room.  Without the callee's session its leg could only be refreshed by a peer that takes UPDATE. */
+static bool keep_session(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	if (!m->body.size)
+		return true; /* an early one may be there */
+	body_replace(s, &leg->body_in, body_keep(s, m));
+	return leg->body_in != POOL_NONE;
+}
+
 static void answered(struct shard *s, struct call *call, struct leg *leg, const struct transaction *invite,
 		     const struct sip_message *m)
 {
 	struct early *early = early_take(s, attempt_under_way(s, call), leg, m);
-	if (!early) { /* end it at once rather than carry a call that cannot be hung up */
+	/* End it at once rather than carry a call that cannot be hung up or kept alive. */
+	if (!early || !keep_session(s, leg, m)) {
 		struct ident id = leg_ident(s, leg);
+		leg->remote_tag_hash = 0; /* its 2xx is nobody's: if there is no room for its BYE, it comes again */
 		late_end_fork(s, leg, &id, m, &leg->flow);
 		failed(s, call, leg, 503, BYTES_NONE);
 		return;
 	}
 	leg->state = LEG_UP;
-	if (m->body.size)
-		body_replace(s, &leg->body_in, body_keep(s, m));
 	reliable_answered(s, call, m, early);
 	attempt_over(s, call, 200);
 	call->routing_line = true;
@@ -365,8 +374,12 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 /* The call went on without this attempt (CANCEL, time-out): what still comes is only wound up. */
 static void abandoned(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
-	if (m->status < 200 || m->status >= 300 || !leg_learn(s, leg, m))
+	if (m->status < 200 || m->status >= 300)
 		return;
+	if (!leg_learn(s, leg, m)) {
+		leg->remote_tag_hash = 0; /* as in answered() */
+		return;
+	}
 	leg_ack(s, leg, m->cseq, POOL_NONE);
 	leg_bye(s, leg, BYTES_NONE);
 }
@@ -379,7 +392,8 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	struct session_timer_headers headers;
 	session_timer_read(m, &headers);
 	if (attempt->tries_422 >= TRIES_422_MAX || !exchange_has_room(s) ||
-	    !session_timer_too_small(&leg->session, &headers))
+	    !session_timer_too_small(&leg->session, &headers) ||
+	    !leg_forget_early(s, leg, text_get(&s->texts, invite->head)))
 		return false;
 	attempt->tries_422++;
 	uint32_t sent = invite->head;
@@ -387,7 +401,6 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	early_forget(s, attempt);
 	reliable_attempt_over(s, call);
 	body_replace(s, &leg->body_in, POOL_NONE);
-	leg_forget_early(s, leg, text_get(&s->texts, sent));
 	leg->flow.peer = setup_of(s, call)->destination; /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;

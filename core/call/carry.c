@@ -278,21 +278,6 @@ static bool has_to_walk(const struct carry *c)
 
 /* ---- ending what was carried over, a few at a time ---- */
 
-bool carry_close_later(struct shard *s, const struct carry_closing *closing)
-{
-	struct carry *c = s->carry;
-	if (c->closing_count == c->closing_room) {
-		uint32_t room = c->closing_room ? 2 * c->closing_room : 256;
-		struct carry_closing *larger = realloc(c->closing, room * sizeof *larger);
-		if (!larger)
-			return false;
-		c->closing = larger;
-		c->closing_room = room;
-	}
-	c->closing[c->closing_count++] = *closing;
-	return true;
-}
-
 static struct bytes reason_header(enum cdr_end_reason reason)
 {
 	switch (reason) {
@@ -325,6 +310,28 @@ static void close_call(struct shard *s, const struct carry_closing *closing)
 				 .reason_header = reason_header((enum cdr_end_reason)closing->reason) };
 	if (call)
 		call_end(s, call, &ending);
+}
+
+/* A call has two legs that may be to hear BYE. */
+bool carry_can_close(struct shard *s)
+{
+	struct carry *c = s->carry;
+	uint32_t room = c->closing_room ? 2 * c->closing_room : 256;
+	if (c->closing_count + 2 <= c->closing_room)
+		return true;
+	struct carry_closing *larger = realloc(c->closing, room * sizeof *larger);
+	if (!larger)
+		return false;
+	c->closing = larger;
+	c->closing_room = room;
+	return true;
+}
+
+void carry_close_later(struct shard *s, const struct carry_closing *closing)
+{
+	struct carry *c = s->carry;
+	assert(c->closing_count < c->closing_room);
+	c->closing[c->closing_count++] = *closing;
 }
 
 static void close_some(struct shard *s)

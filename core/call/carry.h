@@ -152,8 +152,9 @@ bool carry_write_live(struct shard *s, const struct call *call);
 bool carry_write_change(struct shard *s, const struct call *call, enum carry_part part);
 bool carry_write_closed(struct shard *s, const struct leg *leg);
 
-/* Puts a call, or a leg, on the list of those to be ended.  false: no memory. */
-bool carry_close_later(struct shard *s, const struct carry_closing *closing);
+/* Whether there is memory to put another call, or its two legs, on the list of those to be ended; then they are. */
+bool carry_can_close(struct shard *s);
+void carry_close_later(struct shard *s, const struct carry_closing *closing);
 
 /* Differs between nodes whose tokens the other cannot read. */
 uint32_t carry_key_print(const struct shard *s);

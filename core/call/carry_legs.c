@@ -28,7 +28,8 @@ static bool reserve(struct shard *s)
 	uint32_t heads = 1024;
 	while (heads < s->legs.size && heads < 1u << 30)
 		heads <<= 1;
-	c->heads = memory_reserve_sparse((size_t)heads * sizeof *c->heads);
+	if (!c->heads)
+		c->heads = memory_reserve_sparse((size_t)heads * sizeof *c->heads);
 	c->legs = c->heads ? memory_reserve_sparse((size_t)s->legs.size * sizeof *c->legs) : NULL;
 	c->head_mask = heads - 1;
 	return c->legs != NULL;

@@ -421,17 +421,17 @@ static uint64_t last_life_ns(const struct shard *s, const struct call *call)
 }
 
 /* It is not carried on, and waits for its turn to be ended. */
-static bool close_later(struct shard *s, struct call *call, const struct passed *passed)
+static void close_later(struct shard *s, struct call *call, const struct passed *passed)
 {
 	rest(leg_at(s, call->caller_leg));
 	rest(leg_at(s, call->callee_leg));
 	call->ends_ns = 0;
 	setup_arm(s, call);
-	return carry_close_later(s, &(struct carry_closing){ .call = call_index(s, call),
-							     .generation = call->slot.generation,
-							     .leg = POOL_NONE,
-							     .reason = (uint8_t)passed->reason,
-							     .at_ns = passed->at_ns });
+	carry_close_later(s, &(struct carry_closing){ .call = call_index(s, call),
+						      .generation = call->slot.generation,
+						      .leg = POOL_NONE,
+						      .reason = (uint8_t)passed->reason,
+						      .at_ns = passed->at_ns });
 }
 
 /* When its ACK is waited for no longer.  A process that found that out, and ended before it could write the CDR, may
@@ -470,8 +470,10 @@ static void go_on(struct shard *s, const struct call_image *c, struct call *call
 /* Its INVITE is still to be ACKed.  false: no room. */
 static bool wait_for_ack(struct shard *s, const struct call_image *c, struct call *call)
 {
-	struct transaction *tx =
-		take_invite(s, &c->invite, leg_at(s, call->caller_leg), call->connect_ns + exchange_64t1_ns(s));
+	struct leg *caller = leg_at(s, call->caller_leg);
+	if (c->legs[LEG_CALLER].body_out != CARRY_NO_BODY && caller->body_out == POOL_NONE)
+		return false; /* its 200 would not be the one that was sent */
+	struct transaction *tx = take_invite(s, &c->invite, caller, call->connect_ns + exchange_64t1_ns(s));
 	if (tx)
 		setup_of(s, call)->invite = transaction_index(s, tx);
 	return tx != NULL;
@@ -508,8 +510,9 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 	if (close || has_moved(s, c)) /* with another name or secret nobody can say anything in its dialogs */
 		passed = (struct passed){ true, last_life_ns(s, call), CDR_END_node_crash };
 	if (passed.any)
-		return close_later(s, call, &passed);
-	go_on(s, c, call);
+		close_later(s, call, &passed);
+	else
+		go_on(s, c, call);
 	return true;
 }
 
@@ -533,8 +536,8 @@ static bool bye_later(struct shard *s, const struct call_image *c, enum leg_side
 			return true;
 		leg->bye_after_ack = false;
 	}
-	return carry_close_later(
-		s, &(struct carry_closing){ .leg = leg_index(s, leg), .generation = leg->slot.generation });
+	carry_close_later(s, &(struct carry_closing){ .leg = leg_index(s, leg), .generation = leg->slot.generation });
+	return true;
 }
 
 static bool restore_ended(struct shard *s, const struct call_image *c, unsigned byes)
@@ -559,7 +562,7 @@ enum restore_result shard_restore(struct shard *s, const struct recovered_call *
 {
 	struct call_image *image = malloc(sizeof *image);
 	enum restore_result result = RESTORE_LEFT;
-	if (image && carry_read(call, image) && restore(s, call, image, close))
+	if (image && carry_read(call, image) && carry_can_close(s) && restore(s, call, image, close))
 		result = RESTORE_TAKEN;
 	else if (call->ended || (image && image->start_us && !carry_is_foreign(call) && carry_end_lost(s, image)))
 		result = RESTORE_ENDED;

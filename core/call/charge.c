@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/call/bank.h"
+#include "core/call/charge_parts.h"
 #include "core/call/ending.h"
 #include "core/call/leg.h"
 #include "core/call/purse.h"
@@ -59,13 +60,6 @@ static void keep_prefix(struct charge *charge, const struct rate *rate)
 		charge->prefix[i / 2] |= (uint8_t)((rate->prefix[i] - '0') << (i % 2 ? 0 : 4));
 }
 
-static struct bytes read_prefix(const struct charge *charge, char room[static RATE_PREFIX_MAX + 1])
-{
-	for (unsigned i = 0; i < charge->prefix_size; i++)
-		room[i] = (char)('0' + (charge->prefix[i / 2] >> (i % 2 ? 0 : 4) & 15));
-	return (struct bytes){ room, charge->prefix_size };
-}
-
 static bool find_rate(const struct shard *s, const struct account *account, struct bytes number, int64_t at_us,
 		      struct rate *ret_rate)
 {
@@ -88,19 +82,10 @@ static int64_t need_e8(const struct charge *charge, uint64_t billed_s)
 	return exact > fee ? exact : fee;
 }
 
-/* Of the last decimal of a fee. */
-static int64_t fee_unit_e8(const struct rating_rules *rules)
-{
-	int64_t unit = 1;
-	for (unsigned i = rules->fee_decimals; i < MONEY_DECIMALS; i++)
-		unit *= 10;
-	return unit;
-}
-
 /* The most billed seconds that an amount is enough for; UINT64_MAX: any. */
 static uint64_t paid_for(const struct charge *charge, int64_t amount_e8)
 {
-	int64_t unit = fee_unit_e8(&charge->rules);
+	int64_t unit = charge_fee_unit_e8(&charge->rules);
 	int64_t rounds_up_e8 =
 		amount_e8 - amount_e8 % unit + unit / 2; /* what costs so much has a fee above the amount */
 	uint64_t billed_s = rating_billed_s_for(&charge->customer, rounds_up_e8 < amount_e8 ? rounds_up_e8 : amount_e8);
@@ -451,85 +436,6 @@ void charge_connect(struct shard *s, struct call *call)
 
 /* ---- the end ---- */
 
-/* Up to the latest answer of either side, by the monotonic clock. */
-static uint64_t confirmed_ms(const struct shard *s, const struct call *call, uint64_t hold_ms)
-{
-	const struct leg *legs[] = { leg_at(s, call->caller_leg), leg_at(s, call->callee_leg) };
-	uint64_t latest_ns = 0;
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t at_ns = legs[i] ? legs[i]->session.confirmed_at_ns : 0;
-		if (is_before(call->connect_ns + latest_ns, at_ns) && at_ns)
-			latest_ns = at_ns - call->connect_ns;
-	}
-	return latest_ns / 1000000 < hold_ms ? latest_ns / 1000000 : hold_ms;
-}
-
-static bool is_unproven(enum cdr_end_reason reason)
-{
-	return reason == CDR_END_session_timeout || reason == CDR_END_ack_missing || reason == CDR_END_dialog_lost ||
-	       reason == CDR_END_node_crash;
-}
-
-static struct bytes write_amount(int64_t e8, unsigned decimals, char room[static MONEY_TEXT_MAX])
-{
-	size_t size = money_write(e8, decimals, room);
-	return (struct bytes){ room, (uint32_t)size };
-}
-
-/* A call that had no rates, because it was refused or nobody answered: it costs the accounts that exist nothing. */
-static void bill_nothing(const struct shard *s, const struct facts *facts, unsigned decimals, struct charge_bill *bill)
-{
-	if (!bill->fee.size && tariff_account(s->config->tariff, facts->account_id))
-		bill->fee = write_amount(0, decimals, bill->fee_room);
-	if (!bill->cost.size && tariff_account(s->config->tariff, facts->vendor_account_id))
-		bill->cost = write_amount(0, decimals, bill->cost_room);
-}
-
-/* Rounded, and no more than what can be read again from the record (money.h). */
-static int64_t fee_of(const struct rate_terms *terms, const struct rating_rules *rules, uint64_t billed_s)
-{
-	int64_t fee = rating_fee_e8(terms, rules, billed_s);
-	return fee <= MONEY_MAX ? fee : MONEY_MAX - MONEY_MAX % fee_unit_e8(rules);
-}
-
-static void bill_charge(struct charge *charge, uint64_t hold_ms, struct charge_bill *bill)
-{
-	unsigned decimals = charge->rules.fee_decimals;
-	if (charge->has_customer) {
-		uint64_t billed_s = rating_billed_s(&charge->customer, &charge->rules, hold_ms);
-		size_t size = money_write_short(charge->customer.rate_e8, 0, bill->rate_room);
-		charge->fee_e8 = fee_of(&charge->customer, &charge->rules, billed_s);
-		bill->billed_s = (int64_t)billed_s;
-		bill->fee_e8 = charge->fee_e8;
-		bill->rate_prefix = read_prefix(charge, bill->prefix_room);
-		bill->rate = (struct bytes){ bill->rate_room, (uint32_t)size };
-		bill->fee = write_amount(charge->fee_e8, decimals, bill->fee_room);
-	}
-	charge->cost_e8 = 0;
-	if (charge->has_vendor) {
-		uint64_t billed_s = rating_billed_s(&charge->vendor, &charge->rules, hold_ms);
-		charge->cost_e8 = fee_of(&charge->vendor, &charge->rules, billed_s);
-		bill->cost = write_amount(charge->cost_e8, decimals, bill->cost_room);
-	}
-}
-
-void charge_bill(struct shard *s, const struct call *call, const struct facts *facts, enum cdr_end_reason reason,
-		 uint64_t hold_ms, struct charge_bill *ret_bill)
-{
-	struct charge *charge = charge_at(s, facts->charge);
-	unsigned decimals = charge ? charge->rules.fee_decimals : s->config->parameters.SERVER_BILLING_FEE_PRECISION;
-	ret_bill->billed_s = ret_bill->fee_e8 = 0;
-	ret_bill->rate_prefix = ret_bill->rate = ret_bill->fee = ret_bill->cost = BYTES_NONE;
-	if (!(facts->account_id | facts->vendor_account_id))
-		return;
-	if (charge && charge->bill_until == BILL_UNTIL_LAST_CONFIRMED && hold_ms && is_unproven(reason))
-		hold_ms = confirmed_ms(s, call, hold_ms);
-	if (charge)
-		bill_charge(charge, hold_ms, ret_bill);
-	if (!call->connect_ns || !hold_ms)
-		bill_nothing(s, facts, decimals, ret_bill);
-}
-
 void charge_settle(struct shard *s, struct charge *charge, uint32_t vendor_account_id)
 {
 	uint32_t account_id = charge->account_id;
@@ -543,115 +449,7 @@ void charge_settle(struct shard *s, struct charge *charge, uint32_t vendor_accou
 		purse_settle(s, vendor_account_id, 0, -cost);
 }
 
-/* ---- over a restart: little-endian, in this order ---- */
-
-#define CHARGE_VERSION 1
-
-enum { WRITTEN_CUSTOMER = 1, WRITTEN_VENDOR = 2 };
-
-static char *put(char *at, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		*at++ = (char)(value >> (8 * i));
-	return at;
-}
-
-static uint64_t take(const char **at, unsigned bytes)
-{
-	uint64_t value = 0;
-	for (unsigned i = 0; i < bytes; i++)
-		value |= (uint64_t)(uint8_t) * (*at)++ << (8 * i);
-	return value;
-}
-
-static char *put_terms(char *at, const struct rate_terms *terms)
-{
-	at = put(at, (uint64_t)terms->rate_e8, 8);
-	at = put(at, (uint64_t)terms->connect_fee_e8, 8);
-	at = put(at, terms->first_s, 4);
-	at = put(at, terms->next_s, 4);
-	return put(at, terms->grace_s, 4);
-}
-
-static bool take_terms(const char **at, struct rate_terms *terms)
-{
-	terms->rate_e8 = (int64_t)take(at, 8);
-	terms->connect_fee_e8 = (int64_t)take(at, 8);
-	terms->first_s = (uint32_t)take(at, 4);
-	terms->next_s = (uint32_t)take(at, 4);
-	terms->grace_s = (uint32_t)take(at, 4);
-	return terms->rate_e8 >= 0 && terms->connect_fee_e8 >= 0;
-}
-
-#define FIXED_BYTES (4 + sizeof((struct charge *)0)->prefix + 5 + 2 * 28 + 1) /* all but the account's name */
-static_assert(FIXED_BYTES + ACCOUNT_NAME_MAX <= CHARGE_BYTES_MAX, "the longest");
-
-size_t charge_write(const struct shard *s, const struct call *call, char *out)
-{
-	const struct charge *charge = charge_of(s, call);
-	if (!charge)
-		return 0;
-	struct bytes name = bytes_of(gateway_name(charge->account_id));
-	char *at = put(out, CHARGE_VERSION, 1);
-	at = put(at, (charge->has_customer ? WRITTEN_CUSTOMER : 0) | (charge->has_vendor ? WRITTEN_VENDOR : 0), 1);
-	at = put(at, charge->bill_until, 1);
-	at = put(at, charge->prefix_size, 1);
-	memcpy(at, charge->prefix, sizeof charge->prefix);
-	at = put(at + sizeof charge->prefix, charge->rules.hold_precision_ms, 2);
-	at = put(at, charge->rules.free_s, 2);
-	at = put(at, charge->rules.fee_decimals, 1);
-	at = put_terms(at, &charge->customer);
-	at = put_terms(at, &charge->vendor);
-	at = put(at, name.size, 1);
-	memcpy(at, name.at, name.size);
-	return (size_t)(at + name.size - out);
-}
-
-static bool read_written(struct bytes in, struct charge *c, struct bytes *ret_account)
-{
-	const char *at = in.at;
-	if (in.size < FIXED_BYTES || take(&at, 1) != CHARGE_VERSION)
-		return false;
-	uint64_t what = take(&at, 1);
-	c->has_customer = what & WRITTEN_CUSTOMER;
-	c->has_vendor = (what & WRITTEN_VENDOR) != 0;
-	c->bill_until = (uint8_t)take(&at, 1);
-	c->prefix_size = (uint8_t)take(&at, 1);
-	memcpy(c->prefix, at, sizeof c->prefix);
-	at += sizeof c->prefix;
-	c->rules.hold_precision_ms = (uint16_t)take(&at, 2);
-	c->rules.free_s = (uint16_t)take(&at, 2);
-	c->rules.fee_decimals = (uint8_t)take(&at, 1);
-	bool terms = take_terms(&at, &c->customer);
-	terms = take_terms(&at, &c->vendor) && terms;
-	ret_account->size = (uint32_t)take(&at, 1);
-	ret_account->at = at;
-	for (unsigned i = 0; i < c->prefix_size && i < RATE_PREFIX_MAX; i++)
-		terms = terms && (c->prefix[i / 2] >> (i % 2 ? 0 : 4) & 15) <= 9;
-	return terms && c->prefix_size <= RATE_PREFIX_MAX && c->bill_until <= BILL_UNTIL_LAST_CONFIRMED &&
-	       c->rules.hold_precision_ms < 1000 && c->rules.fee_decimals <= MONEY_DECIMALS &&
-	       in.size == FIXED_BYTES + ret_account->size;
-}
-
-/* They are in order of their names. */
-static const struct account *account_of_name(const struct tariff *t, struct bytes name)
-{
-	uint32_t low = 0, high = t ? tariff_account_count(t) : 0;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		const struct account *account = tariff_account_at(t, middle);
-		struct bytes its = bytes_of(account->name);
-		uint32_t common = name.size < its.size ? name.size : its.size;
-		int order = common ? memcmp(name.at, its.at, common) : 0;
-		if (order == 0 && name.size == its.size)
-			return account;
-		if (order < 0 || (order == 0 && name.size < its.size))
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
+/* ---- over a restart ---- */
 
 bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 {
@@ -659,9 +457,9 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 	struct bytes name;
 	if (!in.size)
 		return true;
-	if (!read_written(in, &read, &name))
+	if (!charge_read(in, &read, &name))
 		return false;
-	const struct account *account = read.has_customer ? account_of_name(s->config->tariff, name) : NULL;
+	const struct account *account = read.has_customer ? charge_account(s->config->tariff, name) : NULL;
 	struct charge *charge = take_charge(s, call);
 	if (!charge)
 		return false;
@@ -680,25 +478,6 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 	else if (account)
 		debit_elapsed(s, charge);
 	return true;
-}
-
-void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill)
-{
-	struct charge read = { .has_customer = false };
-	struct bytes name;
-	if (written.size && read_written(written, &read, &name))
-		bill_charge(&read, hold_ms, ret_bill);
-}
-
-void charge_spend_written(struct shard *s, struct bytes written, const struct charge_bill *bill)
-{
-	struct charge read = { .has_customer = false };
-	struct bytes name;
-	if (!written.size || !read_written(written, &read, &name) || !read.has_customer)
-		return;
-	const struct account *account = account_of_name(s->config->tariff, name);
-	if (account)
-		purse_settle(s, account->id, 0, bill->fee_e8);
 }
 
 /* ---- the checker ---- */

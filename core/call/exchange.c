@@ -5,6 +5,7 @@
 #include "core/call/body.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
+#include "core/call/setup.h"
 
 uint64_t exchange_64t1_ns(const struct shard *s)
 {
@@ -126,19 +127,33 @@ static void keep(struct shard *s, struct transaction *tx, const struct builder *
 		b->overflow ? TEXT_NONE : text_put(&s->texts, (struct bytes){ b->start, (uint32_t)build_size(b) });
 }
 
+/* There was no room to keep a message.  A response is made anew of its head and, a 2xx that has a session, of the leg;
+ * a provisional one becomes a plain 100.  false: it had more to say than is known. */
+static bool build_again(struct shard *s, const struct transaction *tx, struct builder *b)
+{
+	const struct leg *leg = leg_at(s, tx->leg);
+	bool accepted = tx->status >= 200 && tx->status < 300;
+	bool offers = tx->kind == INVITE_SERVER || (tx->kind == SERVER && tx->method == SIP_UPDATE);
+	if (!offers || tx->head == TEXT_NONE || (accepted && leg->body_out == POOL_NONE))
+		return false;
+	build_status_line(b, tx->status < 200 ? 100 : tx->status, BYTES_NONE);
+	build_bytes(b, text_get(&s->texts, tx->head));
+	if (accepted)
+		setup_build_answer(s, b, leg, tx);
+	body_build(s, b, accepted ? leg->body_out : POOL_NONE);
+	return true;
+}
+
 void exchange_resend(struct shard *s, struct transaction *tx)
 {
 	struct builder b;
+	bool whole = true;
 	datagram_begin(s, &b);
-	if (tx->message != TEXT_NONE) {
+	if (tx->message != TEXT_NONE)
 		build_bytes(&b, text_get(&s->texts, tx->message));
-	} else if (tx->kind == INVITE_SERVER && tx->status == 100) {
-		build_status_line(&b, tx->status, BYTES_NONE);
-		build_bytes(&b, text_get(&s->texts, tx->head));
-		build_body(&b, BYTES_NONE);
-	} else {
-		b.overflow = true; /* there was no room to keep it: the peer's own retransmission is what is left */
-	}
+	else
+		whole = build_again(s, tx, &b);
+	b.overflow = b.overflow || !whole; /* the peer's own retransmission is what is left */
 	struct flow to = tx->flow;
 	to.repeated = tx->state == TRANSACTION_ACCEPTED; /* or a connection that stands still would fill with them */
 	if (datagram_send(s, &b, &to))
@@ -166,7 +181,7 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 		exchange_resend(s, tx);
 	if (acts & ACT_STOP_SPACE)
 		tx->resend_at_ns = 0;
-	if (acts & ACT_STOP_END)
+	if ((acts & ACT_STOP_END) && !tx->cancelled) /* one whose CANCEL overtook the first response ends after that */
 		tx->ends_at_ns = 0;
 	if (acts & ACT_SPACE && sends_again(tx)) {
 		tx->resends = event == EVENT_RESEND ? (uint8_t)(tx->resends + (tx->resends < UINT8_MAX)) : 0;
@@ -296,7 +311,7 @@ void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, 
 	if (last) {
 		bury(s, tx);
 		exchange_end(s, tx);
-	} else if (status >= 200 && (tx->role != ROLE_SETUP || status >= 300)) {
+	} else if (status >= 200 && (tx->role != ROLE_SETUP || status >= 300) && tx->message != TEXT_NONE) {
 		/* No more responses will be built; that of an answered call until its ACK by another process, perhaps.
 		 */
 		text_give(&s->texts, tx->head);

@@ -143,6 +143,20 @@ static uint32_t latest_cseq(const struct shard *s, const struct leg *invited, co
 	return (latest > cseq ? latest : cseq) + carry_cseq_jump(s, id->boot);
 }
 
+/* A leg that lasts as long as its BYE; NULL: no room. */
+static struct leg *take_fork(struct shard *s, const struct dialog *dialog, const struct ident *id,
+			     const struct flow *from)
+{
+	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
+	if (!leg)
+		return NULL;
+	leg->fork = true;
+	s->forks++;
+	leg->flow = *from;
+	leg_release(s, leg);
+	return leg_set_dialog(s, leg, dialog) ? leg : NULL;
+}
+
 void late_end_fork(struct shard *s, const struct leg *invited, const struct ident *id, const struct sip_message *m,
 		   const struct flow *from)
 {
@@ -160,18 +174,13 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 		stat_add(&s->stats->retransmits_in, 1);
 		return;
 	}
-	struct leg *leg = s->forks < FORKS_MAX ? leg_take(s, POOL_NONE, LEG_CALLEE, id->bucket) : NULL;
+	struct leg *leg = take_fork(s, &dialog, id, &to);
 	if (!leg)
 		return; /* an ACK without BYE would leave the callee in a call: without one the 2xx comes again */
+	leg->local_cseq = latest_cseq(s, invited, id, m->cseq);
 	ack_fork(s, id, &dialog, m, &to);
 	late_remember(s, m);
-	leg->fork = true;
-	s->forks++;
-	leg->flow = to;
-	leg->local_cseq = latest_cseq(s, invited, id, m->cseq);
-	leg_release(s, leg);
-	if (leg_set_dialog(s, leg, &dialog))
-		leg_bye(s, leg, BYTES_NONE);
+	leg_bye(s, leg, BYTES_NONE);
 }
 
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,

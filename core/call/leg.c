@@ -238,14 +238,16 @@ bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *respo
 	return true;
 }
 
-void leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent)
+bool leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent)
 {
 	struct dialog dialog;
 	leg_dialog(s, leg, &dialog);
 	pack_read(sent, &dialog.text[DIALOG_REMOTE], 2);
 	dialog.text[DIALOG_ROUTES] = BYTES_NONE;
-	leg_set_dialog(s, leg, &dialog);
+	if (!leg_set_dialog(s, leg, &dialog))
+		return false;
 	leg->remote_tag_hash = 0;
+	return true;
 }
 
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag)
@@ -312,7 +314,8 @@ bool leg_follow_routes(const struct shard *s, const struct dialog *dialog, struc
 	struct address address;
 	enum transport transport;
 	struct bytes hop = dialog_next_hop(dialog);
-	if (s->config->listen_count > 1 && transport_of(hop, &transport) && transport != (enum transport)flow->transport)
+	if (s->config->listen_count > 1 && transport_of(hop, &transport) &&
+	    transport != (enum transport)flow->transport)
 		change_transport(s, transport, flow);
 	if (!sip_uri_address(hop, &address) || !is_unicast(&address) ||
 	    address.family != listen_of(s, flow)->address.family)
@@ -408,18 +411,33 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 	return tx;
 }
 
-void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
+static void begin_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body, struct flow *to,
+		      struct builder *b)
 {
-	struct builder b;
-	struct flow to;
 	if (cseq > leg->ack_cseq) {
 		leg->ack_cseq = cseq;
 		body_replace(s, &leg->ack_body, body_share(s, body));
 	}
-	leg_destination(s, leg, &to);
-	datagram_begin(s, &b);
-	build_head(s, &b, leg, &to, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
+	leg_destination(s, leg, to);
+	datagram_begin(s, b);
+	build_head(s, b, leg, to, BYTES("ACK"), cseq, BRANCH_ACK(cseq), 70);
+}
+
+void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body)
+{
+	struct builder b;
+	struct flow to;
+	begin_ack(s, leg, cseq, body, &to, &b);
 	body_build(s, &b, body);
+	datagram_send(s, &b, &to);
+}
+
+void leg_ack_with(struct shard *s, struct leg *leg, uint32_t body, const struct sip_message *m)
+{
+	struct builder b;
+	struct flow to;
+	begin_ack(s, leg, leg->invite_cseq, body, &to, &b);
+	body_build_from(&b, m);
 	datagram_send(s, &b, &to);
 }
 
@@ -440,57 +458,72 @@ void leg_ack_without_answer(struct shard *s, struct leg *leg)
 void leg_bye(struct shard *s, struct leg *leg, struct bytes reason)
 {
 	struct builder b;
+	struct flow to;
 	leg->state = LEG_ENDED;
 	struct transaction *tx = leg_request(s, leg, SIP_BYE, ROLE_LOCAL, 70, &b);
 	if (!tx) {
-		shard_log(s, 4, "event=bye_not_sent reason=\"no transaction left\"");
-		return;
+		shard_log(s, 4, "event=bye_sent_once reason=\"no transaction left\"");
+		leg_destination(s, leg, &to);
+		datagram_begin(s, &b);
+		build_head(s, &b, leg, &to, BYTES("BYE"), ++leg->local_cseq, BRANCH_REQUEST(leg->branch_sequence++),
+			   70);
 	}
 	if (reason.size)
 		build_header(&b, "Reason: ", reason);
 	build_body(&b, BYTES_NONE);
-	exchange_send(s, tx, &b);
+	if (tx)
+		exchange_send(s, tx, &b);
+	else
+		datagram_send(s, &b, &to);
 }
 
 /* The CANCEL has the INVITE's request-URI, Via, CSeq number, From, To without tag, and Route (9.1).  Inside a dialog
  * the To keeps its tag, as the INVITE had it. */
+static void build_cancel(struct shard *s, struct builder *b, const struct leg *leg, const struct transaction *invite)
+{
+	struct dialog dialog;
+	char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
+	if (invite->head == TEXT_NONE) {
+		build_head(s, b, leg, &invite->flow, BYTES("CANCEL"), invite->cseq, invite->branch_sequence, 70);
+		return;
+	}
+	/* The early dialog has changed the leg's texts since: what the INVITE said is kept. */
+	leg_dialog(s, leg, &dialog);
+	ident_make_branch(lend_token(s, leg), invite->branch_sequence, branch);
+	pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
+	if (invite->role == ROLE_SETUP)
+		dialog.text[DIALOG_ROUTES] = BYTES_NONE;
+	struct dialog_request request = {
+		.method = BYTES("CANCEL"),
+		.call_id = leg_call_id(s, leg, token),
+		.transport = flow_via(&invite->flow),
+		.sent_by = bytes_of(listen_of(s, &invite->flow)->host_port),
+		.branch = { branch, BRANCH_SIZE },
+		.cseq = invite->cseq,
+		.max_forwards = 70,
+		.local_tag = local_tag(s, leg, tag),
+	};
+	dialog_build_request(b, &dialog, &request);
+}
+
 static void send_cancel(struct shard *s, struct leg *leg, struct transaction *invite)
 {
 	struct transaction *tx = exchange_take(s, leg, CLIENT, SIP_CANCEL, ROLE_LOCAL);
 	struct builder b;
 	exchange_end_after_64t1(s, invite);
-	if (!tx)
-		return; /* a 2xx still gets ACK and BYE */
-	tx->cseq = invite->cseq;
-	tx->branch_sequence = invite->branch_sequence;
-	tx->flow = invite->flow;
 	datagram_begin(s, &b);
-	if (invite->head == TEXT_NONE) {
-		build_head(s, &b, leg, &tx->flow, BYTES("CANCEL"), tx->cseq, tx->branch_sequence, 70);
-	} else { /* the early dialog has changed the leg's texts since: what the INVITE said is kept */
-		struct dialog dialog;
-		char token[IDENT_SIZE], tag[IDENT_SIZE], branch[BRANCH_SIZE];
-		leg_dialog(s, leg, &dialog);
-		ident_make_branch(lend_token(s, leg), tx->branch_sequence, branch);
-		pack_read(text_get(&s->texts, invite->head), &dialog.text[DIALOG_REMOTE], 2);
-		if (invite->role == ROLE_SETUP)
-			dialog.text[DIALOG_ROUTES] = BYTES_NONE;
-		struct dialog_request request = {
-			.method = BYTES("CANCEL"),
-			.call_id = leg_call_id(s, leg, token),
-			.transport = flow_via(&tx->flow),
-			.sent_by = bytes_of(listen_of(s, &tx->flow)->host_port),
-			.branch = { branch, BRANCH_SIZE },
-			.cseq = tx->cseq,
-			.max_forwards = 70,
-			.local_tag = local_tag(s, leg, tag),
-		};
-		dialog_build_request(&b, &dialog, &request);
-	}
+	build_cancel(s, &b, leg, invite);
 	if (invite->reason != TEXT_NONE)
 		build_header(&b, "Reason: ", text_get(&s->texts, invite->reason));
 	build_body(&b, BYTES_NONE);
-	exchange_send(s, tx, &b);
+	if (tx) {
+		tx->cseq = invite->cseq;
+		tx->branch_sequence = invite->branch_sequence;
+		tx->flow = invite->flow;
+		exchange_send(s, tx, &b);
+	} else {
+		datagram_send(s, &b, &invite->flow);
+	}
 	invite->cancelled = true;
 }
 

@@ -38,8 +38,9 @@ bool leg_call_id_is(const struct shard *s, const struct leg *leg, struct bytes t
 
 /* The dialog a response makes for the UAC: remote tag, target, route set (12.1.2).  false: no room. */
 bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response);
-/* Undoes what provisional responses made of the dialog: `sent` is the packed To and request-URI of the INVITE. */
-void leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent);
+/* Undoes what provisional responses made of the dialog: `sent` is the packed To and request-URI of the INVITE.  false:
+ * no room. */
+bool leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent);
 /* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);
 
@@ -66,9 +67,13 @@ struct transaction *leg_request(struct shard *s, struct leg *leg, enum sip_metho
 void leg_ack(struct shard *s, struct leg *leg, uint32_t cseq, uint32_t body);
 /* ACK for a 2xx that comes when the call is over: to the target that it names (12.2.1.2). */
 void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m);
+/* The same for the latest INVITE, whose answer has come in `m`: `body` is what was kept of it; where there was no room
+ * for that, m's own goes out, and an ACK that is asked for again has none. */
+void leg_ack_with(struct shard *s, struct leg *leg, uint32_t body, const struct sip_message *m);
 /* Delayed offer: if a 2xx still waits for its ACK, no answer will come any more, but it is ACKed all the same. */
 void leg_ack_without_answer(struct shard *s, struct leg *leg);
-/* BYE; `reason` is the value of a Reason header, empty: none.  The leg is LEG_ENDED then. */
+/* BYE; `reason` is the value of a Reason header, empty: none.  The leg is LEG_ENDED then.  BYE and CANCEL are sent
+ * even when no transaction is left, but then once, and nobody waits for the answer. */
 void leg_bye(struct shard *s, struct leg *leg, struct bytes reason);
 /* CANCEL of our INVITE, now or as soon as a provisional response allows it (9.1). */
 void leg_cancel(struct shard *s, struct leg *leg, struct transaction *invite);

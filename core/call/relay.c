@@ -202,7 +202,9 @@ static void pass_offer_on(struct shard *s, struct leg *leg, struct transaction *
 {
 	unsigned open = offer_open(s, relay_other_leg(s, call_at(s, leg->call), leg), NULL);
 	tx->offer = body_keep(s, m);
-	if (open & OPEN_PEERS)
+	if (m->body.size && tx->offer == POOL_NONE) /* else its 2xx would pass for the offer */
+		reply_full(s, tx);
+	else if (open & OPEN_PEERS)
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else if (!(open & OPEN_OFFERS))
 		pass_on(s, leg, tx, m);
@@ -485,8 +487,9 @@ static void session_changed(struct shard *s, struct leg *leg, struct transaction
 		body_replace(s, &asker->body_in, body_share(s, asked->offer));
 		body_replace(s, &leg->body_out, body_share(s, asked->offer));
 	}
-	uint32_t body = body_keep(s, m);
-	if (body != POOL_NONE) {
+	if (m->body.size) { /* without room for it: better none than one that is no more, for refreshes and comparison
+			     */
+		uint32_t body = body_keep(s, m);
 		body_replace(s, &asker->body_out, body_share(s, body));
 		body_replace(s, &leg->body_in, body);
 	}
@@ -605,13 +608,13 @@ void relay_acked(struct shard *s, struct leg *leg, struct transaction *invite, c
 		return;
 	struct leg *other = relay_other_leg(s, call, leg);
 	uint32_t answer = body_keep(s, m);
-	if (answer != POOL_NONE) {
+	if (m->body.size) { /* as in session_changed() */
 		body_replace(s, &other->body_out, body_share(s, answer));
 		body_replace(s, &leg->body_in, answer);
 	}
 	carry_note(s, call, CARRY_WHOLE);
 	if (other->ack_wanted)
-		leg_ack(s, other, other->invite_cseq, answer);
+		leg_ack_with(s, other, answer, m);
 	other->ack_wanted = false;
 }
 

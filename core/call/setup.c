@@ -363,6 +363,13 @@ static bool write_caller_dialog(struct shard *s, struct leg *leg, const struct s
 	return !b.overflow && leg_set_dialog(s, leg, &dialog);
 }
 
+/* false: no room.  Without its offer the call would be another one: the callee would make the offer. */
+static bool keep_offer(struct shard *s, struct leg *caller, const struct sip_message *m)
+{
+	caller->body_in = body_keep(s, m);
+	return caller->body_in != POOL_NONE || !m->body.size;
+}
+
 /* Takes all records of a new call; NULL: one of the pools is at its limit, nothing was kept. */
 static struct call *take_call(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
@@ -375,7 +382,7 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	unsigned bucket = s->memo->bucket;
 	struct leg *leg = leg_take(s, index, LEG_CALLER, bucket);
 	struct transaction *invite = NULL;
-	if (leg && write_caller_dialog(s, leg, m))
+	if (leg && write_caller_dialog(s, leg, m) && keep_offer(s, leg, m))
 		invite = exchange_accept(s, leg, m, from, ROLE_SETUP);
 	if (!invite) {
 		if (leg)
@@ -389,7 +396,6 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	leg->remote_cseq = m->cseq;
 	leg->has_remote_cseq = true;
 	leg->remote_tag_hash = table_hash32(&s->table, m->from.tag);
-	leg->body_in = body_keep(s, m);
 	wheel_entry_init(&call->timer, WHEEL_CALL);
 	call->caller_leg = leg_index(s, leg);
 	call->callee_leg = POOL_NONE;
@@ -693,7 +699,7 @@ void setup_acked(struct shard *s, struct call *call, const struct sip_message *m
 		callee->ack_wanted = false;
 		body_replace(s, &caller->body_in, body_keep(s, m));
 		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
-		leg_ack(s, callee, callee->invite_cseq, callee->body_out);
+		leg_ack_with(s, callee, callee->body_out, m);
 		carry_note(s, call, CARRY_WHOLE);
 	}
 	carry_note(s, call, CARRY_ACKED);

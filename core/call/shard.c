@@ -81,7 +81,8 @@ static void take_response(struct shard *s, const struct sip_message *m, const st
 		check_answered(s, tx);
 	else
 		refresh_response(s, leg, tx, m);
-	if (m->method == SIP_INVITE && m->status >= 200 && m->status < 300)
+	/* One that there was no room for comes again, and is then ended (core/call/late.h). */
+	if (m->method == SIP_INVITE && m->status >= 200 && m->status < 300 && leg_remote_tag_is(s, leg, m->to.tag))
 		late_remember(s, m);
 }
 

@@ -20,7 +20,7 @@
  *   admission.c  leave of gateways with limits; what a shard holds of them
  *   room.c       the node's max_calls, shared out among the shards
  *   home.c       the account of a gateway's limits, at its home shard
- *   charge.c     what a call costs, and for how long its credit lasts
+ *   charge*.c    what a call costs, and for how long its credit lasts
  *   purse.c      what a shard holds of an account's credit
  *   bank.c       the credit of an account, at its home shard
  *   check.c      which routing gateways are online

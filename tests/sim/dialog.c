@@ -480,7 +480,10 @@ static void take_bye(struct ua *ua, struct taken *taken)
 	ua->sim->counts.crossed_byes += ua->bye_sent;
 	ua->bye_taken = true;
 	peer_respond(taken, 200, NULL, BYTES_NONE);
-	bool excused = ua->sim->boot > 1 && ua->call && ua->call->excused; /* 64*T1 passed while the node was down */
+	/* 64*T1 passed while the node was down; or its 200 was lost, and the node that stops waits for no ACK. */
+	if (ua->call && ua->is_caller && ua->state == UA_EARLY && ua->sim->stopping && sim_is_blurred(ua->sim))
+		ua->call->excused = true;
+	bool excused = (ua->sim->boot > 1 || ua->sim->stopping) && ua->call && ua->call->excused;
 	if (ua->is_caller && ua->state == UA_EARLY && !excused) {
 		sim_fail(ua->sim, ua->call, "rfc3261-15-early-bye", "BYE to a caller without an answer");
 		return;
@@ -614,6 +617,8 @@ void dialog_begin_callee(struct ua *ua, struct taken *invite)
 		ua->sim->counts.silent_peers++;
 		return;
 	}
+	if (ua->call && !ua->call->damaged && !ua->call->script.delayed_offer && !w.body.size)
+		sim_fail(ua->sim, ua->call, "rfc3264-5-offer", "the caller's offer is not passed on");
 	if (timer_refuses_invite(ua, invite, &w))
 		return;
 	keep_offered(ua, &w);

@@ -11,6 +11,7 @@
 #include "tests/sim/keep.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/starve.h"
 #include "tests/sim/watch.h"
 #include "tests/sim/wire.h"
 
@@ -32,7 +33,7 @@ static char *lend(void *context, size_t size)
 	struct sim_shard *shard = context;
 	struct sim *sim = shard->sim;
 	assert(!shard->lent && size <= LEND_MAX);
-	if (sim->refuse_lends || sim_chance(sim, SIM_NETWORK, sim->lend_refusal_ppm)) {
+	if (sim->refuse_lends || sim_chance(sim, SIM_NETWORK, sim->lend_refusal_ppm) || starve_refuses(STARVE_lend)) {
 		sim->counts.lends_refused++;
 		return NULL;
 	}
@@ -127,6 +128,8 @@ static bool hand_over(void *context, unsigned to, const struct arrival *arrival,
 		      struct bytes datagram)
 {
 	struct sim_shard *shard = context;
+	if (starve_refuses(STARVE_mail))
+		return false;
 	struct mail *mail = sim_alloc(shard->sim, sizeof *mail);
 	char *copy = sim_alloc(shard->sim, datagram.size);
 	memcpy(copy, datagram.at, datagram.size);
@@ -151,7 +154,7 @@ static bool cdr(void *context, const struct cdr *record)
 {
 	struct sim_shard *shard = context;
 	struct sim *sim = shard->sim;
-	if (sim->refuse_cdrs) {
+	if (sim->refuse_cdrs || starve_refuses(STARVE_cdr)) {
 		sim->counts.cdrs_refused++;
 		return false;
 	}
@@ -176,7 +179,7 @@ static uint8_t *record_lend(void *context, size_t size)
 {
 	struct sim_shard *shard = context;
 	assert(size <= RECORD_BYTES_MAX);
-	if (shard->sim->refuse_cdrs)
+	if (shard->sim->refuse_cdrs || starve_refuses(STARVE_record))
 		return NULL;
 	free(shard->record);
 	shard->record = malloc(size); /* of that size: a byte more is found out by the sanitizer */

@@ -48,7 +48,7 @@ static uint32_t hash(struct bytes text)
 /* A datagram that the node could not send was not seen here; what was damaged may have been anything. */
 static bool is_blurred(const struct sim *sim, const struct offers *offers)
 {
-	return sim->counts.lends_refused > 0 || !offers->call || offers->call->damaged || sim->stopping;
+	return sim_is_blurred(sim) || !offers->call || offers->call->damaged || sim->stopping;
 }
 
 static uint64_t t1_ns(const struct sim *sim)

@@ -105,6 +105,7 @@ struct sim_call *peer_expect(struct sim *sim, const struct script *script)
 	}
 	call->serial = sim->call_count;
 	call->script = *script;
+	call->damaged = call->excused = sim->settings.starved;
 	call->next = sim->calls;
 	sim->calls = call;
 	sim->by_serial[sim->call_count++] = call;
@@ -455,7 +456,8 @@ static void check_dialog(struct ua *ua, const struct wire *w)
 	char contact[80];
 	bool known = false;
 	/* A request may still be on its way to where the target was before. */
-	unsigned oldest = ua->sim->now_ns > ua->agreed_ns + SIM_64T1 ? ua->agreed : 0;
+	bool long_agreed = ua->sim->now_ns > ua->agreed_ns + SIM_64T1 && !sim_is_blurred(ua->sim);
+	unsigned oldest = long_agreed ? ua->agreed : 0;
 	for (unsigned version = oldest; version <= ua->contact && !known; version++) {
 		snprintf(contact, sizeof contact, "sip:%s-%u@%s", ua->local_tag, version, ua->host->name);
 		known = wire_is(w->uri, contact);

@@ -42,7 +42,7 @@ static uint64_t slack_ns(const struct sim *sim)
 /* A datagram that the node could not send was not seen here; what was damaged may have been anything. */
 static bool is_blurred(const struct sim *sim, const struct sim_call *call)
 {
-	return sim->counts.lends_refused > 0 || !call || call->damaged || sim->stopping;
+	return sim_is_blurred(sim) || !call || call->damaged || sim->stopping;
 }
 
 static bool is_exact(const struct sim *sim, const struct sim_call *call, const struct session_leg *leg)

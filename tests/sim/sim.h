@@ -6,6 +6,7 @@
  *   network.c  links that lose, repeat, delay, damage
  *   node.c     the shards and their edge
  *   keep.c     what outlives them
+ *   starve.c   what the node asks for and does not get
  *   offers.c   one offer at a time on a leg, ACKs
  *   session.c  session timers as spec 5 has them, held against what the watch sees
  *   retry.c    when a refresh that failed is tried again
@@ -32,6 +33,7 @@
 #include "core/shard.h"
 #include "sip/address.h"
 #include "sip/bytes.h"
+#include "tests/sim/starve.h"
 
 #define SIM_SHARDS_MAX 4
 #define SIM_HOSTS_MAX  16
@@ -199,6 +201,7 @@ struct sim_settings {
 	void (*cdr_seen)(struct sim *sim, struct sim_cdr *record); /* NULL, or called when it is written */
 	bool sessions;           /* hold session timers against session.c: for peers whose headers wire.c can read */
 	bool six[2];             /* callers, callees have IPv6 addresses */
+	bool starved;            /* things will run out: of calls only what must hold even so is checked */
 	uint64_t note_jitter_ns; /* how long a note may wait for room in a mailbox; 0: hardly */
 	uint64_t mail_wait_ns;   /* how long a datagram waits in one before it is read, beside a few microseconds */
 	bool reliable;    /* the node listens on TCP: a host is one connection after the other (node_cut()); links that
@@ -336,6 +339,14 @@ void sim_fail(struct sim *sim, struct sim_call *call, const char *check, const c
 
 /* The wall clock jumps: durations must not notice. */
 void sim_step_clock(struct sim *sim, int64_t by_us);
+
+/* Something found no room on its way out, or inside: what the watch has seen is not all that the node has said or
+ * heard. */
+static inline bool sim_is_blurred(const struct sim *sim)
+{
+	return sim->counts.lends_refused > 0 || starve.refused > 0;
+}
+
 static inline int64_t sim_real_us(const struct sim *sim, uint64_t at_ns)
 {
 	return (int64_t)(at_ns / 1000) + sim->wall_us;

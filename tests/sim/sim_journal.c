@@ -7,14 +7,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tests/sim/mortal.h"
-
-#define WORKERS_MAX 64
+#include "tests/sim/workers.h"
 
 /* What a run without deaths and failures would not show. */
 #define REQUIRED(X)                                                                                                    \
@@ -36,13 +31,10 @@ struct plan {
 	bool trace;
 };
 
-struct outcome {
-	struct mortal_counts counts;
-	bool failed;
-};
-
-static void add_counts(struct mortal_counts *sum, const struct mortal_counts *counts)
+static void add_counts(void *to, const void *from)
 {
+	struct mortal_counts *sum = to;
+	const struct mortal_counts *counts = from;
 #define X(name) sum->name += counts->name;
 	MORTAL_COUNTS(X)
 #undef X
@@ -85,43 +77,13 @@ static bool run_seed(unsigned long long seed, const struct plan *plan, struct mo
 }
 
 /* Every `workers`-th seed, beginning with the `first`. */
-static void run(const struct plan *plan, unsigned first, struct outcome *ret_outcome)
+static bool run(void *context, unsigned first, void *ret_counts)
 {
-	*ret_outcome = (struct outcome){ .failed = false };
-	for (unsigned long long i = first; i < plan->seeds && !ret_outcome->failed; i += plan->workers)
-		ret_outcome->failed = !run_seed(plan->from + i, plan, &ret_outcome->counts);
-	fflush(stdout);
-}
-
-/* One process a worker: a run shares nothing. */
-static void run_all(const struct plan *plan, struct outcome *ret_sum)
-{
-	int pipes[WORKERS_MAX][2];
-	pid_t children[WORKERS_MAX];
-	struct outcome sum = { .failed = false }, outcome;
-	for (unsigned i = 0; i < plan->workers; i++) {
-		fflush(stdout);
-		children[i] = pipe(pipes[i]) ? -1 : fork();
-		if (children[i] < 0) {
-			perror("sim_journal");
-			exit(2);
-		}
-		if (children[i] == 0) {
-			run(plan, i, &outcome);
-			_exit(write(pipes[i][1], &outcome, sizeof outcome) == (ssize_t)sizeof outcome ? 0 : 2);
-		}
-		close(pipes[i][1]);
-	}
-	for (unsigned i = 0; i < plan->workers; i++) {
-		int status;
-		bool whole = read(pipes[i][0], &outcome, sizeof outcome) == (ssize_t)sizeof outcome;
-		if (whole)
-			add_counts(&sum.counts, &outcome.counts);
-		close(pipes[i][0]);
-		waitpid(children[i], &status, 0);
-		sum.failed |= !whole || outcome.failed || status != 0;
-	}
-	*ret_sum = sum;
+	const struct plan *plan = context;
+	bool good = true;
+	for (unsigned long long i = first; i < plan->seeds && good; i += plan->workers)
+		good = run_seed(plan->from + i, plan, ret_counts);
+	return good;
 }
 
 static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
@@ -156,28 +118,18 @@ static bool read_options(int argc, char **argv, struct plan *plan, unsigned long
 	return plan->workers >= 1 && plan->workers <= WORKERS_MAX && plan->calls <= MORTAL_CALLS_MAX;
 }
 
-static double seconds_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
 	struct plan plan = { .seeds = 100, .from = 1, .calls = 200, .workers = 1 };
-	struct outcome sum;
+	struct mortal_counts sum;
 	unsigned long long least = 0;
-	double begun = seconds_now();
+	double begun = workers_seconds();
 	if (!read_options(argc, argv, &plan, &least))
 		return 2;
-	if (plan.workers == 1)
-		run(&plan, 0, &sum);
-	else
-		run_all(&plan, &sum);
-	if (sum.failed)
+	struct workers workers = { "sim_journal", plan.workers, sizeof sum, &plan, run, add_counts };
+	if (!workers_run(&workers, &sum))
 		return 1;
-	printf("%llu seeds from %llu, %.0f s\n", plan.seeds, plan.from, seconds_now() - begun);
-	print_counts(&sum.counts);
-	return all_met(&sum.counts, least) ? 0 : 1;
+	printf("%llu seeds from %llu, %.0f s\n", plan.seeds, plan.from, workers_seconds() - begun);
+	print_counts(&sum);
+	return all_met(&sum, least) ? 0 : 1;
 }

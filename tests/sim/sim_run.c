@@ -11,19 +11,14 @@
  * seed of a worker ends it, with the check that failed, the messages of the call concerned and the command that replays
  * it: exit status 1. */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tests/sim/peer.h"
 #include "tests/sim/tandem.h"
 #include "tests/sim/traffic.h"
+#include "tests/sim/workers.h"
 
-#define WORKERS_MAX  64
 #define TANDEM_EVERY 10
 #define KILLS_EVERY  8
 #define CUTS         20 /* of connections, in a run */
@@ -72,43 +67,10 @@ struct plan {
 	bool tandem, trace, kills, reliable;
 };
 
-/* What a worker hands back. */
-struct outcome {
-	struct sim_counts counts;
-	bool failed;
-};
-
-static char replay[160];
-
-/* An assert of the shard failed, or worse: say how to see it again.  Nothing here but what a signal handler may do. */
-#define SIGNALS 5
-static const int crash_signals[SIGNALS] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
-static struct sigaction before[SIGNALS]; /* a sanitizer's, which has more to say */
-
-static void crashed(int signal_number, siginfo_t *info, void *context)
+static void add_counts(void *to, const void *from)
 {
-	ssize_t written = write(STDERR_FILENO, replay, strlen(replay));
-	(void)written;
-	(void)context;
-	for (unsigned i = 0; i < SIGNALS; i++)
-		sigaction(crash_signals[i], &before[i], NULL);
-	if (info->si_code <= 0) /* sent by somebody: else the instruction does it again */
-		raise(signal_number);
-}
-
-/* On a stack of its own, as a stack may be what has run out. */
-static void tell_of_crashes(void)
-{
-	static char room[65536];
-	stack_t stack = { .ss_sp = room, .ss_size = sizeof room };
-	struct sigaction action = { .sa_sigaction = crashed, .sa_flags = SA_ONSTACK | SA_SIGINFO };
-	sigaltstack(&stack, NULL);
-	for (unsigned i = 0; i < SIGNALS; i++)
-		sigaction(crash_signals[i], &action, &before[i]);
-}
-
-static void add_counts(struct sim_counts *sum, const struct sim_counts *counts)
-{
+	struct sim_counts *sum = to;
+	const struct sim_counts *counts = from;
 #define X(name) sum->name += counts->name;
 	SIM_COUNTS(X)
 #undef X
@@ -185,68 +147,31 @@ static bool run_tandem(uint64_t seed, unsigned calls, bool trace, struct sim_cou
 /* What a failure or an assert is followed by. */
 static void say_how(const struct plan *plan, unsigned long long seed, unsigned calls, bool tandem)
 {
-	snprintf(replay, sizeof replay, "replay: sim_run %s%s%s--seeds 1 --from %llu --calls %u --trace\n",
-		 tandem ? "--tandem " : "", plan->kills ? "--kills " : "", plan->reliable ? "--reliable " : "", seed,
-		 calls);
+	snprintf(workers_replay, sizeof workers_replay,
+		 "replay: sim_run %s%s%s--seeds 1 --from %llu --calls %u --trace\n", tandem ? "--tandem " : "",
+		 plan->kills ? "--kills " : "", plan->reliable ? "--reliable " : "", seed, calls);
 }
 
 /* Every `workers`-th seed, beginning with the `first`. */
-static void run(const struct plan *plan, unsigned first, struct outcome *ret_outcome)
+static bool run(void *context, unsigned first, void *ret_counts)
 {
-	struct outcome outcome = { .failed = false };
-	for (unsigned long long i = first; i < plan->seeds && !outcome.failed; i += plan->workers) {
+	const struct plan *plan = context;
+	struct sim_counts *counts = ret_counts;
+	bool good = true;
+	for (unsigned long long i = first; i < plan->seeds && good; i += plan->workers) {
 		unsigned long long seed = plan->from + i;
 		unsigned tandem_calls = plan->tandem ? plan->calls : (plan->calls + TANDEM_EVERY - 1) / TANDEM_EVERY;
 		say_how(plan, seed, plan->calls, false);
 		if (!plan->tandem)
-			outcome.failed = !run_seed(seed, plan, &outcome.counts);
-		if (outcome.failed || plan->reliable || (!plan->tandem && seed % TANDEM_EVERY != 0))
+			good = run_seed(seed, plan, counts);
+		if (!good || plan->reliable || (!plan->tandem && seed % TANDEM_EVERY != 0))
 			continue;
 		say_how(plan, seed, tandem_calls, true);
-		outcome.failed = !run_tandem(seed, tandem_calls, plan->trace, &outcome.counts);
+		good = run_tandem(seed, tandem_calls, plan->trace, counts);
 	}
-	if (outcome.failed)
-		printf("%s", replay);
-	fflush(stdout);
-	*ret_outcome = outcome;
-}
-
-static void add_outcome(struct outcome *sum, const struct outcome *outcome)
-{
-	add_counts(&sum->counts, &outcome->counts);
-	sum->failed |= outcome->failed;
-}
-
-/* One process a worker: a run shares nothing. */
-static void run_all(const struct plan *plan, struct outcome *ret_sum)
-{
-	int pipes[WORKERS_MAX][2];
-	pid_t children[WORKERS_MAX];
-	struct outcome sum = { .failed = false }, outcome;
-	for (unsigned i = 0; i < plan->workers; i++) {
-		fflush(stdout);
-		children[i] = pipe(pipes[i]) ? -1 : fork();
-		if (children[i] < 0) {
-			perror("sim_run");
-			exit(2);
-		}
-		if (children[i] == 0) {
-			run(plan, i, &outcome);
-			_exit(write(pipes[i][1], &outcome, sizeof outcome) == (ssize_t)sizeof outcome ? 0 : 2);
-		}
-		close(pipes[i][1]);
-	}
-	for (unsigned i = 0; i < plan->workers; i++) {
-		int status;
-		if (read(pipes[i][0], &outcome, sizeof outcome) == (ssize_t)sizeof outcome)
-			add_outcome(&sum, &outcome);
-		else
-			sum.failed = true;
-		close(pipes[i][0]);
-		waitpid(children[i], &status, 0);
-		sum.failed |= status != 0;
-	}
-	*ret_sum = sum;
+	if (!good)
+		printf("%s", workers_replay);
+	return good;
 }
 
 static bool read_options(int argc, char **argv, struct plan *plan, unsigned long long *least)
@@ -285,31 +210,21 @@ static bool read_options(int argc, char **argv, struct plan *plan, unsigned long
 	return plan->workers >= 1 && plan->workers <= WORKERS_MAX;
 }
 
-static double seconds_now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
 	struct plan plan = { .seeds = 100, .from = 1, .calls = 100, .workers = 1 };
-	struct outcome sum;
+	struct sim_counts sum;
 	unsigned long long least = 0;
-	double begun = seconds_now();
+	double begun = workers_seconds();
 	if (!read_options(argc, argv, &plan, &least))
 		return 2;
-	tell_of_crashes();
-	if (plan.workers == 1)
-		run(&plan, 0, &sum);
-	else
-		run_all(&plan, &sum);
-	if (sum.failed)
+	workers_tell_of_crashes();
+	struct workers workers = { "sim_run", plan.workers, sizeof sum, &plan, run, add_counts };
+	if (!workers_run(&workers, &sum))
 		return 1;
 	printf("%llu seeds from %llu: %llu calls, %llu virtual hours, %.0f s\n", plan.seeds, plan.from,
-	       (unsigned long long)sum.counts.calls, (unsigned long long)sum.counts.virtual_seconds / 3600,
-	       seconds_now() - begun);
-	print_counts(&sum.counts);
-	return all_met(&sum.counts, plan.tandem, least) ? 0 : 1;
+	       (unsigned long long)sum.calls, (unsigned long long)sum.virtual_seconds / 3600,
+	       workers_seconds() - begun);
+	print_counts(&sum);
+	return all_met(&sum, plan.tandem, least) ? 0 : 1;
 }

@@ -85,7 +85,7 @@ void switches_response_out(struct sim *sim, struct switches *s, const struct wir
 	s->rang |= w->status < 200 && w->status != 183;
 	s->early_sdp |= w->status < 200 && w->body.size > 0;
 	s->final_out |= w->status >= 200;
-	if (!sim->counts.lends_refused) /* what found no send room changes tags and is not seen */
+	if (!sim_is_blurred(sim)) /* what found no send room changes tags and is not seen */
 		check_tag(sim, s, w);
 }
 
@@ -201,7 +201,7 @@ void switches_response_in(struct sim *sim, struct switches *s, struct host *from
 		return;
 	bool under_way = t == &s->tries[s->count - 1] && !t->cancelled && !s->final_out && !s->cancel_in;
 	if (!t->final_in && under_way && w->status == 503 && w->retry_after.size && !sim->settings.mailbox &&
-	    !sim->counts.lends_refused)
+	    !sim_is_blurred(sim))
 		begin_rest(sim, from, w);
 	if (!t->final_in || t->final_in == 422)
 		t->final_ns = sim->now_ns;
@@ -213,7 +213,7 @@ void switches_response_in(struct sim *sim, struct switches *s, struct host *from
 void switches_cdr(struct sim *sim, struct switches *s, const struct cdr *cdr)
 {
 	unsigned listed = s->count < CDR_ATTEMPTS_MAX ? s->count : CDR_ATTEMPTS_MAX;
-	if (sim->counts.lends_refused || sim->attempts_unseen || !cdr->callee_out.size)
+	if (sim_is_blurred(sim) || sim->attempts_unseen || !cdr->callee_out.size)
 		return; /* an INVITE without a number is not known for this call's */
 	if (cdr->attempts_count != listed) {
 		sim_fail(sim, s->call, "cdr-attempts", "%u listed, %u made", cdr->attempts_count, s->count);

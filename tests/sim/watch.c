@@ -300,7 +300,7 @@ static void check_bye(struct sim *sim, struct watched *d, struct watched_dialog 
 		return;
 	if (!d->ok_out_ns)
 		sim_fail(sim, d->call, "rfc3261-15-early-bye", "BYE to a caller who was not answered");
-	else if (!sim->counts.lends_refused && !d->ack_in_ns && !d->bye_in_ns && !is_out_of_time(sim) &&
+	else if (!sim_is_blurred(sim) && !d->ack_in_ns && !d->bye_in_ns && !is_out_of_time(sim) &&
 		 sim->now_ns + SIM_MS < d->ok_out_ns + SIM_64T1)
 		sim_fail(sim, d->call, "rfc3261-15-bye-before-ack", "BYE to the caller before its ACK");
 }
@@ -348,7 +348,7 @@ static void check_request(struct sim *sim, struct watched *d, const struct wire 
 	/* After 64*T1 without a word the transaction was over (Timer B), and its ACK is a courtesy. */
 	bool owed = of_failure && (invite->provisional || sim->now_ns < invite->at_ns + SIM_64T1) &&
 		    !(sim->boot > 1 && d->call->excused); /* the INVITE may be of a process that was killed */
-	if (owed && !sim->counts.lends_refused && wire_read(invite->text, &sent) &&
+	if (owed && !sim_is_blurred(sim) && wire_read(invite->text, &sent) &&
 	    !(bytes_equal(sent.uri, w->uri) && same_routes(&sent, w)))
 		sim_fail(sim, d->call, "rfc3261-17.1.1.3", "ACK to %.*s, the INVITE went to %.*s", TEXT(w->uri),
 			 TEXT(sent.uri));
@@ -357,12 +357,12 @@ static void check_request(struct sim *sim, struct watched *d, const struct wire 
 	if (bye)
 		check_bye(sim, d, dialog);
 	/* One that found no send room is seen only when it is repeated. */
-	if (dialog && w->cseq <= dialog->cseq && !sim->counts.lends_refused)
+	if (dialog && w->cseq <= dialog->cseq && !sim_is_blurred(sim))
 		sim_fail(sim, d->call, "rfc3261-12.2.1.1", "CSeq %u of a %.*s after %u", w->cseq, TEXT(w->method),
 			 dialog->cseq);
 	if (dialog && w->cseq > dialog->cseq)
 		dialog->cseq = w->cseq;
-	if (d->recorded_ns && !bye && !sim->counts.lends_refused)
+	if (d->recorded_ns && !bye && !sim_is_blurred(sim))
 		sim_fail(sim, d->call, "dead-call", "%.*s of a call that has ended", TEXT(w->method));
 }
 
@@ -397,6 +397,9 @@ static void request_out(struct sim *sim, const struct host *to, struct watched *
 		d->invite_cseq = w->cseq;
 	}
 	note(sim, d, w, true, repeated);
+	if (wire_method_is(w, "INVITE") && w->to_tag.size && d->callee_side && !d->ok_in_ns && d->call &&
+	    !d->call->excused)
+		sim_fail(sim, d->call, "rfc3261-8.1.1.2-to-tag", "an INVITE with a To tag, and nobody has answered");
 	/* A damaged request may have been a call of its own, of the same Call-ID, and the record is that one's. */
 	bool damaged = d->call && d->call->damaged;
 	if (d->recorded_ns && !damaged && sim->now_ns > d->recorded_ns + QUIET_NS &&
@@ -486,6 +489,8 @@ static void check_response(struct sim *sim, const struct address *at, struct wat
 		sim_fail(sim, d->call, "rfc3261-12.1.1", "%u does not record the route of its INVITE: %.*s", w->status,
 			 TEXT(w->text));
 	bool unordered = seen->status == 500 && w->status == 481; /* out of order, and then the dialog was gone */
+	unordered |=
+		seen->status == 503 && sim_is_blurred(sim); /* refused without remembering, and then there was room */
 	if (seen->status && w->status != seen->status && !unordered)
 		sim_fail(sim, d->call, "same-answer", "%.*s was answered %u and then %u", TEXT(w->method), seen->status,
 			 w->status);
@@ -648,7 +653,7 @@ static void check_answered(struct sim *sim, const struct sim_cdr *record, const 
 		return;
 	}
 	uint64_t bye_ns = a->bye_in_ns && (!b->bye_in_ns || a->bye_in_ns < b->bye_in_ns) ? a->bye_in_ns : b->bye_in_ns;
-	if (!agrees(sim, cdr->connect_us, b->ok_in_us))
+	if (!agrees(sim, cdr->connect_us, b->ok_in_us) && !sim_is_blurred(sim))
 		sim_fail(sim, record->call, "cdr-connect", "connect_us %lld, the 200 came at %lld",
 			 (long long)cdr->connect_us, (long long)b->ok_in_us);
 	if (cdr->end_us - cdr->connect_us < cdr->hold_ms * 1000 ||
@@ -656,7 +661,7 @@ static void check_answered(struct sim *sim, const struct sim_cdr *record, const 
 		sim_fail(sim, record->call, "cdr-hold", "hold_ms %lld, but end_us - connect_us is %lld",
 			 (long long)cdr->hold_ms, (long long)(cdr->end_us - cdr->connect_us));
 	/* With a BYE of the node that found no send room, that of a fork looks like the winner's. */
-	if (cdr->end_reason == CDR_END_normal && !sim->counts.lends_refused) {
+	if (cdr->end_reason == CDR_END_normal && !sim_is_blurred(sim)) {
 		bool by_caller = bye_ns == a->bye_in_ns;
 		if (!bye_ns ||
 		    (!sim->settings.mailbox && sim->machine == 1 &&
@@ -730,7 +735,7 @@ void watch_cdr(struct sim *sim, struct sim_cdr *record)
 		sim_fail(sim, record->call, "one-cdr-a-call", "a second CDR, %s", cdr_end_reason_name(cdr->end_reason));
 	if (record->call->damaged)
 		return;
-	if (!agrees(sim, cdr->start_us, a->invite_in_us) && !sim->counts.lends_refused)
+	if (!agrees(sim, cdr->start_us, a->invite_in_us) && !sim_is_blurred(sim))
 		sim_fail(sim, record->call, "cdr-start", "start_us %lld, the INVITE came at %lld",
 			 (long long)cdr->start_us, (long long)a->invite_in_us);
 	if (cdr->connect_us)

@@ -271,6 +271,29 @@ Test(stop, ends_calls_of_every_state)
 	finish(sim);
 }
 
+/* Its CANCEL goes out before the first response, which then comes, and nothing after it: the INVITE is over all the
+ * same, 64*T1 after the CANCEL (RFC 3261 9.1). */
+Test(stop, an_early_cancel_ends_an_invite_whose_final_response_is_lost)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	struct sim_call *call = sim_call_now(
+		sim,
+		.answers = { { .no_trying = true, .ring_ns = 1500 * SIM_MS, .final_ns = 60 * SIM_S, .deaf = true } });
+	sim_run(sim, SIM_S);
+	struct command stop = { .kind = COMMAND_STOP };
+	node_command(sim, &stop);
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_B, "CANCEL"), 1);
+	cr_assert_geq(sim_seen(call, IN_B, "180 INVITE"), 1);
+	for (unsigned i = 0; i < sim->host_count; i++)
+		sim->hosts[i].to_node.down = true;
+	call->excused = true;
+	sim_run(sim, 70 * SIM_S);
+	cr_assert_eq(node_stat(sim, pool_leg_used), 0);
+	cr_assert_eq(cdr_of(call)->end_reason, CDR_END_node_shutdown);
+	sim_destroy(sim);
+}
+
 /* A large number of them in portions: paced, all within the time that spec 2 allows. */
 Test(stop, is_paced)
 {

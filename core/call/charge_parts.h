@@ -1,0 +1,19 @@
+/* What the parts of charge.h share: charge.c (credit, call by call), charge_bill.c (the fee), charge_written.c (the
+ * form in the journal). */
+#ifndef RW_CORE_CALL_CHARGE_PARTS_H
+#define RW_CORE_CALL_CHARGE_PARTS_H
+
+#include "core/call/charge.h"
+
+/* Of the last decimal of a fee. */
+int64_t charge_fee_unit_e8(const struct rating_rules *rules);
+/* What it costs so long, customer and vendor; its fee and cost are noted in it. */
+void charge_write_bill(struct charge *charge, uint64_t hold_ms, struct charge_bill *bill);
+
+/* What charge_write() wrote: terms, rules and prefix, and the name of the account (lent).  false: damaged or of an
+ * unknown version. */
+bool charge_read(struct bytes in, struct charge *ret_charge, struct bytes *ret_account);
+/* By name; NULL: there is none (any more). */
+const struct account *charge_account(const struct tariff *t, struct bytes name);
+
+#endif
