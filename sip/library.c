@@ -222,11 +222,13 @@ static bool is_single(const struct sip_message *m, enum sip_header_id id)
 	return h && !sip_header_next(m, h) && sip_list_next(&rest, &element) && !sip_list_next(&rest, &element);
 }
 
-/* Whether it complains about a header of this kind. */
+/* Whether it complains about a header of this kind.  The list has others, too: a header that stands twice where it may
+ * stand once (Date, Expires, Priority, ...), which has no name there but a value of its own. */
 static bool complains(const sip_t *sip, enum sip_header_id id)
 {
 	for (const sip_error_t *error = sip->sip_error; error; error = error->er_next)
-		if (error->er_name && sip_header_id_of(bytes_of(error->er_name)) == id)
+		if (sip_is_error((const sip_header_t *)error) && error->er_name &&
+		    sip_header_id_of(bytes_of(error->er_name)) == id)
 			return true;
 	return false;
 }

@@ -262,6 +262,21 @@ Test(rfc3261_25_1, display_name_gets_its_quotes_from_the_library)
 	assert_refused(INVITE VIA "From: Bell, Alexander <sip:a@b>;tag=1\r\n" TO CALL_ID CSEQ END, SIP_BAD_HEADER, 400);
 }
 
+/* What it keeps of the second one is no complaint, and has no name to look at. */
+Test(library, header_that_stands_twice_is_no_complaint)
+{
+	static const char *const twice[] = { "Date: Wed, 04 Apr 2001 17:38:38 GMT\r\n", "Expires: 4000000000\r\n",
+					     "Timestamp: 1.5 2\r\n", "Priority: normal\r\n", "MIME-Version: 1.0\r\n" };
+	char text[2048];
+
+	for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++) {
+		snprintf(text, sizeof text, "%s%s%s", INVITE VIA "From: a@b <sip:a@b>;tag=1\r\n" TO CALL_ID CSEQ,
+			 twice[i], twice[i]);
+		strcat(text, "Contact: a@c <sip:c>\r\n" END);
+		assert_taken(text, true);
+	}
+}
+
 /* The library parses lists by recursion and appends by walking: it sees no list longer than SIP_LIST_MAX. */
 Test(library, long_lists_are_refused_before_it)
 {
