@@ -37,8 +37,7 @@ typedef enum sip_read_result reader_fn(struct bytes text, char *scratch, struct 
 static enum sip_read_result read_in_place(struct bytes text, char *scratch, struct sip_message *ret_message,
 					  struct sip_refusal *ret_refusal)
 {
-	(void)scratch;
-	return sip_reader_read(text, ret_message, ret_refusal);
+	return sip_reader_read(text, scratch, ret_message, ret_refusal);
 }
 
 enum { IN_PLACE, LIBRARY, READERS };

@@ -20,39 +20,10 @@
 #undef sip_method_name
 #undef sip_header_name
 
+#include "sip/fold.h"
 #include "sip/names.h"
 #include "sip/reader.h"
 #include "sip/syntax.h"
-
-static bool at_crlf(const char *at, const char *end)
-{
-	return end - at >= 2 && at[0] == '\r' && at[1] == '\n';
-}
-
-static bool at_fold(const char *at, const char *end)
-{
-	return at_crlf(at, end) && end - at >= 3 && sip_is(at[2], SIP_C_SPACE);
-}
-
-/* Copies a line without its folds and its CRLF: a fold, with all white space around it, becomes one space (RFC 3261
- * 7.3.1).  Returns where the line ends: at its CRLF or at the end of the text. */
-static const char *unfold(const char *at, const char *end, char **out)
-{
-	char *start = *out, *to = start;
-
-	while (at < end && (!at_crlf(at, end) || at_fold(at, end))) {
-		if (!at_fold(at, end)) {
-			*to++ = *at++;
-			continue;
-		}
-		while (to > start && sip_is(to[-1], SIP_C_SPACE))
-			to--;
-		*to++ = ' ';
-		at = sip_skip(at + 2, end, SIP_C_SPACE);
-	}
-	*out = to;
-	return at;
-}
 
 /* Puts the display name of a From, To or Contact line in quotes, where the in-place reader asks for that.  `value` is
  * what stands in scratch up to *out, with room behind it.  Returns whether it did. */
@@ -102,28 +73,23 @@ static bool make_plain_value(char *line, char **out)
 /* Writes the plain form and returns its view.  *ret_quoted: a display name got its quotes. */
 static struct bytes make_plain(struct bytes text, char *scratch, bool *ret_quoted)
 {
-	const char *at = text.at, *end = at + text.size;
+	const char *end = text.at + text.size, *line;
 	char *out = scratch;
-	bool quoted = false;
+	const char *at = sip_copy_start_line(text.at, end, &out);
+	bool quoted = false, blank = false; /* what sofia-sip thinks of blank lines it will say itself */
 
-	while (at < end) {
-		char *line = out;
+	while ((line = sip_next_line(at, end))) {
+		char *start;
 
-		at = unfold(at, end, &out);
-		if (at == end) /* no CRLF: the reader will say so */
-			break;
-		if (out > line)
-			quoted |= make_plain_value(line, &out);
 		*out++ = '\r';
 		*out++ = '\n';
-		at += 2;
-		if (out == line + 2 &&
-		    line > scratch + 2) { /* the empty line, unless it stands before the start line */
-			memcpy(out, at, (size_t)(end - at));
-			out += end - at;
-			break;
-		}
+		start = out;
+		at = sip_unfold_line(line, end, &out, &blank);
+		quoted |= make_plain_value(start, &out);
 	}
+	if (at < end) /* the end of the last line, the empty one and the body */
+		memcpy(out, at, (size_t)(end - at));
+	out += end - at;
 	assert(out <= scratch + SIP_SCRATCH_BYTES);
 	*ret_quoted = quoted;
 	return sip_between(scratch, out);
@@ -222,11 +188,13 @@ static bool is_single(const struct sip_message *m, enum sip_header_id id)
 	return h && !sip_header_next(m, h) && sip_list_next(&rest, &element) && !sip_list_next(&rest, &element);
 }
 
-/* Whether it complains about a header of this kind. */
+/* Whether it complains about a header of this kind.  The list has others, too: a header that stands twice where it may
+ * stand once (Date, Expires, Priority, ...), which has no name there but a value of its own. */
 static bool complains(const sip_t *sip, enum sip_header_id id)
 {
 	for (const sip_error_t *error = sip->sip_error; error; error = error->er_next)
-		if (error->er_name && sip_header_id_of(bytes_of(error->er_name)) == id)
+		if (sip_is_error((const sip_header_t *)error) && error->er_name &&
+		    sip_header_id_of(bytes_of(error->er_name)) == id)
 			return true;
 	return false;
 }
@@ -301,7 +269,7 @@ enum sip_read_result sip_library_read(struct bytes text, char *scratch, struct s
 
 	assert(text.size <= SIP_MESSAGE_BYTES_MAX);
 	plain = make_plain(text, scratch, &quoted);
-	result = sip_reader_read(plain, m, ret_refusal);
+	result = sip_reader_read(plain, NULL, m, ret_refusal);
 	m->by_library = true;
 	if (result == SIP_READ_DECLINED)
 		why = SIP_BAD_HEADER;

@@ -1,7 +1,7 @@
 /* Private to sip/: the hand-over to sofia-sip of what the in-place reader declined.
  *
- * The message is rewritten into a plain form: folded lines become one, and a display name that should stand in quotes
- * gets them; everything else stays byte for byte, and in order.  The in-place reader reads that form, and sofia-sip
+ * The message is rewritten into a plain form: a display name that should stand in quotes gets them, and folded lines
+ * become one; everything else stays byte for byte, and in order.  The in-place reader reads that form, and sofia-sip
  * parses the message as it came: only what both take, with the same values, is taken. */
 #ifndef RW_SIP_LIBRARY_H
 #define RW_SIP_LIBRARY_H

@@ -23,13 +23,14 @@ static bool is_keepalive(struct bytes datagram)
 }
 
 /* Too large to be taken, but the sender of a request that can be answered is told so. */
-static enum sip_read_result read_oversize(struct bytes datagram, struct sip_message *m, struct sip_refusal *ret_refusal)
+static enum sip_read_result read_oversize(struct bytes datagram, char *scratch, struct sip_message *m,
+					  struct sip_refusal *ret_refusal)
 {
 	enum sip_read_result result;
 
 	if (datagram.size > UINT16_MAX)
 		datagram.size = UINT16_MAX;
-	result = sip_reader_read(datagram, m, ret_refusal);
+	result = sip_reader_read(datagram, scratch, m, ret_refusal);
 	sip_refuse(SIP_BAD_TOO_LARGE, ret_refusal);
 	return (result == SIP_READ_OK || result == SIP_READ_BAD) && m->is_request ? SIP_READ_BAD : SIP_READ_GARBAGE;
 }
@@ -43,8 +44,8 @@ enum sip_read_result sip_message_read(struct bytes datagram, char *scratch, stru
 	if (is_keepalive(datagram))
 		return SIP_READ_KEEPALIVE;
 	if (datagram.size > SIP_MESSAGE_BYTES_MAX)
-		return read_oversize(datagram, ret_message, ret_refusal);
-	result = sip_reader_read(datagram, ret_message, ret_refusal);
+		return read_oversize(datagram, scratch, ret_message, ret_refusal);
+	result = sip_reader_read(datagram, scratch, ret_message, ret_refusal);
 	if (result == SIP_READ_DECLINED)
 		result = sip_library_read(datagram, scratch, ret_message, ret_refusal);
 	return result;

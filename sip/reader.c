@@ -10,6 +10,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "sip/fold.h"
 #include "sip/names.h"
 #include "sip/span.h"
 #include "sip/syntax.h"
@@ -49,6 +50,7 @@ struct reader {
 	const char *body;        /* after the empty line; NULL: there is none */
 	enum sip_bad why;        /* the first defect */
 	bool declined;
+	bool folded; /* met a folded line: nothing was read but the lines before it */
 };
 
 static void fail(struct reader *r, enum sip_bad why)
@@ -198,8 +200,10 @@ static void read_line(struct reader *r, const char *at, const char *end, bool co
 }
 
 /* Reads the header lines up to the empty one and sets the body's start. */
-static void read_lines(struct reader *r, const char *at)
+static void read_lines(struct reader *r, const char *lines)
 {
+	const char *at = lines;
+
 	while (r->end - at < 2 || at[0] != '\r' || at[1] != '\n') {
 		bool controls;
 		const char *end = line_end(at, r->end, &controls);
@@ -208,8 +212,8 @@ static void read_lines(struct reader *r, const char *at)
 			fail(r, SIP_BAD_HEADER);
 			return;
 		}
-		if (sip_is(*at, SIP_C_SPACE)) {
-			r->declined = true;
+		if (sip_is(*at, SIP_C_SPACE) && at > lines) { /* the start line cannot be folded */
+			r->folded = true;
 			return;
 		}
 		if (r->m->header_count == SIP_HEADERS_MAX) {
@@ -442,22 +446,25 @@ static void clear(struct sip_message *m, struct bytes text)
 	m->header_count = 0;
 }
 
-enum sip_read_result sip_reader_read(struct bytes text, struct sip_message *ret_message,
-				     struct sip_refusal *ret_refusal)
+/* As sip_reader_read().  *ret_folded, with SIP_READ_DECLINED: because of a folded line. */
+static enum sip_read_result read_once(struct bytes text, struct sip_message *ret_message,
+				      struct sip_refusal *ret_refusal, bool *ret_folded)
 {
 	struct reader r = { .m = ret_message, .start = text.at, .end = text.at + text.size };
 	const char *lines;
 	bool answerable;
 
-	assert(text.size <= UINT16_MAX);
+	*ret_folded = false;
 	clear(ret_message, text);
 	sip_refuse(SIP_BAD_START_LINE, ret_refusal);
 	lines = read_start_line(&r);
 	if (!lines)
 		return SIP_READ_GARBAGE;
 	read_lines(&r, lines);
-	if (r.declined)
+	if (r.folded) {
+		*ret_folded = true;
 		return SIP_READ_DECLINED;
+	}
 
 	answerable = read_identity(&r) && ret_message->is_request;
 	read_party(&r, SIP_H_FROM, &ret_message->from);
@@ -472,4 +479,18 @@ enum sip_read_result sip_reader_read(struct bytes text, struct sip_message *ret_
 	if (r.why != SIP_BAD_NONE)
 		return answerable ? SIP_READ_BAD : SIP_READ_GARBAGE;
 	return r.declined ? SIP_READ_DECLINED : SIP_READ_OK;
+}
+
+enum sip_read_result sip_reader_read(struct bytes text, char *scratch, struct sip_message *ret_message,
+				     struct sip_refusal *ret_refusal)
+{
+	enum sip_read_result result;
+	struct bytes copy;
+	bool folded;
+
+	assert(text.size <= UINT16_MAX);
+	result = read_once(text, ret_message, ret_refusal, &folded);
+	if (folded && scratch && sip_unfold(text, scratch, &copy))
+		result = read_once(copy, ret_message, ret_refusal, &folded);
+	return result;
 }

@@ -2,7 +2,9 @@
 """conformance_test.py ROOT: every test that docs/conformance.md and docs/conformance.d/*.md name exists.
 
 In a table whose third column is headed "covered by", each name in `backticks` there must be a unit test (suite/name, or
-one of the two alone), a scenario (interop/name), a check of the simulation (sim/name), or a file."""
+one of the two alone), a scenario (interop/name, with * or ... for what differs), a check of the simulation (sim/name), a
+test of the build (core/call/relay), a program of tests/ or bench/ with its options, or a file."""
+import fnmatch
 import glob
 import os
 import re
@@ -35,6 +37,30 @@ def scenarios(root):
     return names | {"interop/" + name for name in names}
 
 
+def build_tests(root):
+    """Tests of the build are named after their sources, or in a line that makes them."""
+    names = set()
+    for path in glob.glob(os.path.join(root, "tests", "**", "*.*"), recursive=True):
+        relative = os.path.relpath(path, os.path.join(root, "tests"))
+        if path.endswith((".c", ".py")):
+            base = relative.rsplit(".", 1)[0]
+            names |= {base, re.sub("_test$", "", base), os.path.basename(base)}
+        elif path.endswith("meson.build"):
+            with open(path, encoding="utf-8") as file:
+                names |= set(re.findall(r"'([a-z0-9_/]+)'", file.read()))
+    for path in glob.glob(os.path.join(root, "bench", "*.c")):
+        names.add("rwbench " + os.path.basename(path)[:-2])
+        names.add("bench/" + os.path.basename(path)[:-2])
+    return names
+
+
+def is_known(name, known, root):
+    if name in known or os.path.exists(os.path.join(root, name)) or name.split(" ")[0] in known:
+        return True
+    pattern = name.replace("...", "*")
+    return "*" in pattern and bool(fnmatch.filter(known, pattern))
+
+
 def rows(path):
     """(line number, third column) of every row of such a table."""
     inside = False
@@ -51,7 +77,7 @@ def rows(path):
 
 def main():
     root = sys.argv[1]
-    known = unit_tests(root) | checks(root) | scenarios(root)
+    known = unit_tests(root) | checks(root) | scenarios(root) | build_tests(root)
     wrong, named, lines = [], 0, 0
     for path in [os.path.join(root, "docs", "conformance.md")] + sorted(
             glob.glob(os.path.join(root, "docs", "conformance.d", "*.md"))):
@@ -59,7 +85,7 @@ def main():
             lines += 1
             for name in re.findall(r"`([^`]+)`", cell):
                 named += 1
-                if name not in known and not os.path.exists(os.path.join(root, name)):
+                if not is_known(name, known, root):
                     wrong.append("%s:%d: there is no %s" % (os.path.relpath(path, root), number, name))
     print("\n".join(wrong + ["%d rows name %d tests, %d of which are none" % (lines, named, len(wrong))]))
     return 1 if wrong or not named else 0

@@ -102,11 +102,19 @@ static struct address take_address(struct input *in)
 	return a;
 }
 
+/* Of somebody: a CDR prints it. */
+static struct address take_host(struct input *in)
+{
+	struct address a = take_address(in);
+	want(in, a.family != 0);
+	return a;
+}
+
 /* Of a peer, that is sent to. */
 static struct address take_peer(struct input *in)
 {
-	struct address a = take_address(in);
-	want(in, a.family != 0 && a.port != 0);
+	struct address a = take_host(in);
+	want(in, a.port != 0);
 	return a;
 }
 
@@ -158,8 +166,8 @@ static void take_facts(struct input *in, struct call_image *c)
 	f->connect_us = (int64_t)take_u64(in);
 	f->ringing_us = (int64_t)take_u64(in);
 	f->pdd_ms = take_u32(in);
-	f->source = take_address(in);
-	f->destination = take_address(in);
+	f->source = take_host(in);
+	f->destination = take_host(in);
 	f->numbers[CALL_CALLER_IN] = take_text8(in, NUMBER_ROOM);
 	f->numbers[CALL_CALLEE_IN] = take_text8(in, NUMBER_ROOM);
 	f->numbers[CALL_CALLER_OUT] = take_text8(in, NUMBER_ROOM);
@@ -341,10 +349,11 @@ static bool read_live(const struct recovered_bytes *live, struct call_image *c)
 {
 	const unsigned needed =
 		SEEN(CARRY_CLOCK) | SEEN(CARRY_CALL) | SEEN(CARRY_FACTS) | SEEN(CARRY_LEG_A) | SEEN(CARRY_LEG_B);
-	struct input in = { .at = live->at, .end = live->at + live->size }, content;
+	struct input in, content;
 	unsigned tag;
 	if (!live->at || live->version != CARRY_VERSION)
 		return false;
+	in = (struct input){ .at = live->at, .end = live->at + live->size };
 	while (next_section(&in, &tag, &content)) {
 		if (tag >= CARRY_SECTIONS)
 			continue;

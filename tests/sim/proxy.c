@@ -187,7 +187,7 @@ static uint64_t mix(uint64_t x)
 
 void proxy_draw(const struct sim *sim, struct script *script)
 {
-	for (unsigned side = 0; side < 2; side++) {
+	for (unsigned side = 0; side < 2 && !sim->settings.reliable; side++) { /* these speak UDP */
 		uint64_t dice = mix(mix(sim->settings.seed + 11) + sim->call_count * 2 + side);
 		struct proxies *p = &script->proxies[side];
 		if (dice % 10 >= 4) /* without */

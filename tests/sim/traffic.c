@@ -167,6 +167,7 @@ void traffic_settings(uint64_t seed, struct sim_settings *ret_settings)
 void traffic_reliable(struct sim_settings *settings)
 {
 	settings->reliable = true;
+	settings->six[0] = settings->six[1] = false;
 	settings->link = (struct link){ .delay_ns = settings->link.delay_ns };
 }
 

@@ -68,15 +68,15 @@ static void assert_all(const char *directory, const struct expectation *e, size_
 Test(rfc4475, messages_get_the_verdicts_of_their_index)
 {
 	static const struct expectation expectations[] = {
-		{ "wsinv.dat", SIP_READ_OK, 0, true },          { "intmeth.dat", SIP_READ_OK, 0, false },
-		{ "esc01.dat", SIP_READ_OK, 0, true },          { "escnull.dat", SIP_READ_OK, 0, false },
+		{ "wsinv.dat", SIP_READ_OK, 0, false },         { "intmeth.dat", SIP_READ_OK, 0, false },
+		{ "esc01.dat", SIP_READ_OK, 0, false },         { "escnull.dat", SIP_READ_OK, 0, false },
 		{ "esc02.dat", SIP_READ_OK, 0, false },         { "lwsdisp.dat", SIP_READ_OK, 0, false },
 		{ "longreq.dat", SIP_READ_OK, 0, false },       { "dblreq.dat", SIP_READ_OK, 0, false },
-		{ "semiuri.dat", SIP_READ_OK, 0, true },        { "transports.dat", SIP_READ_OK, 0, false },
+		{ "semiuri.dat", SIP_READ_OK, 0, false },       { "transports.dat", SIP_READ_OK, 0, false },
 		{ "mpart01.dat", SIP_READ_OK, 0, false },       { "unreason.dat", SIP_READ_OK, 0, false },
 		{ "noreason.dat", SIP_READ_OK, 0, false },      { "badinv01.dat", SIP_READ_GARBAGE, 0, false },
 		{ "clerr.dat", SIP_READ_BAD, 400, false },      { "ncl.dat", SIP_READ_BAD, 400, false },
-		{ "scalar02.dat", SIP_READ_BAD, 400, true },    { "scalarlg.dat", SIP_READ_GARBAGE, 0, false },
+		{ "scalar02.dat", SIP_READ_BAD, 400, false },   { "scalarlg.dat", SIP_READ_GARBAGE, 0, false },
 		{ "quotbal.dat", SIP_READ_BAD, 400, false },    { "ltgtruri.dat", SIP_READ_BAD, 400, false },
 		{ "lwsruri.dat", SIP_READ_BAD, 400, false },    { "lwsstart.dat", SIP_READ_BAD, 400, false },
 		{ "trws.dat", SIP_READ_BAD, 400, false },       { "escruri.dat", SIP_READ_BAD, 400, false },
@@ -105,7 +105,7 @@ Test(rfc4475, messages_with_their_transport_made_udp_get_the_same)
 		{ "baddn.dat", SIP_READ_BAD, 400, false },      { "bext01.dat", SIP_READ_OK, 0, false },
 		{ "esc02.dat", SIP_READ_OK, 0, false },         { "intmeth.dat", SIP_READ_OK, 0, false },
 		{ "longreq.dat", SIP_READ_OK, 0, false },       { "novelsc.dat", SIP_READ_OK, 0, false },
-		{ "regaut01.dat", SIP_READ_OK, 0, false },      { "scalar02.dat", SIP_READ_BAD, 400, true },
+		{ "regaut01.dat", SIP_READ_OK, 0, false },      { "scalar02.dat", SIP_READ_BAD, 400, false },
 		{ "scalarlg.dat", SIP_READ_GARBAGE, 0, false }, { "trws.dat", SIP_READ_BAD, 400, false },
 		{ "unkscm.dat", SIP_READ_OK, 0, false },
 	};
@@ -231,19 +231,11 @@ Test(rfc5118_4_3, port_stands_outside_the_brackets)
 	cr_assert_eq(uri.port, 5070);
 }
 
-static bool is_folded(struct bytes datagram)
-{
-	const char *end = memmem(datagram.at, datagram.size, "\r\n\r\n", 4);
-	size_t size = end ? (size_t)(end - datagram.at) : datagram.size;
-
-	return memmem(datagram.at, size, "\r\n ", 3) || memmem(datagram.at, size, "\r\n\t", 3);
-}
-
-/* One valid message of four in this collection has folded lines, which real gateways hardly send; of the others the
- * library should see next to none, and all in all nothing valid should be lost. */
+/* One valid message of four in this collection has folded lines.  The library should see next to none of them, and
+ * nothing valid should be lost but what lacks a mandatory header. */
 Test(jsip, valid_messages_are_taken_nearly_all_in_place)
 {
-	unsigned valid = 0, folded = 0, taken = 0, in_place = 0;
+	unsigned valid = 0, taken = 0, in_place = 0;
 	char path[4096], line[8192];
 	FILE *index;
 
@@ -260,20 +252,20 @@ Test(jsip, valid_messages_are_taken_nearly_all_in_place)
 		snprintf(path_of, sizeof path_of, "seeds/jsip/%s", name);
 		cr_assert(load(path_of, &datagram));
 		valid++;
-		folded += is_folded(datagram);
-		if (read_bytes(datagram) != SIP_READ_OK)
+		if (read_bytes(datagram) != SIP_READ_OK) {
+			cr_log_info("%s: not taken (%d)", name, refusal.why);
 			continue;
+		}
 		taken++;
 		in_place += !message.by_library;
 		if (!message.by_library)
 			cr_expect(sip_library_agrees(datagram, &message), "%s: the readers disagree", name);
 	}
 	fclose(index);
-	cr_log_info("%u valid, %u of them folded: %u taken, %u in place", valid, folded, taken, in_place);
+	cr_log_info("%u valid: %u taken, %u in place", valid, taken, in_place);
 	cr_assert_gt(valid, 300);
 	cr_assert_geq(taken * 100, valid * 97);
-	cr_assert_geq(in_place * 100, valid * 75);
-	cr_assert_geq(in_place * 100, (valid - folded) * 97);
+	cr_assert_geq(in_place * 100, valid * 95);
 }
 
 Test(abnf, every_generated_sip_uri_is_read)
