@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""conformance_test.py ROOT: every test that docs/conformance.md and docs/conformance.d/*.md name exists.
+"""conformance_test.py ROOT: every test that docs/conformance.md names exists.
 
 In a table whose third column is headed "covered by", each name in `backticks` there must be a unit test (suite/name, or
 one of the two alone), a scenario (interop/name, with * or ... for what differs), a check of the simulation (sim/name), a
@@ -79,14 +79,13 @@ def main():
     root = sys.argv[1]
     known = unit_tests(root) | checks(root) | scenarios(root) | build_tests(root)
     wrong, named, lines = [], 0, 0
-    for path in [os.path.join(root, "docs", "conformance.md")] + sorted(
-            glob.glob(os.path.join(root, "docs", "conformance.d", "*.md"))):
-        for number, cell in rows(path):
-            lines += 1
-            for name in re.findall(r"`([^`]+)`", cell):
-                named += 1
-                if not is_known(name, known, root):
-                    wrong.append("%s:%d: there is no %s" % (os.path.relpath(path, root), number, name))
+    path = os.path.join(root, "docs", "conformance.md")
+    for number, cell in rows(path):
+        lines += 1
+        for name in re.findall(r"`([^`]+)`", cell):
+            named += 1
+            if not is_known(name, known, root):
+                wrong.append("%s:%d: there is no %s" % (os.path.relpath(path, root), number, name))
     print("\n".join(wrong + ["%d rows name %d tests, %d of which are none" % (lines, named, len(wrong))]))
     return 1 if wrong or not named else 0
 

@@ -161,10 +161,10 @@ void exchange_resend(struct shard *s, struct transaction *tx)
 }
 
 /* RFC 3261 17.1.1.2, 17.1.2.2, 17.2.1: on a reliable transport nothing is sent again, but the 2xx to an INVITE, which
- * only its ACK stops (13.3.1.4). */
-static bool sends_again(const struct transaction *tx)
+ * only its ACK stops (13.3.1.4), and what was not sent for want of room. */
+static bool sends_again(const struct shard *s, const struct transaction *tx)
 {
-	return !flow_is_reliable(&tx->flow) || tx->state == TRANSACTION_ACCEPTED;
+	return !flow_is_reliable(&tx->flow) || tx->state == TRANSACTION_ACCEPTED || s->unsent;
 }
 
 unsigned exchange_event(struct shard *s, struct transaction *tx, enum transaction_event event)
@@ -183,7 +183,7 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 		tx->resend_at_ns = 0;
 	if ((acts & ACT_STOP_END) && !tx->cancelled) /* one whose CANCEL overtook the first response ends after that */
 		tx->ends_at_ns = 0;
-	if (acts & ACT_SPACE && sends_again(tx)) {
+	if (acts & ACT_SPACE && sends_again(s, tx)) {
 		tx->resends = event == EVENT_RESEND ? (uint8_t)(tx->resends + (tx->resends < UINT8_MAX)) : 0;
 		tx->resend_at_ns = s->now.now_ns + wait_ns(s, tx->resends);
 	}

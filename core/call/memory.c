@@ -201,7 +201,8 @@ void datagram_begin(struct shard *s, struct builder *b)
 
 bool datagram_send(struct shard *s, struct builder *b, const struct flow *to)
 {
-	if (b->start == s->spare)
+	s->unsent = b->start == s->spare;
+	if (s->unsent)
 		; /* the edge has counted what it could not lend */
 	else if (b->overflow)
 		s->edge.unlend(s->edge.context, b->start);

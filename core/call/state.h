@@ -153,6 +153,7 @@ struct shard {
 	char *scratch;              /* SIP_SCRATCH_BYTES for the reader */
 	char *work;                 /* DATAGRAM_MAX: texts and bodies while they are put together */
 	char *spare;                /* DATAGRAM_MAX: built into when the edge has no room, and thrown away */
+	bool unsent;                /* the latest datagram was */
 	struct sip_message message; /* the one under way */
 };
 

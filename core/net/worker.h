@@ -78,12 +78,12 @@ struct worker {
 	bool slept;                       /* since the last turn */
 	int datagram_sockets[CONFIG_LISTENS_MAX];
 	unsigned datagram_socket_count;
-	struct receive_queues queues;     /* as of the last look */
-	uint32_t drops_before;            /* at the look before that */
-	uint64_t drops;                   /* by the queues, and by what was attached to them */
-	unsigned queue_permille_max;      /* since it was last published */
-	uint64_t look_ns;                 /* when the next look is due */
-	struct surplus_bpf *filter;       /* drops in the kernel what need not be read; NULL: it cannot */
+	struct receive_queues queues; /* as of the last look */
+	uint32_t drops_before;        /* at the look before that */
+	uint64_t drops;               /* by the queues, and by what was attached to them */
+	unsigned queue_permille_max;  /* since it was last published */
+	uint64_t look_ns;             /* when the next look is due */
+	struct surplus_bpf *filter;   /* drops in the kernel what need not be read; NULL: it cannot */
 	bool filter_attached;
 	struct surplus surplus; /* INVITEs that it lets in */
 	uint64_t asked, taken;  /* as the shard last said (shard_demand()) */

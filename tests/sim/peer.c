@@ -603,16 +603,9 @@ void peer_receive(struct sim *sim, struct host *host, struct bytes datagram, boo
 
 /* ---- the end ---- */
 
-/* On a stream a final response is sent once, and may go with its connection: 64*T1 after the CANCEL the caller takes
- * the INVITE for cancelled (RFC 3261 9.1). */
-static bool has_given_up(const struct ua *ua)
-{
-	return ua->sim->settings.reliable && ua->is_caller && ua->state == UA_EARLY && ua->call->script.cancel_ns;
-}
-
 static bool is_open(const struct ua *ua)
 {
-	if (peer_is_broken(ua) || has_given_up(ua))
+	if (peer_is_broken(ua))
 		return false;
 	for (const struct sent *sent = ua->sent; sent; sent = sent->next)
 		if (sent->resending)
@@ -646,10 +639,10 @@ static void check_ua(struct sim *sim, const struct ua *ua)
 	const struct script *script = &ua->call->script;
 	/* The ACK of an offer waits for the other side's. */
 	bool withheld = (script->delayed_offer && script->no_ack) || peer_somebody_died(ua->call);
-	if (ua->state != UA_ENDED && !has_given_up(ua))
+	if (ua->state != UA_ENDED)
 		sim_fail(sim, ua->call, "no-ghost-call", "the %s's dialog is still up at the end", side);
 	for (const struct sent *sent = ua->sent; sent; sent = sent->next)
-		if (sent->status < 200 && !peer_somebody_died(ua->call) && !has_given_up(ua))
+		if (sent->status < 200 && !peer_somebody_died(ua->call))
 			sim_fail(sim, ua->call, "every-request-is-answered", "%s %u of the %s has no final response",
 				 sent->method, sent->cseq, side);
 	for (const struct taken *taken = ua->taken; taken; taken = taken->next)

@@ -38,8 +38,9 @@
 #define SIM_SHARDS_MAX 4
 #define SIM_HOSTS_MAX  16
 #define SIM_CALLERS    3 /* hosts 10.1.0.1 or fd00:1::1 and on: of mapping gateway "mg" */
-#define SIM_CALLEES    3 /* hosts 10.2.0.1 or fd00:2::1 and on: routing gateways "rg1" and on, in this order of priority \
-			  */
+#define SIM_CALLEES                                                                                                    \
+	3 /* hosts 10.2.0.1 or fd00:2::1 and on: routing gateways "rg1" and on, in this order of priority              \
+	   */
 #define SIM_LOG_MAX     512
 #define SIM_CONFIGS_MAX 64
 

@@ -63,7 +63,7 @@ void free(void *at)
 }
 
 #define REST                                                                                                           \
-	"From: a@b <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: one\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"             \
+	"From: a@b <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: one\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"         \
 	"Contact: <sip:a@192.0.2.1>\r\nContent-Length: 0\r\n\r\n"
 
 static const char *const texts[] = {
