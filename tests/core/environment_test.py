@@ -251,7 +251,7 @@ OPTIONS = ("OPTIONS sip:a@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;bra
 @test
 def what_comes_while_the_process_stands_still_is_answered_or_counted():
     """More datagrams than the socket holds, also one of 32 MiB."""
-    count = 20000
+    count = 120000
     with Switch().start() as switch, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway:
         gateway.bind(("127.0.0.1", 0))
         gateway.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), 16 << 20)
