@@ -27,6 +27,18 @@ static bool send(struct shard *s, struct leg *leg, uint32_t rseq, uint32_t body)
 	return true;
 }
 
+#define OPEN_MAX 8 /* on a leg: a gateway that answers none, and goes on asking for more, takes no more than that */
+
+static unsigned count_open(const struct shard *s, const struct leg *leg)
+{
+	unsigned count = 0;
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		const struct transaction *tx = transaction_at(s, i);
+		count += tx->kind == CLIENT && tx->method == SIP_PRACK && exchange_is_open(tx);
+	}
+	return count;
+}
+
 bool prack_take(struct shard *s, const struct setup *setup, struct leg *leg, struct early *early,
 		const struct sip_message *m, uint32_t rseq)
 {
@@ -35,7 +47,7 @@ bool prack_take(struct shard *s, const struct setup *setup, struct leg *leg, str
 		return false;
 	if (offers && setup->reliable != RELIABLE_NOT)
 		early->owed_rseq = rseq;
-	else if (!send(s, leg, rseq, POOL_NONE))
+	else if (count_open(s, leg) >= OPEN_MAX || !send(s, leg, rseq, POOL_NONE))
 		return false;
 	early->rseq = rseq;
 	return true;

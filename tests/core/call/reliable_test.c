@@ -300,6 +300,27 @@ Test(rfc3262_4, a_prack_is_repeated_until_its_answer)
 	over(d);
 }
 
+/* A gateway that numbers each repetition anew, or forks without end, and answers none. */
+Test(rfc3262_4, few_pracks_wait_for_their_answer)
+{
+	struct duel *d = duel_ringing(.invite = "Supported: timer\n");
+	char answer[200], tag[16];
+	answers(&d->b.other, "-");
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(answer, sizeof answer, "180 " RELIABLE "%u", 1 + (i < 12 ? i : 0));
+		snprintf(tag, sizeof tag, "branch-%u", i < 12 ? 0 : i);
+		callee_says(d, answer, tag, NULL);
+	}
+	cr_assert_eq(count(&d->b, "PRACK"), 8);
+	run(d, SIM_64T1);
+	answers(&d->b.other, "200");
+	callee_says(d, "180 " RELIABLE "9", "branch-0", NULL);
+	cr_assert_eq(count(&d->b, "PRACK"), 9);
+	assert_header(nth(&d->b, "PRACK", 8), "RAck", "9 1 INVITE");
+	caller_cancels(d);
+	over(d);
+}
+
 /* ---- offers ---- */
 
 /* The INVITE has none: the callee's is in its 183, the answer in the caller's PRACK. */
