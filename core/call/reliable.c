@@ -203,7 +203,7 @@ void reliable_answered(struct shard *s, struct call *call, const struct sip_mess
 	struct setup *setup = setup_of(s, call);
 	choose_dialog(s, call, early_index(s, attempt_under_way(s, call), early));
 	setup->answered_by_prack = !setup->offer_in_invite && early && early->settled;
-	setup->bare_answer = early && early->told && (setup->answered_by_prack || !m->body.size);
+	setup->bare_answer = early && early->told && (setup->answered_by_prack || early->owed_rseq || !m->body.size);
 	forget(s, setup);
 }
 
@@ -266,7 +266,7 @@ static void take_answer(struct shard *s, struct call *call, const struct sip_mes
 		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
 		prack_answer(s, callee, early, callee->body_out);
 		early->settled = true;
-	} else if (callee && callee->ack_wanted) {
+	} else if (setup->bare_answer && callee && callee->ack_wanted) { /* another branch's 200 has its own offer */
 		body_replace(s, &caller->body_in, body_keep(s, m));
 		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
 		callee->ack_wanted = false;
