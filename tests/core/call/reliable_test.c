@@ -1,6 +1,8 @@
 /* Reliable provisional responses on each leg.  RFC 3262 3, 4, 5; spec 4. */
 #include "early.h"
 
+#include "core/call/state.h"
+
 /* ---- what goes on reliably ---- */
 
 Test(rfc3262_3, a_reliable_183_is_one_to_a_caller_that_supports_it)
@@ -341,6 +343,47 @@ Test(rfc3262_5, an_offer_in_the_183_has_its_answer_in_the_prack)
 	cr_assert_eq(count(&d->b, "ACK"), 1);
 	cr_assert_eq(nth(&d->b, "ACK", 0)->w.body.size, 0);
 	over(d);
+}
+
+/* The answer is owed until it can be sent: the caller's next PRACK has it. */
+Test(rfc3262_5, an_answer_for_which_there_is_no_transaction)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t reserve = s->transaction_reserve;
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	s->transaction_reserve = pool_free(&s->transactions) - 1; /* one is left, for the caller's PRACK */
+	cr_assert_eq(status_of(prack(d, progress, "answer")), 503);
+	cr_assert_eq(count(&d->b, "PRACK"), 0);
+	s->transaction_reserve = reserve;
+	run(d, SIM_S);
+	cr_assert_geq(progress->again, 1, "it waits for its PRACK still");
+	cr_assert_eq(status_of(prack(d, progress, "answer")), 200);
+	assert_header(nth(&d->b, "PRACK", 0), "RAck", "70 1 INVITE");
+	assert_body(nth(&d->b, "PRACK", 0), "answer");
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+/* In the PRACK to the callee, or in the ACK if that has answered already. */
+Test(rfc3262_5, an_answer_that_cannot_be_kept)
+{
+	for (unsigned answered = 0; answered < 2; answered++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+		struct shard *s = d->sim->shards[0].shard;
+		uint32_t bodies_max = s->bodies_max;
+		callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+		if (answered)
+			callee_says(d, "200", NULL, NULL);
+		s->bodies_max = s->bodies_used;
+		cr_assert_eq(status_of(prack(d, nth(&d->a, "183 INVITE", 0), "answer")), 200);
+		assert_body(nth(&d->b, answered ? "ACK" : "PRACK", 0), "answer");
+		s->bodies_max = bodies_max;
+		if (!answered)
+			callee_says(d, "200", NULL, NULL);
+		over(d);
+	}
 }
 
 /* Without reliable responses on both legs the offer is in the 200, and a 183 has no more than a preview of it. */
