@@ -345,6 +345,21 @@ Test(rfc3262_5, an_offer_in_the_183_has_its_answer_in_the_prack)
 	over(d);
 }
 
+/* RFC 4028 7.3: the answer to the offer of an early dialog is not the offer of the INVITE that follows a 422. */
+Test(rfc3262_5, an_invite_after_422_has_no_answer_of_before)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+	prack(d, nth(&d->a, "183 INVITE", 0), "answer");
+	assert_body(nth(&d->b, "PRACK", 0), "answer");
+	callee_says(d, "422 Min-SE: 700", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert_eq(nth(&d->b, "INVITE", 1)->w.body.size, 0);
+	callee_says(d, "200", NULL, "another offer");
+	assert_body(nth(&d->a, "200 INVITE", 0), "another offer");
+	over(d);
+}
+
 /* The answer is owed until it can be sent: the caller's next PRACK has it. */
 Test(rfc3262_5, an_answer_for_which_there_is_no_transaction)
 {
