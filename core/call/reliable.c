@@ -135,6 +135,7 @@ static void send(struct shard *s, struct call *call, const struct response *r)
 	has_body = has_body && !was_told_before(s, call, r->early);
 	if (has_body)
 		choose_dialog(s, call, r->early);
+	setup->rang = setup->rang || r->status != 183;
 	setup->early_sdp = setup->early_sdp || has_body;
 	setup->early_dialog = true;
 	exchange_response(s, invite, r->status, BYTES_NONE, &b);

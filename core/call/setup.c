@@ -536,7 +536,6 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	if (!setup->ringing_ns)
 		setup->ringing_ns = s->now.now_ns;
 	call->state = CALL_RINGING;
-	setup->rang = setup->rang || m->status != 183;
 	reliable_pass(s, call, m, early, asked);
 }
 

@@ -247,6 +247,27 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	over(d);
 }
 
+/* SS_GATEWAY_SWITCH_UNTIL_CONNECT: what stops switching is that the caller has heard the ringing, not that it waits
+ * for the PRACK of what went before. */
+Test(rfc3262_3, a_ringing_that_was_not_heard_stops_no_switching)
+{
+	for (unsigned heard = 0; heard < 2; heard++) {
+		struct sim *sim = sim_new(.seed = SEED);
+		struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+		run(d, 100 * SIM_MS);
+		callee_says(d, "183 " RELIABLE "1", NULL, NULL);
+		callee_says(d, "180 " RELIABLE "2", NULL, NULL);
+		if (heard)
+			prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+		cr_assert_eq(count(&d->a, "180 INVITE"), heard);
+		callee_says(d, "500", NULL, NULL);
+		cr_assert_eq(count(&d->b, "INVITE"), heard ? 1 : 2);
+		if (!heard)
+			caller_cancels(d);
+		over(d);
+	}
+}
+
 /* ---- UPDATE before the answer ---- */
 
 /* The offer of the INVITE has its answer, on both legs. */
