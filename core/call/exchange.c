@@ -134,13 +134,14 @@ static bool build_again(struct shard *s, const struct transaction *tx, struct bu
 	const struct leg *leg = leg_at(s, tx->leg);
 	bool accepted = tx->status >= 200 && tx->status < 300;
 	bool offers = tx->kind == INVITE_SERVER || (tx->kind == SERVER && tx->method == SIP_UPDATE);
-	if (!offers || tx->head == TEXT_NONE || (accepted && leg->body_out == POOL_NONE))
+	bool bare = tx->role == ROLE_SETUP && setup_answer_is_bare(s, leg);
+	if (!offers || tx->head == TEXT_NONE || (accepted && !bare && leg->body_out == POOL_NONE))
 		return false;
 	build_status_line(b, tx->status < 200 ? 100 : tx->status, BYTES_NONE);
 	build_bytes(b, text_get(&s->texts, tx->head));
 	if (accepted)
 		setup_build_answer(s, b, leg, tx);
-	body_build(s, b, accepted ? leg->body_out : POOL_NONE);
+	body_build(s, b, accepted && !bare ? leg->body_out : POOL_NONE);
 	return true;
 }
 

@@ -547,6 +547,13 @@ void setup_build_answer(const struct shard *s, struct builder *b, const struct l
 	refresh_build_answer(b, caller, invite);
 }
 
+bool setup_answer_is_bare(const struct shard *s, const struct leg *leg)
+{
+	const struct call *call = leg->side == LEG_CALLER ? call_at(s, leg->call) : NULL;
+	const struct setup *setup = call ? setup_of(s, call) : NULL;
+	return setup && setup->bare_answer;
+}
+
 /* The 200 to the caller, with the session of the callee's, or the same as it was kept: it came early, or with a 200
  * that had to wait (NULL). */
 static void answer_caller(struct shard *s, struct call *call, const struct sip_message *m)

@@ -345,6 +345,29 @@ Test(rfc3262_5, an_offer_in_the_183_has_its_answer_in_the_prack)
 	over(d);
 }
 
+/* A 200 without session that could not be kept is made anew as it was. */
+Test(rfc3262_5, a_bare_200_that_was_not_kept)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	struct shard *s = d->sim->shards[0].shard;
+	d->a.no_ack = true;
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, NULL);
+	struct heard *ok = nth(&d->a, "200 INVITE", 0);
+	cr_assert_eq(ok->w.body.size, 0);
+	struct call *call = call_at(s, pool_next_used(&s->calls, 0));
+	struct transaction *invite = transaction_at(s, setup_of(s, call)->invite);
+	text_give(&s->texts, invite->message);
+	invite->message = TEXT_NONE;
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	cr_assert_geq(ok->again, 1);
+	d->a.no_ack = false;
+	run(d, 2 * SIM_S);
+	over(d);
+}
+
 /* RFC 4028 7.3: the answer to the offer of an early dialog is not the offer of the INVITE that follows a 422. */
 Test(rfc3262_5, an_invite_after_422_has_no_answer_of_before)
 {
