@@ -98,6 +98,7 @@ static const struct transaction_step table[TRANSACTION_KINDS][TRANSACTION_STATES
 		},
 		[TRANSACTION_COMPLETED] = {
 			[EVENT_REQUEST] = STEP(COMPLETED, ACT_RESEND | ACT_COUNT_RETRANSMIT),
+			[EVENT_RESEND]  = STEP(COMPLETED, ACT_RESEND | ACT_SPACE), /* what found no room to be sent */
 			[EVENT_END]     = STEP(NONE, 0), /* J */
 		},
 	},

@@ -52,8 +52,8 @@ struct transaction_step {
 	uint16_t acts;    /* enum transaction_act */
 };
 
-/* Over UDP.  A reliable transport leaves out ACT_SPACE but in TRANSACTION_ACCEPTED, and Timer J.  A transaction whose
- * next state is TRANSACTION_NONE is over. */
+/* Over UDP.  A reliable transport leaves out ACT_SPACE but in TRANSACTION_ACCEPTED and for what found no room to be
+ * sent, and Timer J.  A transaction whose next state is TRANSACTION_NONE is over. */
 const struct transaction_step *transaction_step(enum transaction_kind kind, enum transaction_state state,
 						enum transaction_event event);
 

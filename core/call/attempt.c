@@ -400,8 +400,11 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	invite->head = TEXT_NONE;
 	early_forget(s, attempt);
 	reliable_attempt_over(s, call);
+	const struct setup *setup = setup_of(s, call);
+	uint32_t offer = setup->offer_in_invite ? leg_at(s, call->caller_leg)->body_in : POOL_NONE;
 	body_replace(s, &leg->body_in, POOL_NONE);
-	leg->flow.peer = setup_of(s, call)->destination; /* wherever the 422 came from */
+	body_replace(s, &leg->body_out, body_share(s, offer)); /* it may be an early dialog's answer */
+	leg->flow.peer = setup->destination;                   /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
 	return true;

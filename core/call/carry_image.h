@@ -67,6 +67,7 @@ enum {
 	LEG_IMAGE_NO_UPDATE = 1 << 3,
 	LEG_IMAGE_PROBE_ANSWERED = 1 << 4,
 	LEG_IMAGE_TAGGED = 1 << 5,
+	LEG_IMAGE_BARE = 1 << 6, /* the caller's: its 200 has no session */
 };
 
 struct leg_image {

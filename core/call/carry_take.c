@@ -181,7 +181,7 @@ static void keep_answer(struct shard *s, const struct leg *caller, struct transa
 	build_status_line(&b, 200, BYTES_NONE);
 	build_bytes(&b, text_get(&s->texts, tx->head));
 	setup_build_answer(s, &b, caller, tx);
-	body_build(s, &b, caller->body_out);
+	body_build(s, &b, setup_answer_is_bare(s, caller) ? POOL_NONE : caller->body_out);
 	if (!b.overflow)
 		tx->message = text_put(&s->texts, (struct bytes){ s->work, (uint32_t)build_size(&b) });
 }
@@ -336,6 +336,7 @@ static bool take_setup(struct shard *s, const struct call_image *c, struct call 
 	setup->destination = f->destination;
 	setup->connect_us = f->connect_us;
 	setup->offer_in_invite = !(c->legs[LEG_CALLEE].state.flags & LEG_IMAGE_ACK_WANTED);
+	setup->bare_answer = (c->legs[LEG_CALLER].state.flags & LEG_IMAGE_BARE) != 0;
 	if (f->ringing_us)
 		setup->ringing_ns = call->start_ns + (uint64_t)(f->ringing_us - c->start_us) * 1000;
 	setup->first_reply_ns = call->start_ns + milliseconds_ns(f->pdd_ms);

@@ -9,6 +9,7 @@
 #include "core/call/ending.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
+#include "core/call/setup.h"
 #include "core/siphash.h"
 
 /* ---- bytes; the room was measured before ---- */
@@ -180,11 +181,12 @@ static size_t facts_bytes(const struct facts *f)
 	       f->numbers[CALL_CALLER_OUT].size + f->numbers[CALL_CALLEE_OUT].size + (size_t)f->note_count * NOTE_BYTES;
 }
 
-static unsigned flags_of(const struct leg *leg)
+static unsigned flags_of(const struct shard *s, const struct leg *leg)
 {
 	return (leg->has_remote_cseq ? LEG_IMAGE_HAS_REMOTE_CSEQ : 0) | (leg->ack_wanted ? LEG_IMAGE_ACK_WANTED : 0) |
 	       (leg->peer_updates ? LEG_IMAGE_PEER_UPDATES : 0) | (leg->no_update ? LEG_IMAGE_NO_UPDATE : 0) |
-	       (leg->probe_answered ? LEG_IMAGE_PROBE_ANSWERED : 0) | (leg->tagged ? LEG_IMAGE_TAGGED : 0);
+	       (leg->probe_answered ? LEG_IMAGE_PROBE_ANSWERED : 0) | (leg->tagged ? LEG_IMAGE_TAGGED : 0) |
+	       (setup_answer_is_bare(s, leg) ? LEG_IMAGE_BARE : 0);
 }
 
 static uint8_t *put_session(uint8_t *at, const struct session_timer *t)
@@ -200,14 +202,14 @@ static uint8_t *put_session(uint8_t *at, const struct session_timer *t)
 	return put_u8(at, (unsigned)t->we_refresh | (unsigned)t->peer_has_tag << 1 | (unsigned)t->off << 2);
 }
 
-static uint8_t *put_state(uint8_t *at, const struct leg *leg)
+static uint8_t *put_state(uint8_t *at, const struct shard *s, const struct leg *leg)
 {
 	at = put_u32(at, leg->local_cseq);
 	at = put_u32(at, leg->remote_cseq);
 	at = put_u32(at, leg->invite_cseq);
 	at = put_u32(at, leg->ack_cseq);
 	at = put_u16(at, leg->branch_sequence);
-	at = put_u16(at, flags_of(leg));
+	at = put_u16(at, flags_of(s, leg));
 	at = put_u8(at, leg->probes_silent);
 	at = put_address(at, &leg->flow.peer);
 	at = put_session(at, &leg->session);
@@ -286,7 +288,7 @@ static uint8_t *put_leg(uint8_t *at, const struct shard *s, const struct leg *le
 	at = put_u8(at, place_of(bodies, leg->ack_body));
 	at = put_text8(at, bytes_of(listen->name));
 	at = put_address(at, &listen->address);
-	at = put_state(at, leg);
+	at = put_state(at, s, leg);
 	at = put_text16(at, text_get(&s->texts, leg->texts));
 	end_section(at, content);
 	return at;
@@ -393,7 +395,7 @@ bool carry_write_change(struct shard *s, const struct call *call, enum carry_par
 		at = put_u64(at, (uint64_t)call->last_confirmed_us);
 		at = put_u32(at, call->refreshes_sent);
 		at = put_u32(at, call->refreshes_confirmed);
-		at = put_state(at, leg_at(s, part == CARRY_CALLER ? call->caller_leg : call->callee_leg));
+		at = put_state(at, s, leg_at(s, part == CARRY_CALLER ? call->caller_leg : call->callee_leg));
 		end_section(at, content);
 	}
 	assert((size_t)(at - begin) <= sizeof(struct record_call_head) + CHANGE_BYTES);

@@ -134,13 +134,14 @@ static bool build_again(struct shard *s, const struct transaction *tx, struct bu
 	const struct leg *leg = leg_at(s, tx->leg);
 	bool accepted = tx->status >= 200 && tx->status < 300;
 	bool offers = tx->kind == INVITE_SERVER || (tx->kind == SERVER && tx->method == SIP_UPDATE);
-	if (!offers || tx->head == TEXT_NONE || (accepted && leg->body_out == POOL_NONE))
+	bool bare = tx->role == ROLE_SETUP && setup_answer_is_bare(s, leg);
+	if (!offers || tx->head == TEXT_NONE || (accepted && !bare && leg->body_out == POOL_NONE))
 		return false;
 	build_status_line(b, tx->status < 200 ? 100 : tx->status, BYTES_NONE);
 	build_bytes(b, text_get(&s->texts, tx->head));
 	if (accepted)
 		setup_build_answer(s, b, leg, tx);
-	body_build(s, b, accepted ? leg->body_out : POOL_NONE);
+	body_build(s, b, accepted && !bare ? leg->body_out : POOL_NONE);
 	return true;
 }
 
@@ -174,11 +175,14 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 		return 0;
 	unsigned acts = step->acts;
 	bool acked = event == EVENT_ACK && tx->kind == INVITE_SERVER;
+	bool answered = false;
 	tx->state = step->next;
 	if (acts & ACT_COUNT_RETRANSMIT)
 		stat_add(&s->stats->retransmits_in, 1);
-	if (acts & ACT_RESEND)
+	if (acts & ACT_RESEND) {
 		exchange_resend(s, tx);
+		answered = tx->kind == SERVER && event == EVENT_RESEND && !s->unsent;
+	}
 	if (acts & ACT_STOP_SPACE)
 		tx->resend_at_ns = 0;
 	if ((acts & ACT_STOP_END) && !tx->cancelled) /* one whose CANCEL overtook the first response ends after that */
@@ -193,8 +197,8 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 		text_give(&s->texts, tx->message);
 		tx->message = TEXT_NONE;
 	}
-	if (tx->state == TRANSACTION_NONE) {
-		if (acked)
+	if (tx->state == TRANSACTION_NONE || answered) {
+		if (acked || answered)
 			bury(s, tx);
 		exchange_end(s, tx);
 	} else {
@@ -294,6 +298,15 @@ void exchange_response(struct shard *s, struct transaction *tx, unsigned status,
 	build_bytes(b, text_get(&s->texts, tx->head));
 }
 
+/* On a stream the request does not come again: what answers it and found no room to be sent is sent later. */
+static void respond_later(struct shard *s, struct transaction *tx, const struct builder *b)
+{
+	keep(s, tx, b);
+	tx->resends = 0;
+	tx->resend_at_ns = s->now.now_ns + wait_ns(s, 0);
+	arm(s, tx);
+}
+
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body)
 {
 	/* Timer J is zero on a reliable transport (17.2.2). */
@@ -307,8 +320,11 @@ void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, 
 	if (!last && status > 100)
 		keep(s, tx, b);
 	datagram_send(s, b, &tx->flow);
+	bool later = last && s->unsent && flow_is_reliable(&tx->flow);
 	exchange_event(s, tx, status < 200 ? EVENT_1XX : status < 300 ? EVENT_2XX : EVENT_300_699);
-	if (last) {
+	if (later) {
+		respond_later(s, tx, b);
+	} else if (last) {
 		bury(s, tx);
 		exchange_end(s, tx);
 	} else if (status >= 200 && (tx->role != ROLE_SETUP || status >= 300) && tx->message != TEXT_NONE) {

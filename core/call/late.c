@@ -5,13 +5,19 @@
 #include "core/call/leg.h"
 #include "sip/pack.h"
 
+/* Whether a failure can be that of a re-INVITE: a callee that has refused its first had early dialogs at most. */
+static bool had_dialog(const struct leg *leg)
+{
+	return leg->state != LEG_EARLY && (leg->side == LEG_CALLER || leg->ack_cseq);
+}
+
 void late_ack_failure(struct shard *s, const struct leg *leg, const struct transaction *tx, const struct sip_message *m,
 		      const struct flow *from)
 {
 	struct dialog dialog = { 0 };
 	struct bytes sent[2]; /* To and request-URI of the INVITE */
 	struct builder b;
-	if (leg && leg->state != LEG_EARLY)
+	if (leg && had_dialog(leg))
 		leg_dialog(s, leg, &dialog); /* a re-INVITE: target and routes of the dialog */
 	else
 		dialog.text[DIALOG_TARGET] = m->to.uri; /* the INVITE's To and request-URI are the same */

@@ -10,8 +10,9 @@ bool prack_is_wanted(const struct sip_message *m, uint32_t *ret_rseq)
 	       sip_read_number(sip_header(m, SIP_H_RSEQ), ret_rseq) && *ret_rseq > 0;
 }
 
-/* Nobody waits for its answer: without one, or with a refusal, it is the gateway that gives up. */
-static bool send(struct shard *s, struct leg *leg, uint32_t rseq, uint32_t body)
+/* Nobody waits for its answer: without one, or with a refusal, it is the gateway that gives up.  Its body is that of
+ * `answer`, NULL: none. */
+static bool send(struct shard *s, struct leg *leg, uint32_t rseq, const struct sip_message *answer)
 {
 	struct builder b;
 	struct transaction *tx = leg_request(s, leg, SIP_PRACK, ROLE_LOCAL, 70, &b);
@@ -22,9 +23,24 @@ static bool send(struct shard *s, struct leg *leg, uint32_t rseq, uint32_t body)
 	build_text(&b, " ");
 	build_number(&b, leg->invite_cseq);
 	build_text(&b, " INVITE\r\n");
-	body_build(s, &b, body);
+	if (answer)
+		body_build_from(&b, answer);
+	else
+		body_build(s, &b, POOL_NONE);
 	exchange_send(s, tx, &b);
 	return true;
+}
+
+#define OPEN_MAX 8 /* on a leg: a gateway that answers none, and goes on asking for more, takes no more than that */
+
+static unsigned count_open(const struct shard *s, const struct leg *leg)
+{
+	unsigned count = 0;
+	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
+		const struct transaction *tx = transaction_at(s, i);
+		count += tx->kind == CLIENT && tx->method == SIP_PRACK && exchange_is_open(tx);
+	}
+	return count;
 }
 
 bool prack_take(struct shard *s, const struct setup *setup, struct leg *leg, struct early *early,
@@ -35,16 +51,18 @@ bool prack_take(struct shard *s, const struct setup *setup, struct leg *leg, str
 		return false;
 	if (offers && setup->reliable != RELIABLE_NOT)
 		early->owed_rseq = rseq;
-	else if (!send(s, leg, rseq, POOL_NONE))
+	else if (count_open(s, leg) >= OPEN_MAX || !send(s, leg, rseq, NULL))
 		return false;
 	early->rseq = rseq;
 	return true;
 }
 
-void prack_answer(struct shard *s, struct leg *leg, struct early *early, uint32_t answer)
+bool prack_answer(struct shard *s, struct leg *leg, struct early *early, const struct sip_message *answer)
 {
-	send(s, leg, early->owed_rseq, answer);
+	if (!send(s, leg, early->owed_rseq, answer))
+		return false;
 	early->owed_rseq = 0;
+	return true;
 }
 
 /* The next word of a value of words with white space between them. */

@@ -11,12 +11,13 @@
 bool prack_is_wanted(const struct sip_message *m, uint32_t *ret_rseq);
 
 /* Takes a reliable response of the early dialog in use: acknowledges it, or notes that this is owed.  false: it came
- * before, or out of order, or there is no room to acknowledge it: as if it had not come. */
+ * before, or out of order, or there is no room to acknowledge it, or too many PRACKs of the leg have no answer yet: as
+ * if it had not come. */
 bool prack_take(struct shard *s, const struct setup *setup, struct leg *leg, struct early *early,
 		const struct sip_message *m, uint32_t rseq);
 
-/* The one that is owed, with the answer of the caller (POOL_NONE: it gave none). */
-void prack_answer(struct shard *s, struct leg *leg, struct early *early, uint32_t answer);
+/* The one that is owed, with the answer that the caller's PRACK has, if any.  false: no room, it is owed still. */
+bool prack_answer(struct shard *s, struct leg *leg, struct early *early, const struct sip_message *answer);
 
 /* The RAck header of a PRACK (7.2); false: there is none, or it cannot be read. */
 struct prack_rack {

@@ -135,6 +135,7 @@ static void send(struct shard *s, struct call *call, const struct response *r)
 	has_body = has_body && !was_told_before(s, call, r->early);
 	if (has_body)
 		choose_dialog(s, call, r->early);
+	setup->rang = setup->rang || r->status != 183;
 	setup->early_sdp = setup->early_sdp || has_body;
 	setup->early_dialog = true;
 	exchange_response(s, invite, r->status, BYTES_NONE, &b);
@@ -203,7 +204,7 @@ void reliable_answered(struct shard *s, struct call *call, const struct sip_mess
 	struct setup *setup = setup_of(s, call);
 	choose_dialog(s, call, early_index(s, attempt_under_way(s, call), early));
 	setup->answered_by_prack = !setup->offer_in_invite && early && early->settled;
-	setup->bare_answer = early && early->told && (setup->answered_by_prack || !m->body.size);
+	setup->bare_answer = early && early->told && (setup->answered_by_prack || early->owed_rseq || !m->body.size);
 	forget(s, setup);
 }
 
@@ -251,27 +252,34 @@ static bool is_late(const struct shard *s, const struct leg *leg, const struct p
 	       bytes_equal(rack->method, BYTES("INVITE"));
 }
 
-/* The callee's offer has its answer: it goes into the PRACK to it, or, if it did not wait for that, into the ACK. */
-static void take_answer(struct shard *s, struct call *call, const struct sip_message *m)
+static void keep_answer(struct shard *s, struct leg *caller, struct leg *callee, const struct sip_message *m)
+{
+	body_replace(s, &caller->body_in, body_keep(s, m));
+	body_replace(s, &callee->body_out, body_share(s, caller->body_in));
+}
+
+/* The callee's offer has its answer: it goes into the PRACK to it, or, if it did not wait for that, into the ACK.
+ * false: there is no room for it now. */
+static bool take_answer(struct shard *s, struct call *call, const struct sip_message *m)
 {
 	struct setup *setup = setup_of(s, call);
 	struct attempt *attempt = attempt_under_way(s, call);
 	struct early *early = attempt ? early_at(s, attempt, setup->rseq_early) : NULL;
 	struct leg *caller = leg_at(s, call->caller_leg), *callee = leg_at(s, call->callee_leg);
-	setup->rseq_offers = false;
 	if (early && early->owed_rseq) {
 		callee = leg_at(s, attempt->leg);
 		early_use(s, attempt, callee, setup->rseq_early);
-		body_replace(s, &caller->body_in, body_keep(s, m));
-		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
-		prack_answer(s, callee, early, callee->body_out);
+		if (!prack_answer(s, callee, early, m))
+			return false;
+		keep_answer(s, caller, callee, m);
 		early->settled = true;
-	} else if (callee && callee->ack_wanted) {
-		body_replace(s, &caller->body_in, body_keep(s, m));
-		body_replace(s, &callee->body_out, body_share(s, caller->body_in));
+	} else if (setup->bare_answer && callee && callee->ack_wanted) { /* another branch's 200 has its own offer */
+		keep_answer(s, caller, callee, m);
 		callee->ack_wanted = false;
-		leg_ack(s, callee, callee->invite_cseq, callee->body_out);
+		leg_ack_with(s, callee, callee->body_out, m);
 	}
+	setup->rseq_offers = false;
+	return true;
 }
 
 /* The answer to its offer was in the response. */
@@ -309,11 +317,13 @@ void reliable_prack(struct shard *s, struct leg *leg, struct transaction *tx, co
 		return;
 	}
 	struct setup *setup = setup_of(s, call);
-	setup->rseq_resend_ns = setup->rseq_ends_ns = 0;
 	bool answers = setup->rseq_offers;
-	if (answers)
-		take_answer(s, call, m);
-	else
+	if (answers && !take_answer(s, call, m)) { /* the response goes out again, and may have another PRACK */
+		exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
+		return;
+	}
+	setup->rseq_resend_ns = setup->rseq_ends_ns = 0;
+	if (!answers)
 		note_answered(s, call);
 	if (m->body.size && !answers)
 		relay_prack_offer(s, leg, tx, m);

@@ -536,7 +536,6 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	if (!setup->ringing_ns)
 		setup->ringing_ns = s->now.now_ns;
 	call->state = CALL_RINGING;
-	setup->rang = setup->rang || m->status != 183;
 	reliable_pass(s, call, m, early, asked);
 }
 
@@ -546,6 +545,13 @@ void setup_build_answer(const struct shard *s, struct builder *b, const struct l
 	leg_build_contact(s, b, caller);
 	build_text(b, ALLOW_LINE);
 	refresh_build_answer(b, caller, invite);
+}
+
+bool setup_answer_is_bare(const struct shard *s, const struct leg *leg)
+{
+	const struct call *call = leg->side == LEG_CALLER ? call_at(s, leg->call) : NULL;
+	const struct setup *setup = call ? setup_of(s, call) : NULL;
+	return setup && setup->bare_answer;
 }
 
 /* The 200 to the caller, with the session of the callee's, or the same as it was kept: it came early, or with a 200

@@ -39,6 +39,8 @@ static inline bool setup_is_held(const struct shard *s, const struct call *call)
 /* The lines of that 200 but for its head and its session. */
 void setup_build_answer(const struct shard *s, struct builder *b, const struct leg *caller,
 			const struct transaction *invite);
+/* Until its ACK: whether it has none, since the caller had it by a reliable response. */
+bool setup_answer_is_bare(const struct shard *s, const struct leg *leg);
 /* How an attempt has failed, and where; its line of the RG is the call's, to keep or to give back. */
 struct attempt_failure {
 	uint32_t routing_id, address;

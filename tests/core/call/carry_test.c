@@ -1,6 +1,6 @@
 /* Calls that outlive the process that took them: design, rule 7; spec 2 (on_restart, stop --keep-calls), 5 (windows and
  * caps), 9 (one CDR a call), 11 (what cannot be kept is not begun). */
-#include "script.h"
+#include "early.h"
 
 #include <stdlib.h>
 
@@ -152,6 +152,30 @@ Test(rfc3261_13_3_1_4, a_200_without_ack_is_sent_again_after_the_start)
 	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ .shards = 2 }), 0);
 	run(d, SIM_S);
 	cr_assert_gt(nth(&d->a, "200 INVITE", 0)->again, before, "byte for byte the same");
+	over(d);
+}
+
+/* RFC 3262 5: nor has it the session that the caller had by a reliable response. */
+Test(rfc3261_13_3_1_4, a_bare_200_without_ack_is_bare_after_the_start)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY);
+	struct duel *d = script_call_in(sim, &(struct plan){ .seed = SEED, .invite = SUPPORTS, .first = { "-" } });
+	d->a.no_ack = true;
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, NULL);
+	struct heard *ok = nth(&d->a, "200 INVITE", 0);
+	cr_assert_eq(ok->w.body.size, 0);
+	run(d, SIM_S);
+	node_kill(d->sim);
+	run(d, 3 * SIM_S);
+	unsigned before = ok->again;
+	d->a.no_ack = false;
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ .shards = 2 }), 0);
+	run(d, SIM_S);
+	cr_assert_gt(ok->again, before, "byte for byte the same");
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
 	over(d);
 }
 

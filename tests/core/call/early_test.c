@@ -117,6 +117,42 @@ Test(rfc3261_13_2_1, the_200_of_a_branch_not_heard_of_is_of_a_new_dialog)
 	over(d);
 }
 
+/* RFC 3262 5: the answer in a PRACK is to the offer of its branch; that of the one that answers has its own, in the
+ * ACK. */
+Test(rfc3262_5, an_answer_is_not_that_to_the_offer_of_another_branch)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	callee_says(d, "183 " RELIABLE "1", "one", "offer of one");
+	callee_says(d, "200", "two", "offer of two");
+	cr_assert_eq(count(&d->a, "200 INVITE"), 0);
+	cr_assert_eq(status_of(prack(d, nth(&d->a, "183 INVITE", 0), "answer to one")), 200);
+	assert_body(nth(&d->a, "200 INVITE", 0), "offer of two");
+	cr_assert_eq(count(&d->b, "ACK"), 1);
+	cr_assert_not(has(nth(&d->b, "ACK", 0), "answer to one"));
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	over(d);
+}
+
+/* The same branch's 200 overtakes that answer, and repeats the offer or does not. */
+Test(rfc3262_5, the_answer_to_a_branch_that_has_answered_is_in_its_ack)
+{
+	static const char *const bodies[] = { NULL, "offer of one" };
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+		callee_says(d, "183 " RELIABLE "1", "one", "offer of one");
+		callee_says(d, "200", "one", bodies[i]);
+		prack(d, nth(&d->a, "183 INVITE", 0), "answer to one");
+		assert_body(nth(&d->b, "ACK", 0), "answer to one");
+		cr_assert_eq(nth(&d->a, "200 INVITE", 0)->w.body.size, 0);
+		d->b.gone = true;
+		say(&d->a, "BYE", NULL, BYTES_NONE);
+		run(d, SIM_S);
+		over(d);
+	}
+}
+
 /* An UPDATE waits in the dialog of one branch, and another one answers. */
 Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 {
@@ -209,6 +245,27 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "180 INVITE", 0)));
 	assert_body(nth(&d->a, "200 INVITE", 0), "answer of the second");
 	over(d);
+}
+
+/* SS_GATEWAY_SWITCH_UNTIL_CONNECT: what stops switching is that the caller has heard the ringing, not that it waits
+ * for the PRACK of what went before. */
+Test(rfc3262_3, a_ringing_that_was_not_heard_stops_no_switching)
+{
+	for (unsigned heard = 0; heard < 2; heard++) {
+		struct sim *sim = sim_new(.seed = SEED);
+		struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+		run(d, 100 * SIM_MS);
+		callee_says(d, "183 " RELIABLE "1", NULL, NULL);
+		callee_says(d, "180 " RELIABLE "2", NULL, NULL);
+		if (heard)
+			prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+		cr_assert_eq(count(&d->a, "180 INVITE"), heard);
+		callee_says(d, "500", NULL, NULL);
+		cr_assert_eq(count(&d->b, "INVITE"), heard ? 1 : 2);
+		if (!heard)
+			caller_cancels(d);
+		over(d);
+	}
 }
 
 /* ---- UPDATE before the answer ---- */

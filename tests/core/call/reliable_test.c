@@ -1,6 +1,8 @@
 /* Reliable provisional responses on each leg.  RFC 3262 3, 4, 5; spec 4. */
 #include "early.h"
 
+#include "core/call/state.h"
+
 /* ---- what goes on reliably ---- */
 
 Test(rfc3262_3, a_reliable_183_is_one_to_a_caller_that_supports_it)
@@ -300,6 +302,27 @@ Test(rfc3262_4, a_prack_is_repeated_until_its_answer)
 	over(d);
 }
 
+/* A gateway that numbers each repetition anew, or forks without end, and answers none. */
+Test(rfc3262_4, few_pracks_wait_for_their_answer)
+{
+	struct duel *d = duel_ringing(.invite = "Supported: timer\n");
+	char answer[200], tag[16];
+	answers(&d->b.other, "-");
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(answer, sizeof answer, "180 " RELIABLE "%u", 1 + (i < 12 ? i : 0));
+		snprintf(tag, sizeof tag, "branch-%u", i < 12 ? 0 : i);
+		callee_says(d, answer, tag, NULL);
+	}
+	cr_assert_eq(count(&d->b, "PRACK"), 8);
+	run(d, SIM_64T1);
+	answers(&d->b.other, "200");
+	callee_says(d, "180 " RELIABLE "9", "branch-0", NULL);
+	cr_assert_eq(count(&d->b, "PRACK"), 9);
+	assert_header(nth(&d->b, "PRACK", 8), "RAck", "9 1 INVITE");
+	caller_cancels(d);
+	over(d);
+}
+
 /* ---- offers ---- */
 
 /* The INVITE has none: the callee's is in its 183, the answer in the caller's PRACK. */
@@ -320,6 +343,85 @@ Test(rfc3262_5, an_offer_in_the_183_has_its_answer_in_the_prack)
 	cr_assert_eq(count(&d->b, "ACK"), 1);
 	cr_assert_eq(nth(&d->b, "ACK", 0)->w.body.size, 0);
 	over(d);
+}
+
+/* A 200 without session that could not be kept is made anew as it was. */
+Test(rfc3262_5, a_bare_200_that_was_not_kept)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	struct shard *s = d->sim->shards[0].shard;
+	d->a.no_ack = true;
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", NULL, NULL);
+	struct heard *ok = nth(&d->a, "200 INVITE", 0);
+	cr_assert_eq(ok->w.body.size, 0);
+	struct call *call = call_at(s, pool_next_used(&s->calls, 0));
+	struct transaction *invite = transaction_at(s, setup_of(s, call)->invite);
+	text_give(&s->texts, invite->message);
+	invite->message = TEXT_NONE;
+	run(d, SIM_S);
+	cr_assert_eq(count(&d->a, "200 INVITE"), 1);
+	cr_assert_geq(ok->again, 1);
+	d->a.no_ack = false;
+	run(d, 2 * SIM_S);
+	over(d);
+}
+
+/* RFC 4028 7.3: the answer to the offer of an early dialog is not the offer of the INVITE that follows a 422. */
+Test(rfc3262_5, an_invite_after_422_has_no_answer_of_before)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+	prack(d, nth(&d->a, "183 INVITE", 0), "answer");
+	assert_body(nth(&d->b, "PRACK", 0), "answer");
+	callee_says(d, "422 Min-SE: 700", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert_eq(nth(&d->b, "INVITE", 1)->w.body.size, 0);
+	callee_says(d, "200", NULL, "another offer");
+	assert_body(nth(&d->a, "200 INVITE", 0), "another offer");
+	over(d);
+}
+
+/* The answer is owed until it can be sent: the caller's next PRACK has it. */
+Test(rfc3262_5, an_answer_for_which_there_is_no_transaction)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+	struct shard *s = d->sim->shards[0].shard;
+	uint32_t reserve = s->transaction_reserve;
+	callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	s->transaction_reserve = pool_free(&s->transactions) - 1; /* one is left, for the caller's PRACK */
+	cr_assert_eq(status_of(prack(d, progress, "answer")), 503);
+	cr_assert_eq(count(&d->b, "PRACK"), 0);
+	s->transaction_reserve = reserve;
+	run(d, SIM_S);
+	cr_assert_geq(progress->again, 1, "it waits for its PRACK still");
+	cr_assert_eq(status_of(prack(d, progress, "answer")), 200);
+	assert_header(nth(&d->b, "PRACK", 0), "RAck", "70 1 INVITE");
+	assert_body(nth(&d->b, "PRACK", 0), "answer");
+	callee_says(d, "200", NULL, NULL);
+	over(d);
+}
+
+/* In the PRACK to the callee, or in the ACK if that has answered already. */
+Test(rfc3262_5, an_answer_that_cannot_be_kept)
+{
+	for (unsigned answered = 0; answered < 2; answered++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS, .delayed_offer = true);
+		struct shard *s = d->sim->shards[0].shard;
+		uint32_t bodies_max = s->bodies_max;
+		callee_says(d, "183 " RELIABLE "70", NULL, "offer");
+		if (answered)
+			callee_says(d, "200", NULL, NULL);
+		s->bodies_max = s->bodies_used;
+		cr_assert_eq(status_of(prack(d, nth(&d->a, "183 INVITE", 0), "answer")), 200);
+		assert_body(nth(&d->b, answered ? "ACK" : "PRACK", 0), "answer");
+		s->bodies_max = bodies_max;
+		if (!answered)
+			callee_says(d, "200", NULL, NULL);
+		over(d);
+	}
 }
 
 /* Without reliable responses on both legs the offer is in the 200, and a 183 has no more than a preview of it. */

@@ -85,6 +85,33 @@ Test(rfc3261_17_2_2, a_server_transaction_ends_with_its_answer)
 	over(d);
 }
 
+/* Neither side sends again what a stream has brought: an answer that found no room to be sent goes out later. */
+Test(rfc3261_17_2_2, an_answer_that_found_no_room_is_sent_later)
+{
+	struct duel *d = duel_up(.reliable = true, .ok = CALLEE_TIMED(""));
+	struct said *update = say(&d->a, "UPDATE", NULL, new_sdp(&d->a));
+	while (!count(&d->b, "UPDATE"))
+		sim_step(d->sim, d->sim->now_ns + SIM_S);
+	d->sim->refuse_lends = true;
+	run(d, 800 * SIM_MS); /* the second try finds none as well */
+	cr_assert_eq(status_of(update), 0);
+	d->sim->refuse_lends = false;
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(update), 200);
+	cr_assert(update->last->w.body.size);
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	d->sim->refuse_lends = true;
+	run(d, 100 * SIM_MS);
+	d->sim->refuse_lends = false;
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(bye), 200);
+	run(d, SIM_S);
+	for (unsigned i = 0; i < d->sim->shard_count; i++)
+		shard_publish_stats(d->sim->shards[i].shard);
+	cr_assert_eq(node_stat(d->sim, pool_transaction_used), 0);
+	over(d);
+}
+
 Test(rfc3261_18_1_1, via_and_contact_name_the_transport)
 {
 	struct duel *d = duel_up(.reliable = true);

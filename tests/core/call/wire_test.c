@@ -838,6 +838,34 @@ Test(rfc3261_12_1_2, a_callee_behind_two_proxies)
 	over(&d);
 }
 
+/* Request-URI and Route are the INVITE's, whatever early dialog there was; and so they are the second time, when the
+ * leg only waits for the answer to its PRACK. */
+Test(rfc3261_17_1_1_3, the_ack_to_a_failure_repeats_the_invite_and_not_the_early_dialog)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char invite[4096], uri[256];
+	invite_to(l, A, "sip:880171@node", A, CONTACT_A TYPE_SDP, SDP);
+	snprintf(invite, sizeof invite, "%s", text_of(l, 0, "INVITE"));
+	cr_assert_eq(sscanf(invite, "INVITE %255s", uri), 1);
+	say(l, B,
+	    "SIP/2.0 180 Ringing\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=b1\r\nCall-ID: %s\r\nCSeq: %s\r\n" CONTACT_B
+	    "Record-Route: <sip:192.0.2.2:5066;lr>\r\nRequire: 100rel\r\nRSeq: 1\r\nContent-Length: 0\r\n\r\n",
+	    header(invite, "Via"), header(invite, "From"), header(invite, "To"), header(invite, "Call-ID"),
+	    header(invite, "CSeq"));
+	assert_header(text_of(l, 0, "PRACK"), "Route", "<sip:192.0.2.2:5066;lr>");
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned mark = l->sent_count;
+		char start[300];
+		answer(l, B, invite, "486 Busy Here", "", "");
+		snprintf(start, sizeof start, "ACK %s SIP/2.0\r\n", uri);
+		const char *ack = text_of(l, mark, "ACK");
+		cr_assert(strncmp(ack, start, strlen(start)) == 0, "%s", ack);
+		assert_header(ack, "Route", "");
+	}
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* A request line that a strict router has rewritten: the dialog is known by its tags (12.2.2). */
 Test(rfc3261_12_2_2, a_request_is_known_by_its_tags_whatever_its_request_uri)
 {
