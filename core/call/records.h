@@ -232,9 +232,10 @@ struct early {
 	uint32_t texts;             /* as leg.texts */
 	uint32_t body_in, body_out; /* as of the leg */
 	uint32_t remote_cseq;
-	uint32_t rseq;      /* of the latest reliable response; 0: none yet */
-	uint32_t owed_rseq; /* of the one whose offer the caller has yet to answer, by its PRACK; 0: none */
-	uint8_t edition;    /* told: tag that the caller knows this dialog by */
+	uint32_t rseq;        /* of the latest reliable response; 0: none yet */
+	uint32_t owed_rseq;   /* of the one whose offer the caller has yet to answer, by its PRACK; 0: none */
+	uint32_t caller_cseq; /* told, and left for another: of the caller's latest request in it */
+	uint8_t edition;      /* told: tag that the caller knows this dialog by */
 	bool has_remote_cseq : 1;
 	bool answered : 1; /* its session came reliably */
 	bool told : 1;     /* and went so to the caller */

@@ -428,9 +428,17 @@ static void bye_without_transaction(struct shard *s, struct leg *leg, const stru
 	reply(s, m, from, 200, BYTES_NONE, BYTES_NONE);
 }
 
+/* Not of a dialog that was left, in which another count runs: only a PRACK may be (core/call/shard.c). */
+static bool is_of_dialog(const struct shard *s, const struct leg *leg, const struct sip_message *m)
+{
+	char room[IDENT_SIZE];
+	return m->method != SIP_PRACK || bytes_equal(m->to.tag, leg_tag(s, leg, room));
+}
+
 void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
-	if (leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
+	bool counts = is_of_dialog(s, leg, m);
+	if (counts && leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
 		reply(s, m, from, 500, BYTES_NONE, BYTES_NONE);
 		return;
 	}
@@ -447,8 +455,10 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 	}
 	uint32_t max_forwards = m->max_forwards < 0 ? 70 : m->max_forwards ? (uint32_t)m->max_forwards - 1 : 0;
 	tx->max_forwards = (uint8_t)(max_forwards > 255 ? 255 : max_forwards);
-	leg->remote_cseq = m->cseq;
-	leg->has_remote_cseq = true;
+	if (counts) {
+		leg->remote_cseq = m->cseq;
+		leg->has_remote_cseq = true;
+	}
 	leg->flow = *from;
 	keep_contact(s, tx, m);
 	dispatch(s, leg, tx, m);

@@ -117,6 +117,62 @@ Test(rfc3261_13_2_1, the_200_of_a_branch_not_heard_of_is_of_a_new_dialog)
 	over(d);
 }
 
+/* What the caller says next is of a dialog that it has just heard of, or of one where it has said something before. */
+static void caller_counts_from(struct duel *d, uint32_t cseq)
+{
+	d->a.ua->cseq_out = cseq;
+}
+
+/* "... in the CSeq of the request that created the dialog": the second one's first request has the number of that of
+ * the first. */
+Test(rfc3261_12_1_2, the_caller_counts_on_from_the_invite_in_each_early_dialog)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	struct said *first = prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	cr_assert_eq(status_of(first), 200);
+	callee_says(d, "183 " RELIABLE "1", "two", "answer of two");
+	caller_counts_from(d, 1);
+	struct said *second = prack(d, nth(&d->a, "183 INVITE", 1), NULL);
+	cr_assert_eq(second->cseq, first->cseq);
+	cr_assert_eq(status_of(second), 200);
+	say_again(&d->a, second);
+	say_again(&d->a, first);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(first), 200);
+	cr_assert_eq(status_of(second), 200);
+	callee_says(d, "200", "one", NULL);
+	say_again(&d->a, first);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(first), 200);
+	struct said *old = say_numbered(&d->a, "OPTIONS", 2, NULL, BYTES_NONE);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(old), 500);
+	caller_counts_from(d, 2);
+	d->b.gone = true;
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(bye), 200);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+Test(rfc3261_12_1_2, a_bye_in_the_dialog_of_a_branch_that_only_answered)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", "two", "answer of two");
+	caller_counts_from(d, 1);
+	d->b.gone = true;
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(bye->cseq, 2);
+	cr_assert_eq(status_of(bye), 200);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
 /* An UPDATE waits in the dialog of one branch, and another one answers. */
 Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 {
@@ -204,7 +260,8 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	cr_assert_eq(status_of(prack(d, progress, NULL)), 200);
 	cr_assert_eq(count(&d->a, "180 INVITE"), 1);
 	cr_assert_str_neq(to_tag(nth(&d->a, "180 INVITE", 0)), to_tag(progress));
-	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	caller_counts_from(d, 1);
+	cr_assert_eq(status_of(prack(d, nth(&d->a, "180 INVITE", 0), NULL)), 200);
 	callee_says(d, "200", NULL, "answer of the second");
 	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "180 INVITE", 0)));
 	assert_body(nth(&d->a, "200 INVITE", 0), "answer of the second");
