@@ -303,18 +303,27 @@ void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx,
 		exchange_reply(s, tx, 488, BYTES_NONE);
 }
 
+/* Nobody waits for its answer any more, and its silence must not end a call that goes on. */
+static void forget_request(struct shard *s, struct transaction *out)
+{
+	if (out && out->kind == CLIENT)
+		exchange_end(s, out);
+}
+
 void relay_early_over(struct shard *s, struct leg *leg)
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
-		struct transaction *tx = transaction_at(s, i), *asked;
+		struct transaction *tx = transaction_at(s, i), *peer = exchange_peer(s, tx);
 		if (tx->over || tx->role != ROLE_RELAY || !exchange_is_open(tx))
 			continue;
-		if (tx->kind == SERVER && leg->side == LEG_CALLEE)
+		bool asked_here = tx->kind == SERVER;
+		if (asked_here && leg->side == LEG_CALLEE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
-		else if (tx->kind == SERVER)
+		else if (asked_here)
 			relay_reply_busy(s, tx);
-		else if ((asked = exchange_peer(s, tx)) && exchange_is_open(asked))
-			relay_reply_busy(s, asked);
+		else if (peer && exchange_is_open(peer))
+			relay_reply_busy(s, peer);
+		forget_request(s, asked_here ? peer : tx);
 	}
 }
 
@@ -603,8 +612,9 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct transaction *asked = exchange_peer(s, tx);
 	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
-	if (asked)
-		exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
+	if (!asked) /* it had its answer when the dialog in which it asked was left */
+		return;
+	exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */
 	if (makes_target((enum sip_method)tx->method) && !cancelled && leg->call != POOL_NONE && !is_early(s, leg))

@@ -197,6 +197,49 @@ Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 	over(d);
 }
 
+/* One went out to a branch that is silent, and another one answers. */
+Test(rfc3311_5_2, an_update_that_a_branch_never_answers_ends_no_call_of_another)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	answers(&d->b.update, "-");
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	callee_says(d, "200", "two", "answer of two");
+	cr_assert_eq(status_of(said), 500);
+	unsigned sent = nth(&d->b, "UPDATE", 0)->again;
+	run(d, 2 * SIM_64T1);
+	cr_assert_eq(nth(&d->b, "UPDATE", 0)->again, sent);
+	cr_assert_eq(d->call->cdr_count, 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+/* The caller's answer to it is of a dialog that is no more. */
+Test(rfc3311_5_2, an_update_to_the_caller_in_a_dialog_that_is_left_ends_no_call)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	answers(&d->a.update, "-");
+	struct said *said = branch_says(d, "one", "UPDATE", 101, "second offer");
+	cr_assert_eq(count(&d->a, "UPDATE"), 1);
+	callee_says(d, "200", "two", "answer of two");
+	cr_assert_eq(status_of(said), 500);
+	run(d, 2 * SIM_64T1);
+	cr_assert_eq(count(&d->a, "BYE"), 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
 /* More branches than are remembered: each can still win. */
 Test(rfc3261_13_2_2_4, a_fork_of_many_branches)
 {
