@@ -373,8 +373,12 @@ struct transaction {
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
 	bool held : 1;           /* server: waits, or waited, for the other leg before it is passed on */
 	bool no_provisional : 1; /* INVITE server, inside a dialog: it would want them reliable, and gets none */
-	uint8_t max_forwards;    /* server, ROLE_RELAY: to pass on */
-	struct flow flow;        /* server: where responses go; client: where the request went */
+	union {
+		uint8_t max_forwards; /* server, ROLE_RELAY: to pass on */
+		uint8_t early;        /* client, ROLE_RELAY: early dialog of the attempt that it is of; EARLY_NONE: it
+				       * was sent after the answer */
+	};
+	struct flow flow; /* server: where responses go; client: where the request went */
 };
 
 /* ---- body: a session description, identical ones shared ---- */

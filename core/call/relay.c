@@ -137,6 +137,21 @@ static void reply_full(struct shard *s, struct transaction *tx)
 	exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
 }
 
+/* Before the answer a request is of one early dialog, on whichever side it is asked. */
+static uint8_t early_in_use(const struct shard *s, const struct leg *leg)
+{
+	const struct attempt *attempt = attempt_under_way(s, call_at(s, leg->call));
+	return attempt ? attempt->early_used : EARLY_NONE;
+}
+
+/* What comes of it is of that dialog, too, although another one may be in use by now. */
+static void use_early_of(struct shard *s, const struct leg *leg, const struct transaction *out)
+{
+	struct attempt *attempt = attempt_under_way(s, call_at(s, leg->call));
+	if (attempt && out->early != EARLY_NONE)
+		early_use(s, attempt, leg_at(s, attempt->leg), out->early);
+}
+
 /* The request to the other leg, up to what is passed on of its content.  NULL: no transaction left, and tx is answered.
  */
 static struct transaction *begin_passing(struct shard *s, struct leg *leg, struct transaction *tx, struct builder *b)
@@ -150,6 +165,7 @@ static struct transaction *begin_passing(struct shard *s, struct leg *leg, struc
 		return NULL;
 	}
 	exchange_pair(s, tx, out);
+	out->early = early_in_use(s, leg);
 	if (makes_target(method))
 		build_offer(s, b, other, out);
 	else if (has_contact(method))
@@ -567,6 +583,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	tx->peer = POOL_NONE;
 	exchange_pair(s, asked, out);
 	out->tries_422 = (uint8_t)(tx->tries_422 + 1);
+	out->early = tx->early;
 	build_offer(s, &b, leg, out);
 	body_build(s, &b, asked->offer);
 	exchange_send(s, out, &b);
@@ -589,6 +606,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 			leg_ack_ended(s, leg, m);
 		return;
 	}
+	use_early_of(s, leg, tx);
 	if (m->status == 422 && ask_again(s, leg, tx, asked, m))
 		return;
 	struct leg *asker = leg_at(s, asked->leg);

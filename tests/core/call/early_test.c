@@ -474,6 +474,66 @@ Test(rfc3311_5_1, the_200_overtakes_the_answer_to_an_update)
 	over(d);
 }
 
+/* The dialog in which it was asked ends with the INVITE that a 422 refuses. */
+Test(rfc3311_5_2, an_update_whose_invite_is_sent_anew_gets_an_answer)
+{
+	struct duel *d = settled();
+	d->b.answer_ns = SIM_S;
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	callee_says(d, "422 Min-SE: 3600", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert_eq(status_of(said), 500);
+	callee_says(d, "180", NULL, NULL);
+	run(d, 2 * SIM_S);
+	d->b.answer_ns = 0;
+	caller_cancels(d);
+	over(d);
+}
+
+/* Another branch of the fork is heard of while an UPDATE is under way: what was agreed upon is of the branch that was
+ * asked, or has asked, and of no other.  The callee's re-INVITE with it says nothing new. */
+static void assert_agreed(struct duel *d, const char *of_callee, const char *of_caller)
+{
+	callee_says(d, "200", NULL, NULL);
+	struct said *same = say(&d->b, "INVITE", NULL, bytes_of(of_callee));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(same), 200);
+	assert_body(same->last, of_caller);
+	cr_assert_eq(count(&d->a, "INVITE"), 0);
+	d->a.other_sdp = d->b.other_sdp = NULL;
+	over(d);
+}
+
+Test(rfc3311_5_1, the_answer_to_an_update_is_of_the_branch_that_was_asked)
+{
+	struct duel *d = settled();
+	d->b.answer_ns = SIM_S;
+	d->b.other_sdp = "second answer";
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "180", "two", NULL);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	d->b.answer_ns = 0;
+	assert_agreed(d, "second answer", "second offer");
+}
+
+Test(rfc3311_5_1, the_answer_to_an_update_is_of_the_branch_that_has_asked)
+{
+	struct duel *d = settled();
+	d->a.answer_ns = SIM_S;
+	d->a.other_sdp = "second answer";
+	struct said *said = say(&d->b, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "180", "two", NULL);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	d->a.answer_ns = 0;
+	assert_agreed(d, "second offer", "second answer");
+}
+
 /* It may not overtake our PRACK, which the callee would then refuse as out of order (RFC 3261 12.2.2). */
 Test(rfc3311_5_1, an_update_waits_for_the_answer_to_the_prack)
 {
