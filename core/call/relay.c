@@ -516,7 +516,9 @@ static void take_targets(struct shard *s, struct leg *leg, struct leg *asker, co
 static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
 			    struct transaction *asked, const struct sip_message *m)
 {
-	refresh_confirmed(s, leg, tx, m);
+	if (tx->session.interval_s) /* else it is of the early dialog, and asked for none: that of the INVITE's 2xx
+				       stays */
+		refresh_confirmed(s, leg, tx, m);
 	take_targets(s, leg, asker, asked, m);
 	if (asked->offer != POOL_NONE) {
 		body_replace(s, &asker->body_in, body_share(s, asked->offer));
@@ -552,7 +554,9 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 		build_text(&b, ALLOW_LINE);
 		if (status >= 200) { /* a provisional response proves and agrees to nothing (RFC 4028 9) */
 			refresh_build_answer(&b, asker, asked);
-			refresh_answered(s, asker, asked);
+			if (asked->session.interval_s || !asker->session.interval_s)
+				refresh_answered(s, asker, asked);
+			/* Else the timer was agreed upon after the request: it was of the early dialog. */
 		}
 	} else if (status < 300 && has_contact((enum sip_method)asked->method)) {
 		leg_build_contact(s, &b, asker);

@@ -534,6 +534,52 @@ Test(rfc3311_5_1, the_answer_to_an_update_is_of_the_branch_that_has_asked)
 	assert_agreed(d, "second offer", "second answer");
 }
 
+/* Nor does its answer say anything of the timers that were agreed upon with that 200. */
+Test(rfc4028_9, an_update_from_before_the_answer_leaves_the_session_timers)
+{
+	static const char timed[] = "200 Require: timer\nSession-Expires: 600;refresher=uac";
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS "Supported: timer\nSession-Expires: 600\n");
+		callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+		prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+		struct party *asker = i ? &d->b : &d->a, *other = i ? &d->a : &d->b;
+		answers(&other->update, timed);
+		other->answer_ns = SIM_S;
+		struct said *said = say(asker, "UPDATE", NULL, BYTES("second offer"));
+		run(d, 10 * SIM_MS);
+		callee_says(d, timed, NULL, NULL);
+		cr_assert_eq(status_of(said), 0);
+		run(d, 2 * SIM_S);
+		cr_assert_eq(status_of(said), 200);
+		other->answer_ns = 0;
+		hang_up(d);
+		cr_assert_eq(cdr_of(d->call)->session_timer, CDR_TIMER_A | CDR_TIMER_B, "timers %u of the %s",
+			     cdr_of(d->call)->session_timer, i ? "callee's" : "caller's");
+		over(d);
+	}
+}
+
+/* One that had to wait, and went out only then. */
+Test(rfc4028_9, an_update_held_from_before_the_answer_leaves_the_session_timers)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS "Supported: timer\nSession-Expires: 600\n");
+	d->b.answer_ns = SIM_S;
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0);
+	answers(&d->b.update, "200 Require: timer\nSession-Expires: 600;refresher=uac");
+	callee_says(d, "200 Require: timer\nSession-Expires: 600;refresher=uac", NULL, NULL);
+	run(d, 3 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	cr_assert_eq(status_of(said), 200);
+	d->b.answer_ns = 0;
+	hang_up(d);
+	cr_assert_eq(cdr_of(d->call)->session_timer, CDR_TIMER_A | CDR_TIMER_B);
+	over(d);
+}
+
 /* It may not overtake our PRACK, which the callee would then refuse as out of order (RFC 3261 12.2.2). */
 Test(rfc3311_5_1, an_update_waits_for_the_answer_to_the_prack)
 {
