@@ -396,6 +396,7 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	    !leg_forget_early(s, leg, text_get(&s->texts, invite->head)))
 		return false;
 	attempt->tries_422++;
+	relay_early_over(s, leg);
 	uint32_t sent = invite->head;
 	invite->head = TEXT_NONE;
 	early_forget(s, attempt);

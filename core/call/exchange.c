@@ -368,15 +368,21 @@ struct transaction *exchange_client(const struct shard *s, const struct leg *leg
 	return NULL;
 }
 
-struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq, enum sip_method method)
+struct transaction *exchange_server_of(const struct shard *s, const struct leg *leg, uint32_t cseq,
+				       enum sip_method method, uint32_t branch_hash)
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
 		struct transaction *tx = transaction_at(s, i);
 		if ((tx->kind == SERVER || tx->kind == INVITE_SERVER) && tx->cseq == cseq && tx->method == method &&
-		    !tx->over)
+		    (!branch_hash || tx->branch_hash == branch_hash) && !tx->over)
 			return tx;
 	}
 	return NULL;
+}
+
+struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq, enum sip_method method)
+{
+	return exchange_server_of(s, leg, cseq, method, 0);
 }
 
 struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,

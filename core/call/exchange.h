@@ -62,6 +62,9 @@ void exchange_give(struct shard *s, struct transaction *tx);
  * but `except` of a kind that has no final response yet.  NULL: none. */
 struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,
 				    enum sip_method method);
+/* exchange_server_of: of that branch, 0: any. */
+struct transaction *exchange_server_of(const struct shard *s, const struct leg *leg, uint32_t cseq,
+				       enum sip_method method, uint32_t branch_hash);
 struct transaction *exchange_server(const struct shard *s, const struct leg *leg, uint32_t cseq,
 				    enum sip_method method);
 struct transaction *exchange_open(const struct shard *s, const struct leg *leg, enum transaction_kind kind,

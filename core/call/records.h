@@ -232,9 +232,10 @@ struct early {
 	uint32_t texts;             /* as leg.texts */
 	uint32_t body_in, body_out; /* as of the leg */
 	uint32_t remote_cseq;
-	uint32_t rseq;      /* of the latest reliable response; 0: none yet */
-	uint32_t owed_rseq; /* of the one whose offer the caller has yet to answer, by its PRACK; 0: none */
-	uint8_t edition;    /* told: tag that the caller knows this dialog by */
+	uint32_t rseq;        /* of the latest reliable response; 0: none yet */
+	uint32_t owed_rseq;   /* of the one whose offer the caller has yet to answer, by its PRACK; 0: none */
+	uint32_t caller_cseq; /* told, and left for another: of the caller's latest request in it */
+	uint8_t edition;      /* told: tag that the caller knows this dialog by */
 	bool has_remote_cseq : 1;
 	bool answered : 1; /* its session came reliably */
 	bool told : 1;     /* and went so to the caller */
@@ -372,8 +373,12 @@ struct transaction {
 	bool ack_has_answer : 1; /* INVITE server: 2xx carries an offer of the other side, the ACK its answer */
 	bool held : 1;           /* server: waits, or waited, for the other leg before it is passed on */
 	bool no_provisional : 1; /* INVITE server, inside a dialog: it would want them reliable, and gets none */
-	uint8_t max_forwards;    /* server, ROLE_RELAY: to pass on */
-	struct flow flow;        /* server: where responses go; client: where the request went */
+	union {
+		uint8_t max_forwards; /* server, ROLE_RELAY: to pass on */
+		uint8_t early;        /* client, ROLE_RELAY: early dialog of the attempt that it is of; EARLY_NONE: it
+				       * was sent after the answer */
+	};
+	struct flow flow; /* server: where responses go; client: where the request went */
 };
 
 /* ---- body: a session description, identical ones shared ---- */

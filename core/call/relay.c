@@ -137,6 +137,21 @@ static void reply_full(struct shard *s, struct transaction *tx)
 	exchange_reply(s, tx, 503, BYTES("Retry-After: 1\r\n"));
 }
 
+/* Before the answer a request is of one early dialog, on whichever side it is asked. */
+static uint8_t early_in_use(const struct shard *s, const struct leg *leg)
+{
+	const struct attempt *attempt = attempt_under_way(s, call_at(s, leg->call));
+	return attempt ? attempt->early_used : EARLY_NONE;
+}
+
+/* What comes of it is of that dialog, too, although another one may be in use by now. */
+static void use_early_of(struct shard *s, const struct leg *leg, const struct transaction *out)
+{
+	struct attempt *attempt = attempt_under_way(s, call_at(s, leg->call));
+	if (attempt && out->early != EARLY_NONE)
+		early_use(s, attempt, leg_at(s, attempt->leg), out->early);
+}
+
 /* The request to the other leg, up to what is passed on of its content.  NULL: no transaction left, and tx is answered.
  */
 static struct transaction *begin_passing(struct shard *s, struct leg *leg, struct transaction *tx, struct builder *b)
@@ -150,6 +165,7 @@ static struct transaction *begin_passing(struct shard *s, struct leg *leg, struc
 		return NULL;
 	}
 	exchange_pair(s, tx, out);
+	out->early = early_in_use(s, leg);
 	if (makes_target(method))
 		build_offer(s, b, other, out);
 	else if (has_contact(method))
@@ -303,18 +319,27 @@ void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx,
 		exchange_reply(s, tx, 488, BYTES_NONE);
 }
 
+/* Nobody waits for its answer any more, and its silence must not end a call that goes on. */
+static void forget_request(struct shard *s, struct transaction *out)
+{
+	if (out && out->kind == CLIENT)
+		exchange_end(s, out);
+}
+
 void relay_early_over(struct shard *s, struct leg *leg)
 {
 	for (uint32_t i = leg->transactions; i != POOL_NONE; i = transaction_at(s, i)->next) {
-		struct transaction *tx = transaction_at(s, i), *asked;
+		struct transaction *tx = transaction_at(s, i), *peer = exchange_peer(s, tx);
 		if (tx->over || tx->role != ROLE_RELAY || !exchange_is_open(tx))
 			continue;
-		if (tx->kind == SERVER && leg->side == LEG_CALLEE)
+		bool asked_here = tx->kind == SERVER;
+		if (asked_here && leg->side == LEG_CALLEE)
 			exchange_reply(s, tx, 487, BYTES_NONE);
-		else if (tx->kind == SERVER)
+		else if (asked_here)
 			relay_reply_busy(s, tx);
-		else if ((asked = exchange_peer(s, tx)) && exchange_is_open(asked))
-			relay_reply_busy(s, asked);
+		else if (peer && exchange_is_open(peer))
+			relay_reply_busy(s, peer);
+		forget_request(s, asked_here ? peer : tx);
 	}
 }
 
@@ -428,9 +453,17 @@ static void bye_without_transaction(struct shard *s, struct leg *leg, const stru
 	reply(s, m, from, 200, BYTES_NONE, BYTES_NONE);
 }
 
+/* Not of a dialog that was left, in which another count runs: only a PRACK may be (core/call/shard.c). */
+static bool is_of_dialog(const struct shard *s, const struct leg *leg, const struct sip_message *m)
+{
+	char room[IDENT_SIZE];
+	return m->method != SIP_PRACK || bytes_equal(m->to.tag, leg_tag(s, leg, room));
+}
+
 void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
-	if (leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
+	bool counts = is_of_dialog(s, leg, m);
+	if (counts && leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
 		reply(s, m, from, 500, BYTES_NONE, BYTES_NONE);
 		return;
 	}
@@ -447,8 +480,10 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 	}
 	uint32_t max_forwards = m->max_forwards < 0 ? 70 : m->max_forwards ? (uint32_t)m->max_forwards - 1 : 0;
 	tx->max_forwards = (uint8_t)(max_forwards > 255 ? 255 : max_forwards);
-	leg->remote_cseq = m->cseq;
-	leg->has_remote_cseq = true;
+	if (counts) {
+		leg->remote_cseq = m->cseq;
+		leg->has_remote_cseq = true;
+	}
 	leg->flow = *from;
 	keep_contact(s, tx, m);
 	dispatch(s, leg, tx, m);
@@ -481,7 +516,9 @@ static void take_targets(struct shard *s, struct leg *leg, struct leg *asker, co
 static void session_changed(struct shard *s, struct leg *leg, struct transaction *tx, struct leg *asker,
 			    struct transaction *asked, const struct sip_message *m)
 {
-	refresh_confirmed(s, leg, tx, m);
+	if (tx->session.interval_s) /* else it is of the early dialog, and asked for none: that of the INVITE's 2xx
+				       stays */
+		refresh_confirmed(s, leg, tx, m);
 	take_targets(s, leg, asker, asked, m);
 	if (asked->offer != POOL_NONE) {
 		body_replace(s, &asker->body_in, body_share(s, asked->offer));
@@ -517,7 +554,9 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 		build_text(&b, ALLOW_LINE);
 		if (status >= 200) { /* a provisional response proves and agrees to nothing (RFC 4028 9) */
 			refresh_build_answer(&b, asker, asked);
-			refresh_answered(s, asker, asked);
+			if (asked->session.interval_s || !asker->session.interval_s)
+				refresh_answered(s, asker, asked);
+			/* Else the timer was agreed upon after the request: it was of the early dialog. */
 		}
 	} else if (status < 300 && has_contact((enum sip_method)asked->method)) {
 		leg_build_contact(s, &b, asker);
@@ -548,6 +587,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	tx->peer = POOL_NONE;
 	exchange_pair(s, asked, out);
 	out->tries_422 = (uint8_t)(tx->tries_422 + 1);
+	out->early = tx->early;
 	build_offer(s, &b, leg, out);
 	body_build(s, &b, asked->offer);
 	exchange_send(s, out, &b);
@@ -570,6 +610,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 			leg_ack_ended(s, leg, m);
 		return;
 	}
+	use_early_of(s, leg, tx);
 	if (m->status == 422 && ask_again(s, leg, tx, asked, m))
 		return;
 	struct leg *asker = leg_at(s, asked->leg);
@@ -593,8 +634,9 @@ void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct transaction *asked = exchange_peer(s, tx);
 	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
-	if (asked)
-		exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
+	if (!asked) /* it had its answer when the dialog in which it asked was left */
+		return;
+	exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */
 	if (makes_target((enum sip_method)tx->method) && !cancelled && leg->call != POOL_NONE && !is_early(s, leg))

@@ -21,19 +21,24 @@ void reliable_read(struct setup *setup, const struct sip_message *m, bool on)
 
 /* ---- in which dialog the caller hears of it ---- */
 
-/* What is open in the dialog that is left gets an answer: it is of no use to the other. */
-static void set_edition(struct shard *s, struct call *call, unsigned edition)
+/* What is open in the dialog that is left gets an answer: it is of no use to the other.  caller_cseq: of the caller's
+ * latest request in that which is in force now. */
+static void set_edition(struct shard *s, struct call *call, unsigned edition, uint32_t caller_cseq)
 {
 	struct leg *caller = leg_at(s, call->caller_leg);
+	unsigned before = leg_edition(s, caller);
 	relay_early_over(s, caller);
 	leg_set_edition(s, caller, transaction_at(s, setup_of(s, call)->invite), edition);
+	if (leg_edition(s, caller) != before)
+		caller->remote_cseq = caller_cseq;
 }
 
 static void next_edition(struct shard *s, struct call *call)
 {
 	struct setup *setup = setup_of(s, call);
 	setup->edition = (uint8_t)(setup->edition + (setup->edition <= EDITION_MAX));
-	set_edition(s, call, setup->edition);
+	/* The caller counts on from its INVITE in each (RFC 3261 12.1.2). */
+	set_edition(s, call, setup->edition, transaction_at(s, setup->invite)->cseq);
 }
 
 /* The caller has that session in another dialog than the one it heard of last.  It is not repeated: the reliable
@@ -51,12 +56,14 @@ static void choose_dialog(struct shard *s, struct call *call, uint8_t index)
 	struct attempt *attempt = attempt_under_way(s, call);
 	if (!attempt || index == EARLY_NONE || index == attempt->early_heard)
 		return;
-	const struct early *before = early_at(s, attempt, attempt->early_heard), *early = early_at(s, attempt, index);
+	struct early *before = early_at(s, attempt, attempt->early_heard);
+	const struct early *early = early_at(s, attempt, index);
 	attempt->early_heard = index;
 	if (!before || !before->told)
 		return;
+	before->caller_cseq = leg_at(s, call->caller_leg)->remote_cseq;
 	if (early->told)
-		set_edition(s, call, early->edition);
+		set_edition(s, call, early->edition, early->caller_cseq);
 	else
 		next_edition(s, call);
 }

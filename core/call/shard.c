@@ -1,6 +1,8 @@
 /* The shard's entrances: what comes in, to whom it goes.  See core/shard.h, and core/call/state.h for the map. */
 #include "core/shard.h"
 
+#include <strings.h>
+
 #include "core/call/admission.h"
 #include "core/call/attempt.h"
 #include "core/call/bank.h"
@@ -206,15 +208,26 @@ static struct leg *leg_of_request(struct shard *s, const struct sip_message *m)
 	return any_edition || edition == leg_edition(s, leg) ? leg : NULL;
 }
 
+/* What tells transactions of the same CSeq apart, which are of different early dialogs: each counts from the CSeq of
+ * the INVITE (RFC 3261 12.1.2, 17.2.3).  0: a peer of RFC 2543, whose branches tell nothing. */
+static uint32_t branch_hash_of(const struct shard *s, const struct sip_message *m)
+{
+	static const char cookie[] = "z9hG4bK";
+	bool unique = m->via.branch.size >= sizeof cookie - 1 &&
+		      strncasecmp(m->via.branch.at, cookie, sizeof cookie - 1) == 0;
+	return unique ? table_hash32(&s->table, m->via.branch) : 0;
+}
+
 static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	struct transaction *tx = leg ? exchange_server(s, leg, m->cseq, m->method) : NULL;
+	uint32_t branch_hash = branch_hash_of(s, m);
+	struct transaction *tx = leg ? exchange_server_of(s, leg, m->cseq, m->method, branch_hash) : NULL;
 	if (tx) {
 		exchange_event(s, tx, EVENT_REQUEST);
 		return true;
 	}
-	if (!table_find(&s->table, message_key(s), &hit) || !hit.tombstone)
+	if (!table_find_branch(&s->table, message_key(s), branch_hash, &hit) || !hit.tombstone)
 		return false;
 	reply_from_tombstone(s, m, from, hit.tombstone);
 	return true;
@@ -238,7 +251,8 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 			take_late_cancel(s, m, from);
 		return;
 	}
-	bool fresh = leg && (!leg->has_remote_cseq || m->cseq > leg->remote_cseq);
+	/* A PRACK may be of a dialog that was left, whose numbers are not those of the leg any more. */
+	bool fresh = leg && m->method != SIP_PRACK && (!leg->has_remote_cseq || m->cseq > leg->remote_cseq);
 	if (!fresh && is_repeated(s, leg, m, from))
 		return;
 	if (leg)

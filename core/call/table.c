@@ -97,25 +97,30 @@ static uint32_t *chain_of(const struct table *t, uint32_t handle)
 	return &((struct transaction *)pool_at(t->transactions, handle))->chain;
 }
 
-bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit)
+bool table_find_branch(const struct table *t, uint64_t key, uint32_t branch_hash, struct table_hit *ret_hit)
 {
 	for (uint32_t link = *head_of(t, key); link; link = *chain_of(t, link - 1)) {
 		uint32_t handle = link - 1;
 		if (handle & TOMBSTONE) {
 			struct tombstone *tombstone = &t->tombstones[handle & ~TOMBSTONE];
-			if (tombstone->key == key) {
+			if (tombstone->key == key && (!branch_hash || tombstone->branch_hash == branch_hash)) {
 				*ret_hit = (struct table_hit){ .tombstone = tombstone };
 				return true;
 			}
 		} else {
 			struct transaction *tx = pool_at(t->transactions, handle);
-			if (tx->key == key) {
+			if (tx->key == key && (!branch_hash || tx->branch_hash == branch_hash)) {
 				*ret_hit = (struct table_hit){ .transaction = tx };
 				return true;
 			}
 		}
 	}
 	return false;
+}
+
+bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit)
+{
+	return table_find_branch(t, key, 0, ret_hit);
 }
 
 static void link_handle(struct table *t, uint64_t key, uint32_t handle)

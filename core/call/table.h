@@ -54,7 +54,9 @@ struct table_hit {
 	struct transaction *transaction; /* or */
 	struct tombstone *tombstone;
 };
-/* false: neither. */
+/* The latest of a key; that of one branch (0: any), as requests of several early dialogs may have the same key.  false:
+ * neither. */
+bool table_find_branch(const struct table *t, uint64_t key, uint32_t branch_hash, struct table_hit *ret_hit);
 bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit);
 
 void table_add(struct table *t, struct transaction *tx);

@@ -153,6 +153,62 @@ Test(rfc3262_5, the_answer_to_a_branch_that_has_answered_is_in_its_ack)
 	}
 }
 
+/* What the caller says next is of a dialog that it has just heard of, or of one where it has said something before. */
+static void caller_counts_from(struct duel *d, uint32_t cseq)
+{
+	d->a.ua->cseq_out = cseq;
+}
+
+/* "... in the CSeq of the request that created the dialog": the second one's first request has the number of that of
+ * the first. */
+Test(rfc3261_12_1_2, the_caller_counts_on_from_the_invite_in_each_early_dialog)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	struct said *first = prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	cr_assert_eq(status_of(first), 200);
+	callee_says(d, "183 " RELIABLE "1", "two", "answer of two");
+	caller_counts_from(d, 1);
+	struct said *second = prack(d, nth(&d->a, "183 INVITE", 1), NULL);
+	cr_assert_eq(second->cseq, first->cseq);
+	cr_assert_eq(status_of(second), 200);
+	say_again(&d->a, second);
+	say_again(&d->a, first);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(first), 200);
+	cr_assert_eq(status_of(second), 200);
+	callee_says(d, "200", "one", NULL);
+	say_again(&d->a, first);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(first), 200);
+	struct said *old = say_numbered(&d->a, "OPTIONS", 2, NULL, BYTES_NONE);
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(old), 500);
+	caller_counts_from(d, 2);
+	d->b.gone = true;
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(bye), 200);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+Test(rfc3261_12_1_2, a_bye_in_the_dialog_of_a_branch_that_only_answered)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	callee_says(d, "200", "two", "answer of two");
+	caller_counts_from(d, 1);
+	d->b.gone = true;
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(bye->cseq, 2);
+	cr_assert_eq(status_of(bye), 200);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
 /* An UPDATE waits in the dialog of one branch, and another one answers. */
 Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 {
@@ -174,6 +230,49 @@ Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 	d->b.gone = true;
 	say(&d->a, "BYE", NULL, BYTES_NONE);
 	run(d, SIM_S);
+	over(d);
+}
+
+/* One went out to a branch that is silent, and another one answers. */
+Test(rfc3311_5_2, an_update_that_a_branch_never_answers_ends_no_call_of_another)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	answers(&d->b.update, "-");
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	callee_says(d, "200", "two", "answer of two");
+	cr_assert_eq(status_of(said), 500);
+	unsigned sent = nth(&d->b, "UPDATE", 0)->again;
+	run(d, 2 * SIM_64T1);
+	cr_assert_eq(nth(&d->b, "UPDATE", 0)->again, sent);
+	cr_assert_eq(d->call->cdr_count, 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
+/* The caller's answer to it is of a dialog that is no more. */
+Test(rfc3311_5_2, an_update_to_the_caller_in_a_dialog_that_is_left_ends_no_call)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer of one");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	answers(&d->a.update, "-");
+	struct said *said = branch_says(d, "one", "UPDATE", 101, "second offer");
+	cr_assert_eq(count(&d->a, "UPDATE"), 1);
+	callee_says(d, "200", "two", "answer of two");
+	cr_assert_eq(status_of(said), 500);
+	run(d, 2 * SIM_64T1);
+	cr_assert_eq(count(&d->a, "BYE"), 0);
+	d->b.gone = true;
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
 	over(d);
 }
 
@@ -240,7 +339,8 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	cr_assert_eq(status_of(prack(d, progress, NULL)), 200);
 	cr_assert_eq(count(&d->a, "180 INVITE"), 1);
 	cr_assert_str_neq(to_tag(nth(&d->a, "180 INVITE", 0)), to_tag(progress));
-	prack(d, nth(&d->a, "180 INVITE", 0), NULL);
+	caller_counts_from(d, 1);
+	cr_assert_eq(status_of(prack(d, nth(&d->a, "180 INVITE", 0), NULL)), 200);
 	callee_says(d, "200", NULL, "answer of the second");
 	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "180 INVITE", 0)));
 	assert_body(nth(&d->a, "200 INVITE", 0), "answer of the second");
@@ -428,6 +528,112 @@ Test(rfc3311_5_1, the_200_overtakes_the_answer_to_an_update)
 	assert_body(said->last, "second answer");
 	d->b.answer_ns = 0;
 	d->b.other_sdp = NULL;
+	over(d);
+}
+
+/* The dialog in which it was asked ends with the INVITE that a 422 refuses. */
+Test(rfc3311_5_2, an_update_whose_invite_is_sent_anew_gets_an_answer)
+{
+	struct duel *d = settled();
+	d->b.answer_ns = SIM_S;
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	callee_says(d, "422 Min-SE: 3600", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert_eq(status_of(said), 500);
+	callee_says(d, "180", NULL, NULL);
+	run(d, 2 * SIM_S);
+	d->b.answer_ns = 0;
+	caller_cancels(d);
+	over(d);
+}
+
+/* Another branch of the fork is heard of while an UPDATE is under way: what was agreed upon is of the branch that was
+ * asked, or has asked, and of no other.  The callee's re-INVITE with it says nothing new. */
+static void assert_agreed(struct duel *d, const char *of_callee, const char *of_caller)
+{
+	callee_says(d, "200", NULL, NULL);
+	struct said *same = say(&d->b, "INVITE", NULL, bytes_of(of_callee));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(status_of(same), 200);
+	assert_body(same->last, of_caller);
+	cr_assert_eq(count(&d->a, "INVITE"), 0);
+	d->a.other_sdp = d->b.other_sdp = NULL;
+	over(d);
+}
+
+Test(rfc3311_5_1, the_answer_to_an_update_is_of_the_branch_that_was_asked)
+{
+	struct duel *d = settled();
+	d->b.answer_ns = SIM_S;
+	d->b.other_sdp = "second answer";
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "180", "two", NULL);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	d->b.answer_ns = 0;
+	assert_agreed(d, "second answer", "second offer");
+}
+
+Test(rfc3311_5_1, the_answer_to_an_update_is_of_the_branch_that_has_asked)
+{
+	struct duel *d = settled();
+	d->a.answer_ns = SIM_S;
+	d->a.other_sdp = "second answer";
+	struct said *said = say(&d->b, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	callee_says(d, "180", "two", NULL);
+	run(d, 2 * SIM_S);
+	cr_assert_eq(status_of(said), 200);
+	d->a.answer_ns = 0;
+	assert_agreed(d, "second offer", "second answer");
+}
+
+/* Nor does its answer say anything of the timers that were agreed upon with that 200. */
+Test(rfc4028_9, an_update_from_before_the_answer_leaves_the_session_timers)
+{
+	static const char timed[] = "200 Require: timer\nSession-Expires: 600;refresher=uac";
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d = duel_ringing(.invite = SUPPORTS "Supported: timer\nSession-Expires: 600\n");
+		callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+		prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+		struct party *asker = i ? &d->b : &d->a, *other = i ? &d->a : &d->b;
+		answers(&other->update, timed);
+		other->answer_ns = SIM_S;
+		struct said *said = say(asker, "UPDATE", NULL, BYTES("second offer"));
+		run(d, 10 * SIM_MS);
+		callee_says(d, timed, NULL, NULL);
+		cr_assert_eq(status_of(said), 0);
+		run(d, 2 * SIM_S);
+		cr_assert_eq(status_of(said), 200);
+		other->answer_ns = 0;
+		hang_up(d);
+		cr_assert_eq(cdr_of(d->call)->session_timer, CDR_TIMER_A | CDR_TIMER_B, "timers %u of the %s",
+			     cdr_of(d->call)->session_timer, i ? "callee's" : "caller's");
+		over(d);
+	}
+}
+
+/* One that had to wait, and went out only then. */
+Test(rfc4028_9, an_update_held_from_before_the_answer_leaves_the_session_timers)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS "Supported: timer\nSession-Expires: 600\n");
+	d->b.answer_ns = SIM_S;
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	struct said *said = say(&d->a, "UPDATE", NULL, BYTES("second offer"));
+	run(d, 10 * SIM_MS);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0);
+	answers(&d->b.update, "200 Require: timer\nSession-Expires: 600;refresher=uac");
+	callee_says(d, "200 Require: timer\nSession-Expires: 600;refresher=uac", NULL, NULL);
+	run(d, 3 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), 1);
+	cr_assert_eq(status_of(said), 200);
+	d->b.answer_ns = 0;
+	hang_up(d);
+	cr_assert_eq(cdr_of(d->call)->session_timer, CDR_TIMER_A | CDR_TIMER_B);
 	over(d);
 }
 

@@ -68,6 +68,22 @@ Test(table, finds_a_transaction_until_it_is_removed)
 	end();
 }
 
+/* Requests of several early dialogs may have one key. */
+Test(table, finds_that_of_a_branch_among_those_of_a_key)
+{
+	struct table_hit hit;
+	begin(16);
+	for (uint32_t branch = 1; branch <= 3; branch++) {
+		struct tombstone tombstone = { .key = 99, .branch_hash = branch, .status = (200 + branch) & 0x3ff };
+		table_bury(&table, &tombstone, 32 * SECOND);
+	}
+	for (uint32_t branch = 1; branch <= 3; branch++)
+		cr_assert(table_find_branch(&table, 99, branch, &hit) && hit.tombstone->status == 200 + branch);
+	cr_assert_not(table_find_branch(&table, 99, 4, &hit));
+	cr_assert(table_find_branch(&table, 99, 0, &hit) && hit.tombstone->branch_hash == 3);
+	end();
+}
+
 /* A tombstone is kept until its time and gone a tenth of a second later; table_next_ns() says when. */
 Test(table, a_tombstone_lives_until_its_time)
 {

@@ -939,6 +939,42 @@ Test(rfc3261_17_2_3, an_invite_in_the_old_form)
 	lone_destroy(l);
 }
 
+/* Its CSeq is no new one: a retransmission has the branch of its request, and an old peer's is known without. */
+static void assert_last_again(struct dialogs *d, const char *method, const char *via, const char *status)
+{
+	unsigned mark = d->l->sent_count;
+	say(d->l, d->a,
+	    "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\n"
+	    "Call-ID: %s\r\nCSeq: %u %s\r\nContent-Length: 0\r\n\r\n",
+	    method, d->target_a, via, d->from_a, d->to_a, d->call_a, d->cseq_a, method);
+	cr_assert_eq(d->l->sent_count, mark + 1, "%s: \"%s\"", method, via);
+	cr_assert(heard(d->l, mark, status), "%s: \"%s\"", method, via);
+}
+
+Test(rfc3261_17_2_3, a_repeated_request_in_a_dialog_has_the_branch_of_its_transaction)
+{
+	static const char *const methods[] = { "OPTIONS", "BYE" };
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = usual_call(l);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned mark = l->sent_count;
+		d.cseq_a++;
+		say(l, A,
+		    "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-once\r\nMax-Forwards: 70\r\nFrom: %s\r\n"
+		    "To: %s\r\nCall-ID: %s\r\nCSeq: %u %s\r\nContent-Length: 0\r\n\r\n",
+		    methods[i], d.target_a, d.from_a, d.to_a, d.call_a, d.cseq_a, methods[i]);
+		cr_assert(heard(l, mark, "SIP/2.0 200"));
+		if (i)
+			answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+		assert_last_again(&d, methods[i], A ";branch=z9hG4bK-once", "SIP/2.0 200");
+		assert_last_again(&d, methods[i], A, "SIP/2.0 200");
+		assert_last_again(&d, methods[i], A ";branch=1", "SIP/2.0 200");
+		assert_last_again(&d, methods[i], A ";branch=z9hG4bK-other", i ? "SIP/2.0 481" : "SIP/2.0 500");
+	}
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- RFC 3323, RFC 3325: who calls ---- */
 
 #define CARRIER_WITH(lines)                                                                                            \
