@@ -73,6 +73,7 @@ static void send_on_stream(struct worker *w, const struct flow *to, struct bytes
 	if (owner != w->index && owner < w->settings->workers) {
 		if (!mailbox_push_outgoing(w->out[owner], to, message))
 			w->uring.lost++;
+		w->crowded |= mailbox_is_crowded(w->out[owner]);
 	} else if (w->has_streams && !streams_send(&w->streams, w->index, to, message)) {
 		uring_refuse(&w->uring, message);
 	}
@@ -112,11 +113,12 @@ static bool edge_hand_over(void *context, unsigned shard, const struct arrival *
 	struct worker *w = context;
 
 	assert(shard < w->settings->workers && shard != w->index);
-	if (!mailbox_push_datagram(w->out[shard], arrival, from, datagram)) {
+	const bool pushed = mailbox_push_datagram(w->out[shard], arrival, from, datagram);
+	w->crowded |= w->has_streams && (!pushed || mailbox_is_crowded(w->out[shard]));
+	if (!pushed) {
 		w->uring.lost++;
 		return false;
 	}
-	w->crowded |= w->has_streams && mailbox_is_crowded(w->out[shard]);
 	stat_add(&w->stats->datagrams_handed_over, 1);
 	return true;
 }
@@ -253,11 +255,12 @@ static bool has_room(void *context)
 	return !w->crowded;
 }
 
+/* All of them in each turn: what fills one may have been of any kind. */
 static void look_at_crowds(struct worker *w)
 {
-	if (!w->crowded)
-		return;
 	w->crowded = false;
+	if (!w->has_streams)
+		return;
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		w->crowded |= w->out[i] && mailbox_is_crowded(w->out[i]);
 }
