@@ -29,7 +29,7 @@
 enum {
 	OUTBOX_MAX = 1024 * 1024,     /* what may wait for one peer */
 	OUTBOX_SHORT_MAX = 32 * 1024, /* while three quarters of all blocks are in use */
-	BLOCKS = 1024,                /* 16 MiB */
+	BLOCKS = 1024,                /* 16 MiB; half of them are kept from strangers, who have one each */
 	LOOKS_A_SECOND = 10,
 	LOG_LINES_PER_SECOND = 10,
 };
@@ -56,6 +56,7 @@ struct stream {
 	uint8_t state;     /* enum stream_state */
 	bool outgoing : 1; /* opened by us, so others may find it by its peer */
 	bool stranger : 1; /* counted as one */
+	bool strange : 1;  /* it is one, by the configuration `judged` */
 	bool receiving : 1;
 	bool sending : 1;
 	bool half : 1;  /* CLOSING: we have ended our direction */
@@ -64,7 +65,9 @@ struct stream {
 	bool spoke : 1; /* a whole message has come */
 	bool waits : 1; /* in the list of those; has held bytes */
 	bool touched : 1;
+	bool ponged : 1; /* a ping in the buffer that is being read was answered */
 	uint16_t listener;
+	uint32_t judged;     /* a generation */
 	uint32_t operations; /* under way in the ring */
 	uint32_t next_touched, next_waiting;
 	uint32_t held_first, held_last; /* buffers of the ring; URING_STREAM_BUFFERS: none */
@@ -344,6 +347,16 @@ static void pass_on(struct streams *s, struct stream *stream, int64_t stamp_ns, 
 }
 
 static bool put(struct streams *s, struct stream *stream, struct bytes bytes);
+static bool is_strange(struct streams *s, struct stream *stream);
+
+/* RFC 5626 4.4.1.  One answer stands for all pings that were read at once; who pings and does not read gets none. */
+static void answer_ping(struct streams *s, struct stream *stream)
+{
+	if (stream->ponged || (stream->outbox.size > 0 && is_strange(s, stream)))
+		return;
+	stream->ponged = true;
+	put(s, stream, BYTES("\r\n"));
+}
 
 static void take_frame(struct streams *s, struct stream *stream, int64_t stamp_ns, enum framing_result result,
 		       struct bytes frame)
@@ -353,7 +366,7 @@ static void take_frame(struct streams *s, struct stream *stream, int64_t stamp_n
 	case FRAMING_SKIPPED:
 		return;
 	case FRAMING_PING:
-		put(s, stream, BYTES("\r\n"));
+		answer_ping(s, stream);
 		return;
 	case FRAMING_MESSAGE:
 		stream->spoke = true;
@@ -444,6 +457,7 @@ static void receive_bytes(struct streams *s, struct stream *stream, const struct
 	if (stream->state != STREAM_OPEN)
 		return;
 	stream->active_ns = s->now_ns;
+	stream->ponged = false;
 	if (!stream->waits)
 		left = take_bytes(s, stream, e->stamp_ns, left);
 	if (left.size > 0 && stream->state == STREAM_OPEN)
@@ -494,6 +508,7 @@ static bool take_held(struct streams *s, struct stream *stream)
 	while (stream->held_first != URING_STREAM_BUFFERS && stream->state == STREAM_OPEN) {
 		struct held *held = &s->held[stream->held_first];
 
+		stream->ponged = false;
 		held->bytes = take_bytes(s, stream, held->stamp_ns, held->bytes);
 		if (held->bytes.size > 0 && stream->state == STREAM_OPEN)
 			return false;
@@ -560,7 +575,8 @@ static void accepted(struct streams *s, unsigned listener, int fd)
 		refuse(s, fd, &peer, "this worker's share of max_connections is used up");
 		return;
 	}
-	stream->stranger = stranger;
+	stream->stranger = stream->strange = stranger;
+	stream->judged = s->config->generation;
 	stream->state = STREAM_OPEN;
 	stat_add(&s->settings.stats->connections_accepted, 1);
 	receive(s, stream);
@@ -622,6 +638,26 @@ static void connected(struct streams *s, struct stream *stream, int result)
 
 /* ---- out ---- */
 
+/* By today's configuration; for how it was counted see `stranger`. */
+static bool is_strange(struct streams *s, struct stream *stream)
+{
+	if (stream->outgoing)
+		return false;
+	if (stream->judged != s->config->generation) {
+		stream->judged = s->config->generation;
+		stream->strange = !config_source_known(s->config, &stream->peer);
+	}
+	return stream->strange;
+}
+
+static bool has_room_for_stranger(const struct streams *s, const struct stream *stream, uint32_t size)
+{
+	const uint32_t blocks = outbox_needs(&stream->outbox, &s->blocks, size);
+
+	return blocks == 0 || (blocks == 1 && stream->outbox.size == 0 && buffers_free(&s->blocks) >= BLOCKS / 2);
+}
+
+/* A connection is cut for what waits on it, not for what others have taken. */
 static bool put(struct streams *s, struct stream *stream, struct bytes bytes)
 {
 	const bool is_short = buffers_free(&s->blocks) < BLOCKS / 4;
@@ -629,8 +665,11 @@ static bool put(struct streams *s, struct stream *stream, struct bytes bytes)
 
 	if (!takes(stream))
 		return false;
+	if (is_strange(s, stream) && !has_room_for_stranger(s, stream, bytes.size))
+		return false;
 	if (stream->outbox.size + bytes.size > max || !outbox_add(&stream->outbox, &s->blocks, bytes)) {
-		cut(s, stream, END_UNREAD);
+		if (stream->outbox.size > OUTBOX_SHORT_MAX)
+			cut(s, stream, END_UNREAD);
 		return false;
 	}
 	s->queued += bytes.size;

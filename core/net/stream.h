@@ -8,7 +8,8 @@
  * has put them, and in the end in the peer, as nobody would send them again. Out: messages are put behind one another
  * into blocks, and once a turn one send of each connection goes to the ring, the next when that has completed: messages
  * that go to one peer in the same turn leave together.  A peer that does not read fills its queue and loses its
- * connection; nobody waits for it.
+ * connection; nobody waits for it.  A stranger's queue is one block, and half of all blocks are kept from strangers;
+ * what finds no block is refused, and its connection stands.
  *
  * Which connection a message takes: the one that its flow names, if that still stands and leads to the same host; else
  * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2).

@@ -289,8 +289,8 @@ static void test_segments(void)
 	say(fd, "\r\n\r\n", 4);
 	expect(fd, "\r\n", 2);
 	/* A ping in pieces, between messages and within a segment of them. */
-	snprintf(many, sizeof many, "%s\r\n\r\n%s\r\n\r\n", MESSAGE, MESSAGE);
-	snprintf(answer, sizeof answer, "%s\r\n%s\r\n", MESSAGE, MESSAGE);
+	snprintf(many, sizeof many, "%s\r\n\r\n%s", MESSAGE, MESSAGE);
+	snprintf(answer, sizeof answer, "%s\r\n%s", MESSAGE, MESSAGE);
 	for (size_t cut = 1; cut < strlen(many); cut++) {
 		say(fd, many, cut);
 		turns(1);
@@ -441,6 +441,89 @@ static void test_unread(void)
 	turns(10);
 	check(stats.connections == 0 && stats.connections_unread == before + 2, "it is waited for");
 	close(deaf);
+	settle();
+}
+
+/* A stranger that does not read has one block at most, and its pings add nothing; it is not worth more. */
+static void test_deaf_stranger(void)
+{
+	static char many[4000];
+	int deaf = call("127.0.0.10"), known = call("127.0.0.1"), small = 4096;
+	const uint64_t lost = streams.lost;
+	size_t rest = 0;
+
+	setsockopt(deaf, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	for (size_t at = 0; at + SIZE <= sizeof many; at += SIZE)
+		memcpy(many + at, MESSAGE, SIZE);
+	const size_t size = sizeof many / SIZE * SIZE;
+	for (unsigned i = 0; i < 200000 && streams.lost == lost; i++) {
+		ssize_t n = write(deaf, many + rest, size - rest);
+
+		rest = n > 0 ? (rest + (size_t)n) % size : rest;
+		turn();
+		check(streams.blocks.used <= 1, "%u blocks for a stranger", streams.blocks.used);
+	}
+	check(streams.lost > lost, "it is answered for ever");
+	check(stats.connections == 2, "it is cut");
+	turns(20);
+	const uint64_t queued = streams.queued;
+	say(deaf, many + rest, size - rest);
+	for (unsigned i = 0; i < 50; i++) {
+		say(deaf, "\r\n\r\n", 4);
+		turn();
+	}
+	turns(20);
+	check(streams.queued <= queued + SIZE, "pings are answered behind %lu bytes", (unsigned long)queued);
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	close(deaf);
+	close(known);
+	settle();
+}
+
+static void test_many_pings(void)
+{
+	char pings[2000 + SIZE];
+	int fd = call("127.0.0.1");
+
+	for (size_t i = 0; i < 2000; i++)
+		pings[i] = "\r\n"[i % 2];
+	memcpy(pings + 2000, MESSAGE, SIZE);
+	say(fd, pings, sizeof pings);
+	expect(fd, "\r\n" MESSAGE, 2 + SIZE);
+	close(fd);
+	settle();
+}
+
+/* Where blocks are short a message is refused; its connection is not to blame. */
+static void test_no_blocks(void)
+{
+	static uint32_t taken[4096];
+	unsigned n = 0;
+	int known = call("127.0.0.1"), stranger = call("127.0.0.10");
+	const uint64_t lost = streams.lost;
+
+	while (buffers_free(&streams.blocks) > streams.blocks.count / 2 - 1)
+		taken[n++] = buffer_take(&streams.blocks);
+	say(stranger, MESSAGE, SIZE);
+	turns(20);
+	check(streams.lost == lost + 1, "half of them are not kept from strangers");
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	while (buffers_free(&streams.blocks) > 0)
+		taken[n++] = buffer_take(&streams.blocks);
+	say(known, MESSAGE, SIZE);
+	turns(20);
+	check(streams.lost == lost + 2 && stats.connections == 2, "%lu connections stand",
+	      (unsigned long)stats.connections);
+	while (n > 0)
+		buffer_give(&streams.blocks, taken[--n]);
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	say(stranger, MESSAGE, SIZE);
+	expect(stranger, MESSAGE, SIZE);
+	close(known);
+	close(stranger);
 	settle();
 }
 
@@ -671,6 +754,9 @@ int main(void)
 	test_limits();
 	test_time();
 	test_unread();
+	test_deaf_stranger();
+	test_many_pings();
+	test_no_blocks();
 	test_waiting();
 	test_opened();
 	test_named();
