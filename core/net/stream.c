@@ -65,7 +65,8 @@ struct stream {
 	bool spoke : 1; /* a whole message has come */
 	bool waits : 1; /* in the list of those; has held bytes */
 	bool touched : 1;
-	bool ponged : 1; /* a ping in the buffer that is being read was answered */
+	bool awaited : 1; /* counted as one whose messages have to go before a stop is over */
+	bool ponged : 1;  /* a ping in the buffer that is being read was answered */
 	uint16_t listener;
 	uint32_t judged;     /* a generation */
 	uint32_t operations; /* under way in the ring */
@@ -236,9 +237,18 @@ static void stop_waiting(struct streams *s, struct stream *stream)
 	*at = stream->next_waiting;
 }
 
+static void await(struct streams *s, struct stream *stream, bool awaited)
+{
+	if (stream->awaited == awaited)
+		return;
+	stream->awaited = awaited;
+	s->awaited += awaited ? 1 : UINT32_MAX;
+}
+
 static void let_go(struct streams *s, struct stream *stream)
 {
 	close(stream->fd);
+	await(s, stream, false);
 	drop_partial(s, stream);
 	stop_waiting(s, stream);
 	s->queued -= stream->outbox.size;
@@ -722,6 +732,8 @@ bool streams_send(struct streams *s, unsigned shard, const struct flow *to, stru
 		s->lost++;
 		return false;
 	}
+	if (!is_strange(s, stream))
+		await(s, stream, true);
 	stream->shards |= UINT64_C(1) << shard;
 	stream->asked += is_question(message);
 	s->messages_out++;
@@ -754,6 +766,8 @@ static void sent(struct streams *s, struct stream *stream, int result)
 	if (result > 0) {
 		outbox_sent(&stream->outbox, &s->blocks, (uint32_t)result);
 		s->queued -= (uint32_t)result;
+		if (stream->outbox.size == 0)
+			await(s, stream, false);
 	} else if (result != -EINTR && result != -EAGAIN) {
 		end(s, stream, END_LOST, result < 0 ? -result : EPIPE);
 	}

@@ -82,6 +82,7 @@ struct streams {
 	uint32_t touched; /* first of those that the end of the turn has something to do with; POOL_NONE */
 	uint32_t cursor;  /* of streams_look() */
 	uint64_t queued;  /* bytes, of all */
+	uint32_t awaited; /* connections, not counting strangers', on which messages of shards wait */
 	uint64_t lost;    /* messages that no connection took */
 	uint64_t messages_in, messages_out;
 	struct log_site log_site;

@@ -21,7 +21,8 @@ enum {
 
 #define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
 #define SENDS_TELL_NS   UINT64_C(10000000000)
-#define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
+#define NOTES_WAIT_NS   UINT64_C(1000000)    /* the longest sleep while a note waits for room in a mailbox */
+#define LAST_WORDS_NS   UINT64_C(1000000000) /* from the shard's end on, for what waits on connections */
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
 bool command_list_give(struct command_list *list, struct command *command)
@@ -394,17 +395,34 @@ static void tell_once(struct worker *w, _Atomic bool *flag)
 	eventfd_write(w->completion_fd, 1);
 }
 
-/* The last BYEs have not gone out yet. */
+/* The last BYEs have not gone out yet, or not to the worker whose connection takes them. */
 static bool messages_wait(const struct worker *w)
 {
-	return w->has_streams && w->streams.queued > 0;
+	if (!w->has_streams)
+		return false;
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->out[i] && mailbox_waiting(w->out[i]) > 0)
+			return true;
+	return w->streams.awaited > 0;
+}
+
+/* A peer that does not read is not waited for any longer. */
+static bool has_said_all(struct worker *w)
+{
+	if (!shard_stopped(w->shard))
+		return false;
+	if (w->silent_ns == 0) {
+		w->silent_ns = w->clock.now_ns;
+		atomic_store_explicit(&w->silent, true, memory_order_release);
+	}
+	return !messages_wait(w) || w->clock.now_ns - w->silent_ns >= LAST_WORDS_NS;
 }
 
 static void tell_ends(struct worker *w)
 {
 	if (w->drain_asked && shard_drained(w->shard))
 		tell_once(w, &w->drained);
-	if (w->stop_asked && shard_stopped(w->shard) && !messages_wait(w))
+	if (w->stop_asked && has_said_all(w))
 		tell_once(w, &w->stopped);
 }
 

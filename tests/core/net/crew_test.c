@@ -145,10 +145,10 @@ static void send_on(struct shard *s, const struct flow *to, char fill, size_t si
 	e->send(e->context, to, at, size);
 }
 
-/* "f2": on the connection of worker 2. */
+/* "f2": on the connection of worker 2; "g2": a quarter of it. */
 static void flood(struct shard *s, struct bytes datagram)
 {
-	for (unsigned i = 0; i < FLOOD; i++)
+	for (unsigned i = 0; i < (datagram.at[0] == 'f' ? FLOOD : FLOOD / 4); i++)
 		send_on(s, &stream_from[datagram.at[1] - '0'], 'F', FLOOD_BYTES);
 }
 
@@ -199,7 +199,7 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 		send_notes(s);
 	else if (datagram.at[0] == 'u')
 		send_nowhere(s, from, datagram);
-	else if (datagram.at[0] == 'f')
+	else if (datagram.at[0] == 'f' || datagram.at[0] == 'g')
 		flood(s, datagram);
 	else if (owner < WORKERS && owner != s->settings.shard)
 		check(s->settings.edge.hand_over(s->settings.edge.context, owner, arrival, from, datagram),
@@ -213,6 +213,8 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
 {
 	see_time(s, now_ns);
+	if (datagram.at[0] == 'F')
+		return; /* its peer does not read */
 	check(datagram.at[0] == 'u', "another datagram was refused");
 	echo(s, &s->unreachable_from, datagram);
 }
@@ -771,7 +773,38 @@ static void drain_is_told(void)
 		check(poll(&p, 1, 5000) == 1, "nobody told that the shards are drained");
 		check(crew_completed(crew) == NULL, "a command too many");
 	}
-	check(!crew_stopped(crew), "drained is not stopped");
+	check(!crew_stopped(crew) && !crew_silent(crew), "drained is not stopped");
+}
+
+/* It does not read, and has so many quarters of a flood; until it is cut, which *ret_quarters says when it was. */
+static int deaf_peer(unsigned quarters, unsigned *ret_quarters)
+{
+	const uint64_t before = atomic_load(&streams_seen), cut = TOTAL(connections_unread);
+	int small = 4096, fd = stream_peer();
+	char text[100];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	say(fd, "c" REST);
+	wait_until(&streams_seen, before + 1, "a connection");
+	snprintf(text, sizeof text, "g%u" REST, (unsigned)(atomic_load(&streams_seen) - before - 1));
+	for (*ret_quarters = 0; *ret_quarters < quarters && TOTAL(connections_unread) == cut; ++*ret_quarters) {
+		say(fd, text);
+		usleep(10000);
+	}
+	return fd;
+}
+
+/* Messages wait for it: the stop comes about nevertheless. */
+static int keep_waiting(void)
+{
+	unsigned quarters, given;
+
+	close(deaf_peer(100, &quarters));
+	check(quarters > 4 && quarters < 100, "cut after %u", quarters);
+	const uint64_t cut = TOTAL(connections_unread);
+	int fd = deaf_peer(quarters - 2, &given);
+	check(TOTAL(connections_unread) == cut, "cut earlier than another");
+	return fd;
 }
 
 static void stop_is_told(void)
@@ -786,9 +819,10 @@ static void stop_is_told(void)
 	}
 	take_back(WORKERS);
 	while (!crew_stopped(crew)) {
-		check(poll(&p, 1, 5000) == 1, "nobody told that the shards have stopped");
+		check(poll(&p, 1, 3000) == 1, "nobody told that the shards have stopped");
 		check(crew_completed(crew) == NULL, "a command too many");
 	}
+	check(crew_silent(crew), "stopped, and something is left to do");
 }
 
 /* They wait in the sockets while shards take up calls: shard_datagram() checks what these are told first. */
@@ -835,7 +869,9 @@ int main(void)
 	the_tos_byte_changes_on_every_socket();
 	what_finds_the_mailbox_full_of_messages_waits();
 	drain_is_told();
+	int deaf = keep_waiting();
 	stop_is_told();
+	close(deaf);
 	check(TOTAL(datagrams_in) >= PEERS * ROUNDS * WORKERS && TOTAL(datagrams_out) >= PEERS * ROUNDS * WORKERS,
 	      "datagrams were not counted");
 	crew_stop(crew);

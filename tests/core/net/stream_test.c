@@ -198,7 +198,8 @@ static bool nobody_is_there(void)
 static void settle(void)
 {
 	until(nobody_is_there, "an end of all connections");
-	check(streams.partials.used == 0 && streams.blocks.used == 0 && streams.queued == 0, "something is left");
+	check(streams.partials.used == 0 && streams.blocks.used == 0 && streams.queued == 0 && streams.awaited == 0,
+	      "something is left");
 	check(count->all == 0 && count->strangers == 0, "they are counted still");
 	for (unsigned i = 0; i < CONNECTION_CELLS; i++)
 		check(count->cells[i] == 0, "a source is counted still");
@@ -435,6 +436,7 @@ static void test_unread(void)
 	}
 	turns(50);
 	check(streams.queued >= 200 * 1024, "it reads after all");
+	check(streams.awaited == 1, "%u are awaited", streams.awaited);
 	pass(1);
 	check(stats.connections == 1, "too early");
 	pass(11);
@@ -465,6 +467,7 @@ static void test_deaf_stranger(void)
 	}
 	check(streams.lost > lost, "it is answered for ever");
 	check(stats.connections == 2, "it is cut");
+	check(streams.awaited == 0, "a stop waits for it");
 	turns(20);
 	const uint64_t queued = streams.queued;
 	say(deaf, many + rest, size - rest);
