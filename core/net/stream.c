@@ -31,6 +31,8 @@ enum {
 	OUTBOX_SHORT_MAX = 32 * 1024, /* while three quarters of all blocks are in use */
 	BLOCKS = 1024,                /* 16 MiB; half of them are kept from strangers, who have one each */
 	LOOKS_A_SECOND = 10,
+	READ_OFF_MAX = 4, /* times */
+	READ_OFF_BYTES = 1024 * 1024,
 	LOG_LINES_PER_SECOND = 10,
 };
 
@@ -848,6 +850,18 @@ void streams_flush(struct streams *s)
 	}
 }
 
+void streams_leave(struct streams *s)
+{
+	for (uint32_t i = pool_next_used(&s->pool, 0); i != POOL_NONE; i = pool_next_used(&s->pool, i + 1)) {
+		struct stream *stream = stream_at(s, i);
+
+		if (stream->state == STREAM_OPEN)
+			begin_close(s, stream, END_PEER);
+		else if (stream->state == STREAM_CONNECTING)
+			end(s, stream, END_PEER, 0);
+	}
+}
+
 /* ---- time ---- */
 
 static bool passed(const struct streams *s, uint64_t since_ns, uint64_t wait_ns)
@@ -927,10 +941,18 @@ int streams_create(struct streams *s, const struct streams_settings *settings)
 	return r;
 }
 
+/* Closed with bytes unread, the kernel would reset it, and the peer lose what it has not read yet. */
+static void read_off_and_close(int fd)
+{
+	for (unsigned i = 0; i < READ_OFF_MAX && recv(fd, NULL, READ_OFF_BYTES, MSG_DONTWAIT | MSG_TRUNC) > 0; i++)
+		;
+	close(fd);
+}
+
 void streams_destroy(struct streams *s)
 {
 	for (uint32_t i = pool_next_used(&s->pool, 0); i != POOL_NONE; i = pool_next_used(&s->pool, i + 1))
-		close(stream_at(s, i)->fd);
+		read_off_and_close(stream_at(s, i)->fd);
 	pool_destroy(&s->pool);
 	buffers_destroy(&s->partials);
 	buffers_destroy(&s->blocks);

@@ -105,6 +105,9 @@ static inline bool streams_wait(const struct streams *s)
 }
 /* At the end of a turn: sends, tells of connections that have ended, and lets them go. */
 void streams_flush(struct streams *s);
+/* Nothing is taken or sent any more: each connection ends our direction once what waits there has gone, and goes with
+ * the peer's; streams_flush() goes on as before. */
+void streams_leave(struct streams *s);
 /* Ten times a second: idle, stuck and half-open connections, all of them within a second. */
 void streams_look(struct streams *s);
 

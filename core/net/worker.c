@@ -23,6 +23,9 @@ enum {
 #define SENDS_TELL_NS   UINT64_C(10000000000)
 #define NOTES_WAIT_NS   UINT64_C(1000000)    /* the longest sleep while a note waits for room in a mailbox */
 #define LAST_WORDS_NS   UINT64_C(1000000000) /* from the shard's end on, for what waits on connections */
+#define LEAVE_NS        UINT64_C(500000000)  /* the same after the last turn */
+#define PARTING_NS      UINT64_C(100000000)  /* of it, for the peers' ends of connections */
+#define LEAVE_WAIT_NS   UINT64_C(1000000)
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
 bool command_list_give(struct command_list *list, struct command *command)
@@ -244,6 +247,8 @@ static void take_message(void *context, const struct flow *from, int64_t stamp_n
 	struct worker *w = context;
 	struct arrival arrival;
 
+	if (w->leaving)
+		return;
 	clock_arrival(&w->clock, stamp_ns, &arrival);
 	shard_datagram(w->shard, &arrival, from, message, cut);
 }
@@ -279,7 +284,7 @@ static void tell_lost(void *context, uint32_t connection, uint32_t generation, u
 	struct worker *w = context;
 	const struct note note = { .kind = NOTE_CONNECTION_LOST, .from = w->index, .a = connection, .b = generation };
 
-	for (unsigned i = 0; i < w->settings->workers; i++) {
+	for (unsigned i = 0; i < w->settings->workers && !w->leaving; i++) {
 		if (!(shards >> i & 1))
 			continue;
 		if (i == w->index)
@@ -656,6 +661,56 @@ static void turn(struct worker *w)
 		sleep_until(w, end_ns);
 }
 
+/* ---- after the last turn ---- */
+
+static void drop_datagram(void *context, const struct received *r)
+{
+	(void)context;
+	(void)r;
+}
+
+static void take_last_messages(struct worker *w, unsigned shard)
+{
+	struct mailbox_item item;
+
+	while (mailbox_next(w->in[shard], &item))
+		if (item.is_outgoing)
+			streams_send(&w->streams, shard, &item.from, item.datagram);
+	mailbox_release(w->in[shard]);
+}
+
+/* Only connections, and nothing of it comes to the shard. */
+static void leaving_turn(struct worker *w, const struct config *config, uint64_t now_ns)
+{
+	streams_turn(&w->streams, config, now_ns);
+	uring_handle(&w->uring, drop_datagram, take_stream_event, NULL, w);
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->in[i])
+			take_last_messages(w, i);
+	streams_flush(&w->streams);
+	ring_doorbells(w);
+	if (!uring_submit(&w->uring))
+		uring_wait(&w->uring, LEAVE_WAIT_NS);
+}
+
+/* What shards have sent last goes out by whichever worker's connection, and peers have a moment to read it and to end
+ * their connections themselves. */
+static void leave(struct worker *w)
+{
+	const struct config *config = snapshot_config(w->settings->snapshot);
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC), until_ns = now_ns + LEAVE_NS;
+
+	w->leaving = true;
+	do {
+		leaving_turn(w, config, now_ns);
+		now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	} while ((messages_wait(w) || !mailboxes_empty(w)) && now_ns < until_ns);
+	streams_leave(&w->streams);
+	for (until_ns = now_ns + PARTING_NS; w->streams.pool.used > 0 && now_ns < until_ns;
+	     now_ns = clock_read_ns(CLOCK_MONOTONIC))
+		leaving_turn(w, config, now_ns);
+}
+
 /* The thread. */
 
 static void pin(struct worker *w)
@@ -881,6 +936,8 @@ void *worker_main(void *worker)
 		hear_of_calls(w);
 	while (r == 0 && !atomic_load_explicit(&w->end, memory_order_relaxed))
 		turn(w);
+	if (r == 0 && w->has_streams)
+		leave(w);
 	snapshot_quit();
 	if (r < 0)
 		return NULL;

@@ -63,6 +63,7 @@ struct worker {
 	struct uring uring;
 	struct streams streams; /* where there is a listening socket */
 	bool has_streams;
+	bool leaving; /* the last turn is over */
 	bool crowded; /* a mailbox has little room: connections wait with their messages */
 	struct clock clock;
 	unsigned empty_turns; /* running, while the clock is behind: turns that brought no datagram */

@@ -264,10 +264,27 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 	atomic_fetch_add(&notes_in_order, 1);
 }
 
+/* The last message of all: that worker sends it by a connection of another, which is busy until it has to end. */
+static _Atomic bool last_words;
+static unsigned last_from, last_by;
+enum { LAST_BYTES = 2000 };
+
+static void say_last_words(struct shard *s)
+{
+	if (s->settings.shard == last_by)
+		usleep(200000);
+	if (s->settings.shard == last_from) {
+		usleep(50000);
+		send_on(s, &stream_from[last_by], 'L', LAST_BYTES);
+	}
+}
+
 /* Done at the third portion. */
 bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 {
 	see_time(s, now_ns);
+	if (atomic_load(&last_words) && command->cursor == 0)
+		say_last_words(s);
 	check(command->shard == s->settings.shard, "a command of another shard");
 	if (command->kind == COMMAND_DRAIN)
 		s->drained = true;
@@ -825,6 +842,34 @@ static void stop_is_told(void)
 	check(crew_silent(crew), "stopped, and something is left to do");
 }
 
+/* A worker that has to end sends what others have given it, and closes no connection with bytes unread: the peer would
+ * lose what it has not read itself. */
+static void the_last_words_go_out(void)
+{
+	static struct command commands[WORKERS];
+	unsigned workers[2];
+	int fds[2];
+	char c;
+
+	connect_two(fds, workers);
+	last_from = workers[0];
+	last_by = workers[1];
+	atomic_store(&last_words, true);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		commands[i] = (struct command){ .kind = COMMAND_STOP };
+		crew_submit(crew, i, &commands[i]);
+	}
+	usleep(20000);
+	say(fds[1], "1" REST "0" REST "2" REST);
+	usleep(80000);
+	crew_stop(crew);
+	expect_bytes(fds[1], "the last message", LAST_BYTES, 'L');
+	check(read(fds[1], &c, 1) == 0, "it has no end");
+	check(read(fds[0], &c, 1) == 0, "it has no end");
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* They wait in the sockets while shards take up calls: shard_datagram() checks what these are told first. */
 static void send_ahead(void)
 {
@@ -874,7 +919,7 @@ int main(void)
 	close(deaf);
 	check(TOTAL(datagrams_in) >= PEERS * ROUNDS * WORKERS && TOTAL(datagrams_out) >= PEERS * ROUNDS * WORKERS,
 	      "datagrams were not counted");
-	crew_stop(crew);
+	the_last_words_go_out();
 	free(snapshot_replace(&snapshot, NULL));
 	listeners_close(listeners);
 	the_port_is_free_at_once();
