@@ -249,6 +249,8 @@ static void take_message(void *context, const struct flow *from, int64_t stamp_n
 
 	if (w->leaving)
 		return;
+	if (clock_is_outrun(&w->clock, stamp_ns))
+		read_clock_again(w);
 	clock_arrival(&w->clock, stamp_ns, &arrival);
 	shard_datagram(w->shard, &arrival, from, message, cut);
 }
