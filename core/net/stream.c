@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,13 +156,30 @@ static void forget_peer(struct streams *s, struct stream *stream)
 	*at = stream->chain;
 }
 
+/* First in, first out: `link` is where a stream keeps the next one of that list. */
+static uint32_t *link_of(const struct streams *s, uint32_t index, size_t link)
+{
+	return (uint32_t *)((char *)stream_at(s, index) + link);
+}
+
+static void append(struct streams *s, struct stream_list *list, struct stream *stream, size_t link)
+{
+	const uint32_t index = index_of(s, stream);
+
+	*link_of(s, index, link) = POOL_NONE;
+	if (list->first == POOL_NONE)
+		list->first = index;
+	else
+		*link_of(s, list->last, link) = index;
+	list->last = index;
+}
+
 static void touch(struct streams *s, struct stream *stream)
 {
 	if (stream->touched)
 		return;
 	stream->touched = true;
-	stream->next_touched = s->touched;
-	s->touched = index_of(s, stream);
+	append(s, &s->touched, stream, offsetof(struct stream, next_touched));
 }
 
 /* ---- beginning and end ---- */
@@ -227,16 +245,20 @@ static void drop_first_held(struct streams *s, struct stream *stream)
 /* The list knows it no more. */
 static void stop_waiting(struct streams *s, struct stream *stream)
 {
-	uint32_t *at = &s->waiting;
+	uint32_t *at = &s->waiting.first, before = POOL_NONE;
 
 	while (stream->held_first != URING_STREAM_BUFFERS)
 		drop_first_held(s, stream);
 	if (!stream->waits)
 		return;
 	stream->waits = false;
-	while (*at != index_of(s, stream))
+	while (*at != index_of(s, stream)) {
+		before = *at;
 		at = &stream_at(s, *at)->next_waiting;
+	}
 	*at = stream->next_waiting;
+	if (s->waiting.last == index_of(s, stream))
+		s->waiting.last = before;
 }
 
 static void await(struct streams *s, struct stream *stream, bool awaited)
@@ -458,8 +480,7 @@ static void hold(struct streams *s, struct stream *stream, const struct uring_st
 	if (stream->receiving) /* or it would take the buffers of all others */
 		uring_cancel(s->settings.uring, URING_RECEIVED, index_of(s, stream), stream->slot.generation);
 	stream->waits = true;
-	stream->next_waiting = s->waiting;
-	s->waiting = index_of(s, stream);
+	append(s, &s->waiting, stream, offsetof(struct stream, next_waiting));
 }
 
 static void receive_bytes(struct streams *s, struct stream *stream, const struct uring_stream_event *e)
@@ -533,7 +554,7 @@ void streams_resume(struct streams *s)
 {
 	uint32_t next;
 
-	for (uint32_t i = s->waiting; i != POOL_NONE && s->settings.room(s->settings.context); i = next) {
+	for (uint32_t i = s->waiting.first; i != POOL_NONE && s->settings.room(s->settings.context); i = next) {
 		struct stream *stream = stream_at(s, i);
 
 		next = stream->next_waiting;
@@ -842,10 +863,10 @@ static void settle(struct streams *s, struct stream *stream)
 void streams_flush(struct streams *s)
 {
 	uring_streams_show_buffers(s->settings.uring); /* before it is received into them */
-	while (s->touched != POOL_NONE) {
-		struct stream *stream = stream_at(s, s->touched);
+	while (s->touched.first != POOL_NONE) {
+		struct stream *stream = stream_at(s, s->touched.first);
 
-		s->touched = stream->next_touched;
+		s->touched.first = stream->next_touched;
 		settle(s, stream);
 	}
 }
@@ -924,7 +945,7 @@ int streams_create(struct streams *s, const struct streams_settings *settings)
 	while (heads < settings->connections_max)
 		heads *= 2;
 	*s = (struct streams){
-		.settings = *settings, .head_mask = heads - 1, .waiting = POOL_NONE, .touched = POOL_NONE
+		.settings = *settings, .head_mask = heads - 1, .waiting.first = POOL_NONE, .touched.first = POOL_NONE
 	};
 	s->heads = malloc(heads * sizeof *s->heads);
 	if (!s->heads)

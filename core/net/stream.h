@@ -68,6 +68,10 @@ struct held {
 	unsigned next; /* of the same connection; URING_STREAM_BUFFERS: none */
 };
 
+struct stream_list {          /* first in, first out; in the order in which they came to be in it */
+	uint32_t first, last; /* POOL_NONE: it is empty, whatever is last */
+};
+
 struct streams {
 	struct streams_settings settings;
 	const struct config *config; /* of this turn */
@@ -78,12 +82,12 @@ struct streams {
 	uint32_t *heads;             /* connections that were opened, by a hash of where to; POOL_NONE */
 	uint32_t head_mask;
 	struct held held[URING_STREAM_BUFFERS];
-	uint32_t waiting; /* first of the connections that wait; POOL_NONE */
-	uint32_t touched; /* first of those that the end of the turn has something to do with; POOL_NONE */
-	uint32_t cursor;  /* of streams_look() */
-	uint64_t queued;  /* bytes, of all */
-	uint32_t awaited; /* connections, not counting strangers', on which messages of shards wait */
-	uint64_t lost;    /* messages that no connection took */
+	struct stream_list waiting; /* the connections that wait */
+	struct stream_list touched; /* those that the end of the turn has something to do with */
+	uint32_t cursor;            /* of streams_look() */
+	uint64_t queued;            /* bytes, of all */
+	uint32_t awaited;           /* connections, not counting strangers', on which messages of shards wait */
+	uint64_t lost;              /* messages that no connection took */
 	uint64_t messages_in, messages_out;
 	struct log_site log_site;
 };
@@ -97,11 +101,12 @@ void streams_destroy(struct streams *s);
 void streams_turn(struct streams *s, const struct config *config, uint64_t now_ns);
 /* The ring's uring_stream_fn; context: the struct streams. */
 void streams_event(struct streams *s, const struct uring_stream_event *e);
-/* Those that wait go on as far as there is room now. */
+/* Those that wait go on as far as there is room now, the one that has waited longest first; before uring_handle(), or
+ * what comes anew would take it. */
 void streams_resume(struct streams *s);
 static inline bool streams_wait(const struct streams *s)
 {
-	return s->waiting != POOL_NONE;
+	return s->waiting.first != POOL_NONE;
 }
 /* At the end of a turn: sends, tells of connections that have ended, and lets them go. */
 void streams_flush(struct streams *s);

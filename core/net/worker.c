@@ -637,9 +637,9 @@ static void turn(struct worker *w)
 	take_configuration(w);
 	tell_turn(w);
 	look_at_crowds(w);
-	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
 	if (w->has_streams)
 		streams_resume(&w->streams);
+	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
 	look_at_journal(w);

@@ -102,8 +102,8 @@ static uint64_t now_ns(void)
 static void turn(void)
 {
 	streams_turn(&streams, config, now_ns());
-	uring_handle(&uring, NULL, take_event, NULL, &streams);
 	streams_resume(&streams);
+	uring_handle(&uring, NULL, take_event, NULL, &streams);
 	streams_flush(&streams);
 	if (!uring_submit(&uring))
 		uring_wait(&uring, 1000000);
@@ -582,6 +582,32 @@ static void test_waiting(void)
 	settle();
 }
 
+/* Who has waited longest goes first, and all who wait before what comes anew. */
+static void test_waiting_in_turn(void)
+{
+	int fds[3];
+
+	taken_max = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		char text[] = "silent0 sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+
+		text[6] = (char)('0' + i);
+		fds[i] = call("127.0.0.1");
+		say(fds[i], text, sizeof text - 1);
+		if (i < 2) /* the last is read in the turn that has room */
+			turns(10);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		taken_max++;
+		turns(i < 2 ? 1 : 10);
+		check(messages == i + 1 && last[6] == (char)('0' + i), "%.7s is number %u", last, i);
+	}
+	taken_max = UINT_MAX;
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
+	settle();
+}
+
 /* ---- connections that are opened ---- */
 
 static int listen_at(struct address *ret_address)
@@ -761,6 +787,7 @@ int main(void)
 	test_many_pings();
 	test_no_blocks();
 	test_waiting();
+	test_waiting_in_turn();
 	test_opened();
 	test_named();
 	test_failed();
