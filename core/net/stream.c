@@ -25,6 +25,7 @@
 #define STUCK_NS   SECONDS(10) /* nothing of what waits was taken */
 #define MESSAGE_NS SECONDS(32) /* from its first byte to its last: 64*T1 */
 #define SILENT_NS  SECONDS(30) /* until the first whole message */
+#define REFUSED_NS SECONDS(1)  /* a peer that was not there is not tried again for a call */
 #define LINGER_NS  SECONDS(2)  /* between our end of a connection and the peer's */
 
 enum {
@@ -128,12 +129,31 @@ static bool takes(const struct stream *stream)
 	return stream->state == STREAM_CONNECTING || stream->state == STREAM_OPEN;
 }
 
-static uint32_t *head_of(const struct streams *s, const struct address *peer, unsigned listener)
+static uint64_t hash_of(const struct streams *s, const struct address *peer, unsigned listener)
 {
 	struct address key = *peer;
 
 	key.unused = (uint8_t)listener;
-	return &s->heads[siphash13(s->settings.k0, s->settings.k1, &key, sizeof key) & s->head_mask];
+	return siphash13(s->settings.k0, s->settings.k1, &key, sizeof key);
+}
+
+static uint32_t *head_of(const struct streams *s, const struct address *peer, unsigned listener)
+{
+	return &s->heads[hash_of(s, peer, listener) & s->head_mask];
+}
+
+/* Two that share a place take it from one another: then one of them is tried sooner. */
+static void remember_refusal(struct streams *s, const struct stream *stream, uint64_t until_ns)
+{
+	s->refusals[hash_of(s, &stream->peer, stream->listener) % STREAMS_REFUSALS] =
+		(struct refusal){ stream->peer, stream->listener, until_ns };
+}
+
+static bool has_refused(const struct streams *s, const struct address *peer, unsigned listener)
+{
+	const struct refusal *r = &s->refusals[hash_of(s, peer, listener) % STREAMS_REFUSALS];
+
+	return r->until_ns > s->now_ns && r->listener == listener && address_equal(&r->peer, peer);
 }
 
 static struct stream *opened_to(const struct streams *s, const struct address *peer, unsigned listener)
@@ -323,6 +343,8 @@ static void end(struct streams *s, struct stream *stream, enum stream_end why, i
 			forget_peer(s, stream);
 	}
 	stream->state = STREAM_ENDED;
+	if (why == END_FAILED)
+		remember_refusal(s, stream, s->now_ns + REFUSED_NS);
 	if (connecting && stream->operations > 0)
 		uring_cancel(s->settings.uring, URING_CONNECTED, index_of(s, stream), stream->slot.generation);
 	else if (!connecting)
@@ -666,6 +688,8 @@ static void connected(struct streams *s, struct stream *stream, int result)
 	}
 	stream->state = STREAM_OPEN;
 	stream->active_ns = s->now_ns;
+	if (has_refused(s, &stream->peer, stream->listener))
+		remember_refusal(s, stream, 0);
 	receive(s, stream);
 }
 
@@ -720,13 +744,17 @@ static struct stream *find(struct streams *s, const struct flow *to)
 	return to->pinned ? NULL : opened_to(s, &to->peer, to->listener);
 }
 
-static struct stream *find_or_open(struct streams *s, const struct flow *to)
+/* patient: a peer that has refused a moment ago is not asked again.  Each refusal costs a look at all transactions of
+ * the shards, and calls can go elsewhere. */
+static struct stream *find_or_open(struct streams *s, const struct flow *to, bool patient)
 {
 	struct stream *stream = find(s, to);
 
 	if (stream || to->pinned)
 		return stream;
 	if (s->config->listens[to->listener].address.family != to->peer.family || to->peer.port == 0)
+		return NULL;
+	if (patient && has_refused(s, &to->peer, to->listener))
 		return NULL;
 	return open_to(s, &to->peer, to->listener);
 }
@@ -735,9 +763,14 @@ void streams_connect(struct streams *s, struct flow *to)
 {
 	if (to->connection != 0 && connection_worker(to->connection) != s->settings.worker)
 		return;
-	const struct stream *stream = find_or_open(s, to);
+	const struct stream *stream = find_or_open(s, to, true);
 	to->connection = stream ? connection_of(s, stream) : 0;
 	to->connection_generation = stream ? stream->slot.generation : 0;
+}
+
+static bool is_invite(struct bytes message)
+{
+	return message.size > 7 && memcmp(message.at, "INVITE ", 7) == 0;
 }
 
 static bool is_question(struct bytes message)
@@ -747,7 +780,7 @@ static bool is_question(struct bytes message)
 
 bool streams_send(struct streams *s, unsigned shard, const struct flow *to, struct bytes message)
 {
-	struct stream *stream = find_or_open(s, to);
+	struct stream *stream = find_or_open(s, to, is_invite(message));
 
 	if (stream && to->repeated && takes(stream) && stream->outbox.size > 0)
 		return true;

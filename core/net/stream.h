@@ -12,7 +12,8 @@
  * what finds no block is refused, and its connection stands.
  *
  * Which connection a message takes: the one that its flow names, if that still stands and leads to the same host; else
- * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2).
+ * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2); not for an INVITE within
+ * a second after that peer refused one.
  *
  * A connection that has ended stays in the table until the ring has told of all its operations. */
 #ifndef RW_CORE_NET_STREAM_H
@@ -68,6 +69,15 @@ struct held {
 	unsigned next; /* of the same connection; URING_STREAM_BUFFERS: none */
 };
 
+/* A peer to which a connection did not come about. */
+struct refusal {
+	struct address peer;
+	uint16_t listener;
+	uint64_t until_ns; /* no INVITE opens another before that */
+};
+
+#define STREAMS_REFUSALS 64
+
 struct stream_list {          /* first in, first out; in the order in which they came to be in it */
 	uint32_t first, last; /* POOL_NONE: it is empty, whatever is last */
 };
@@ -82,12 +92,13 @@ struct streams {
 	uint32_t *heads;             /* connections that were opened, by a hash of where to; POOL_NONE */
 	uint32_t head_mask;
 	struct held held[URING_STREAM_BUFFERS];
-	struct stream_list waiting; /* the connections that wait */
-	struct stream_list touched; /* those that the end of the turn has something to do with */
-	uint32_t cursor;            /* of streams_look() */
-	uint64_t queued;            /* bytes, of all */
-	uint32_t awaited;           /* connections, not counting strangers', on which messages of shards wait */
-	uint64_t lost;              /* messages that no connection took */
+	struct stream_list waiting;                /* the connections that wait */
+	struct stream_list touched;                /* those that the end of the turn has something to do with */
+	struct refusal refusals[STREAMS_REFUSALS]; /* by a hash of where to */
+	uint32_t cursor;                           /* of streams_look() */
+	uint64_t queued;                           /* bytes, of all */
+	uint32_t awaited; /* connections, not counting strangers', on which messages of shards wait */
+	uint64_t lost;    /* messages that no connection took */
 	uint64_t messages_in, messages_out;
 	struct log_site log_site;
 };

@@ -762,6 +762,54 @@ static void test_failed(void)
 	settle();
 }
 
+#define INVITE "INVITE sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+#define BYE    "BYE sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+
+/* Who has refused a connection is asked for none by calls for a second; what ends one may try, and tells that the peer
+ * is there again. */
+static void test_refused_for_a_while(void)
+{
+	struct address address, other;
+	int listening = listen_at(&address), peer;
+
+	close(listening);
+	const struct flow flow = to_peer(&address);
+	struct flow named = flow;
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "not taken");
+	until(was_lost, "a refusal");
+	turns(10);
+	const uint64_t opened = stats.connections_opened;
+	streams_connect(&streams, &named);
+	check(named.connection == 0, "a connection for a call");
+	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
+	check(stats.connections_opened == opened, "another connection for a call");
+	listening = listen_at(&other);
+	named = to_peer(&other);
+	streams_connect(&streams, &named);
+	check(named.connection != 0, "another peer is to blame, too");
+	close(accept_at(listening));
+	close(listening);
+	pass(2);
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "for more than a second");
+	until(nobody_is_there, "a refusal");
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&address, &sa);
+	check(bind(listening, (struct sockaddr *)&sa, size) == 0 && listen(listening, 10) == 0, "no socket");
+	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
+	check(streams_send(&streams, SHARD, &flow, BYTES(BYE)), "the end of a call is refused");
+	peer = accept_at(listening);
+	expect(peer, BYE, sizeof BYE - 1);
+	close(peer);
+	until(nobody_is_there, "the end");
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "the peer is there again");
+	peer = accept_at(listening);
+	expect(peer, INVITE, sizeof INVITE - 1);
+	close(peer);
+	close(listening);
+	settle();
+}
+
 /* The peer sends its request, ends its direction, and still hears the answer. */
 static void test_half_closed(void)
 {
@@ -791,6 +839,7 @@ int main(void)
 	test_opened();
 	test_named();
 	test_failed();
+	test_refused_for_a_while();
 	test_half_closed();
 	int open = call("127.0.0.1"); /* one is there at the end */
 	say(open, MESSAGE, SIZE);
