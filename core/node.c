@@ -604,8 +604,10 @@ static bool stop_is_over(struct node *n)
 		return true;
 	if (clock_read_ns(CLOCK_MONOTONIC) < n->stop_by_ns)
 		return false;
-	log_line(LOG_WARNING, "event=stop_not_awaited reason=\"calls were still ending\"");
-	n->cdrs_missing = true;
+	const bool ended = crew_silent(n->crew);
+	log_printf(LOG_WARNING, "event=stop_not_awaited reason=\"%s\"",
+		   ended ? "messages were still waiting for their peers" : "calls were still ending");
+	n->cdrs_missing |= !ended;
 	return true;
 }
 

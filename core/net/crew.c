@@ -318,3 +318,11 @@ bool crew_stopped(const struct crew *c)
 			return false;
 	return true;
 }
+
+bool crew_silent(const struct crew *c)
+{
+	for (unsigned i = 0; i < c->settings.workers; i++)
+		if (!atomic_load_explicit(&c->workers[i].silent, memory_order_acquire))
+			return false;
+	return true;
+}

@@ -65,7 +65,10 @@ struct command *crew_completed(struct crew *c);
 /* Whether no shard has a call left after COMMAND_DRAIN.  The completion descriptor becomes readable for it. */
 bool crew_drained(const struct crew *c);
 
-/* Whether every shard has nothing left to do after COMMAND_STOP.  The completion descriptor becomes readable for it. */
+/* Whether every shard has nothing left to do after COMMAND_STOP, and what they sent last has gone; a peer that does not
+ * read is waited for a second at most.  The completion descriptor becomes readable for it. */
 bool crew_stopped(const struct crew *c);
+/* The same, whatever has gone: all calls have ended and their CDRs are queued. */
+bool crew_silent(const struct crew *c);
 
 #endif

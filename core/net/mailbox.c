@@ -144,12 +144,15 @@ static bool push_outgoing(struct mailbox *m, const struct flow *to, struct bytes
 	return push_message(m, OUTGOING, &(struct arrival){ 0 }, to, message);
 }
 
-/* What has gone makes room at the front. */
-static void close_up(struct mailbox *m)
+/* What has gone makes room at the front: once it is worth moving the rest, not for each message. */
+static bool close_up(struct mailbox *m)
 {
+	if (m->outgoing_first < MAILBOX_OUTGOING_WAITING_MAX / 4)
+		return false;
 	memmove(m->outgoing, m->outgoing + m->outgoing_first, m->outgoing_end - m->outgoing_first);
 	m->outgoing_end -= m->outgoing_first;
 	m->outgoing_first = 0;
+	return true;
 }
 
 static bool keep_outgoing(struct mailbox *m, const struct flow *to, struct bytes message)
@@ -163,9 +166,7 @@ static bool keep_outgoing(struct mailbox *m, const struct flow *to, struct bytes
 
 		m->outgoing = memory == MAP_FAILED ? NULL : memory;
 	}
-	if (m->outgoing && m->outgoing_end + need > MAILBOX_OUTGOING_WAITING_MAX)
-		close_up(m);
-	if (!m->outgoing || m->outgoing_end + need > MAILBOX_OUTGOING_WAITING_MAX)
+	if (!m->outgoing || (m->outgoing_end + need > MAILBOX_OUTGOING_WAITING_MAX && !close_up(m)))
 		return false;
 	memcpy(m->outgoing + m->outgoing_end, &head, sizeof head);
 	memcpy(m->outgoing + m->outgoing_end + sizeof head, message.at, message.size);

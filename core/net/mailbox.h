@@ -34,7 +34,7 @@ bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, con
 			   struct bytes datagram);
 /* Producer.  A message for a connection of the consumer.  What the ring cannot take waits for mailbox_flush(), in
  * order; false: so much waits that it is lost. */
-#define MAILBOX_OUTGOING_WAITING_MAX (4u << 20) /* bytes */
+#define MAILBOX_OUTGOING_WAITING_MAX (4u << 20) /* bytes; may be a quarter less */
 bool mailbox_push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message);
 /* Producer: so much is in the ring that messages which can wait where they are should.  As long as it is not, a
  * datagram of any size that there is finds room. */

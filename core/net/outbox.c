@@ -35,12 +35,18 @@ static void add_block(struct outbox *o, struct buffers *blocks)
 	o->last = index;
 }
 
+uint32_t outbox_needs(const struct outbox *o, const struct buffers *blocks, uint32_t size)
+{
+	const uint32_t room = room_in_last(o, blocks);
+
+	return size > room ? (size - room + ROOM - 1) / ROOM : 0;
+}
+
 bool outbox_add(struct outbox *o, struct buffers *blocks, struct bytes bytes)
 {
 	uint32_t room = room_in_last(o, blocks);
-	const uint32_t rest = bytes.size > room ? bytes.size - room : 0;
 
-	if ((rest + ROOM - 1) / ROOM > buffers_free(blocks))
+	if (outbox_needs(o, blocks, bytes.size) > buffers_free(blocks))
 		return false;
 	o->size += bytes.size;
 	while (bytes.size > 0) {

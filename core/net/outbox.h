@@ -21,6 +21,8 @@ static inline void outbox_init(struct outbox *o)
 	*o = (struct outbox){ BUFFER_NONE, BUFFER_NONE, 0 };
 }
 
+/* How many blocks of the store so many bytes more would take. */
+uint32_t outbox_needs(const struct outbox *o, const struct buffers *blocks, uint32_t size);
 /* Puts all of it behind the rest.  false: the store has too few blocks; nothing was put. */
 bool outbox_add(struct outbox *o, struct buffers *blocks, struct bytes bytes);
 /* What goes next, in one piece; lent until outbox_sent() or outbox_clear(). */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +25,16 @@
 #define STUCK_NS   SECONDS(10) /* nothing of what waits was taken */
 #define MESSAGE_NS SECONDS(32) /* from its first byte to its last: 64*T1 */
 #define SILENT_NS  SECONDS(30) /* until the first whole message */
+#define REFUSED_NS SECONDS(1)  /* a peer that was not there is not tried again for a call */
 #define LINGER_NS  SECONDS(2)  /* between our end of a connection and the peer's */
 
 enum {
 	OUTBOX_MAX = 1024 * 1024,     /* what may wait for one peer */
 	OUTBOX_SHORT_MAX = 32 * 1024, /* while three quarters of all blocks are in use */
-	BLOCKS = 1024,                /* 16 MiB */
+	BLOCKS = 1024,                /* 16 MiB; half of them are kept from strangers, who have one each */
 	LOOKS_A_SECOND = 10,
+	READ_OFF_MAX = 4, /* times */
+	READ_OFF_BYTES = 1024 * 1024,
 	LOG_LINES_PER_SECOND = 10,
 };
 
@@ -56,6 +60,7 @@ struct stream {
 	uint8_t state;     /* enum stream_state */
 	bool outgoing : 1; /* opened by us, so others may find it by its peer */
 	bool stranger : 1; /* counted as one */
+	bool strange : 1;  /* it is one, by the configuration `judged` */
 	bool receiving : 1;
 	bool sending : 1;
 	bool half : 1;  /* CLOSING: we have ended our direction */
@@ -64,7 +69,10 @@ struct stream {
 	bool spoke : 1; /* a whole message has come */
 	bool waits : 1; /* in the list of those; has held bytes */
 	bool touched : 1;
+	bool awaited : 1; /* counted as one whose messages have to go before a stop is over */
+	bool ponged : 1;  /* a ping in the buffer that is being read was answered */
 	uint16_t listener;
+	uint32_t judged;     /* a generation */
 	uint32_t operations; /* under way in the ring */
 	uint32_t next_touched, next_waiting;
 	uint32_t held_first, held_last; /* buffers of the ring; URING_STREAM_BUFFERS: none */
@@ -121,12 +129,31 @@ static bool takes(const struct stream *stream)
 	return stream->state == STREAM_CONNECTING || stream->state == STREAM_OPEN;
 }
 
-static uint32_t *head_of(const struct streams *s, const struct address *peer, unsigned listener)
+static uint64_t hash_of(const struct streams *s, const struct address *peer, unsigned listener)
 {
 	struct address key = *peer;
 
 	key.unused = (uint8_t)listener;
-	return &s->heads[siphash13(s->settings.k0, s->settings.k1, &key, sizeof key) & s->head_mask];
+	return siphash13(s->settings.k0, s->settings.k1, &key, sizeof key);
+}
+
+static uint32_t *head_of(const struct streams *s, const struct address *peer, unsigned listener)
+{
+	return &s->heads[hash_of(s, peer, listener) & s->head_mask];
+}
+
+/* Two that share a place take it from one another: then one of them is tried sooner. */
+static void remember_refusal(struct streams *s, const struct stream *stream, uint64_t until_ns)
+{
+	s->refusals[hash_of(s, &stream->peer, stream->listener) % STREAMS_REFUSALS] =
+		(struct refusal){ stream->peer, stream->listener, until_ns };
+}
+
+static bool has_refused(const struct streams *s, const struct address *peer, unsigned listener)
+{
+	const struct refusal *r = &s->refusals[hash_of(s, peer, listener) % STREAMS_REFUSALS];
+
+	return r->until_ns > s->now_ns && r->listener == listener && address_equal(&r->peer, peer);
 }
 
 static struct stream *opened_to(const struct streams *s, const struct address *peer, unsigned listener)
@@ -149,13 +176,30 @@ static void forget_peer(struct streams *s, struct stream *stream)
 	*at = stream->chain;
 }
 
+/* First in, first out: `link` is where a stream keeps the next one of that list. */
+static uint32_t *link_of(const struct streams *s, uint32_t index, size_t link)
+{
+	return (uint32_t *)((char *)stream_at(s, index) + link);
+}
+
+static void append(struct streams *s, struct stream_list *list, struct stream *stream, size_t link)
+{
+	const uint32_t index = index_of(s, stream);
+
+	*link_of(s, index, link) = POOL_NONE;
+	if (list->first == POOL_NONE)
+		list->first = index;
+	else
+		*link_of(s, list->last, link) = index;
+	list->last = index;
+}
+
 static void touch(struct streams *s, struct stream *stream)
 {
 	if (stream->touched)
 		return;
 	stream->touched = true;
-	stream->next_touched = s->touched;
-	s->touched = index_of(s, stream);
+	append(s, &s->touched, stream, offsetof(struct stream, next_touched));
 }
 
 /* ---- beginning and end ---- */
@@ -221,21 +265,34 @@ static void drop_first_held(struct streams *s, struct stream *stream)
 /* The list knows it no more. */
 static void stop_waiting(struct streams *s, struct stream *stream)
 {
-	uint32_t *at = &s->waiting;
+	uint32_t *at = &s->waiting.first, before = POOL_NONE;
 
 	while (stream->held_first != URING_STREAM_BUFFERS)
 		drop_first_held(s, stream);
 	if (!stream->waits)
 		return;
 	stream->waits = false;
-	while (*at != index_of(s, stream))
+	while (*at != index_of(s, stream)) {
+		before = *at;
 		at = &stream_at(s, *at)->next_waiting;
+	}
 	*at = stream->next_waiting;
+	if (s->waiting.last == index_of(s, stream))
+		s->waiting.last = before;
+}
+
+static void await(struct streams *s, struct stream *stream, bool awaited)
+{
+	if (stream->awaited == awaited)
+		return;
+	stream->awaited = awaited;
+	s->awaited += awaited ? 1 : UINT32_MAX;
 }
 
 static void let_go(struct streams *s, struct stream *stream)
 {
 	close(stream->fd);
+	await(s, stream, false);
 	drop_partial(s, stream);
 	stop_waiting(s, stream);
 	s->queued -= stream->outbox.size;
@@ -286,6 +343,8 @@ static void end(struct streams *s, struct stream *stream, enum stream_end why, i
 			forget_peer(s, stream);
 	}
 	stream->state = STREAM_ENDED;
+	if (why == END_FAILED)
+		remember_refusal(s, stream, s->now_ns + REFUSED_NS);
 	if (connecting && stream->operations > 0)
 		uring_cancel(s->settings.uring, URING_CONNECTED, index_of(s, stream), stream->slot.generation);
 	else if (!connecting)
@@ -344,6 +403,16 @@ static void pass_on(struct streams *s, struct stream *stream, int64_t stamp_ns, 
 }
 
 static bool put(struct streams *s, struct stream *stream, struct bytes bytes);
+static bool is_strange(struct streams *s, struct stream *stream);
+
+/* RFC 5626 4.4.1.  One answer stands for all pings that were read at once; who pings and does not read gets none. */
+static void answer_ping(struct streams *s, struct stream *stream)
+{
+	if (stream->ponged || (stream->outbox.size > 0 && is_strange(s, stream)))
+		return;
+	stream->ponged = true;
+	put(s, stream, BYTES("\r\n"));
+}
 
 static void take_frame(struct streams *s, struct stream *stream, int64_t stamp_ns, enum framing_result result,
 		       struct bytes frame)
@@ -353,7 +422,7 @@ static void take_frame(struct streams *s, struct stream *stream, int64_t stamp_n
 	case FRAMING_SKIPPED:
 		return;
 	case FRAMING_PING:
-		put(s, stream, BYTES("\r\n"));
+		answer_ping(s, stream);
 		return;
 	case FRAMING_MESSAGE:
 		stream->spoke = true;
@@ -433,8 +502,7 @@ static void hold(struct streams *s, struct stream *stream, const struct uring_st
 	if (stream->receiving) /* or it would take the buffers of all others */
 		uring_cancel(s->settings.uring, URING_RECEIVED, index_of(s, stream), stream->slot.generation);
 	stream->waits = true;
-	stream->next_waiting = s->waiting;
-	s->waiting = index_of(s, stream);
+	append(s, &s->waiting, stream, offsetof(struct stream, next_waiting));
 }
 
 static void receive_bytes(struct streams *s, struct stream *stream, const struct uring_stream_event *e)
@@ -444,6 +512,7 @@ static void receive_bytes(struct streams *s, struct stream *stream, const struct
 	if (stream->state != STREAM_OPEN)
 		return;
 	stream->active_ns = s->now_ns;
+	stream->ponged = false;
 	if (!stream->waits)
 		left = take_bytes(s, stream, e->stamp_ns, left);
 	if (left.size > 0 && stream->state == STREAM_OPEN)
@@ -494,6 +563,7 @@ static bool take_held(struct streams *s, struct stream *stream)
 	while (stream->held_first != URING_STREAM_BUFFERS && stream->state == STREAM_OPEN) {
 		struct held *held = &s->held[stream->held_first];
 
+		stream->ponged = false;
 		held->bytes = take_bytes(s, stream, held->stamp_ns, held->bytes);
 		if (held->bytes.size > 0 && stream->state == STREAM_OPEN)
 			return false;
@@ -506,7 +576,7 @@ void streams_resume(struct streams *s)
 {
 	uint32_t next;
 
-	for (uint32_t i = s->waiting; i != POOL_NONE && s->settings.room(s->settings.context); i = next) {
+	for (uint32_t i = s->waiting.first; i != POOL_NONE && s->settings.room(s->settings.context); i = next) {
 		struct stream *stream = stream_at(s, i);
 
 		next = stream->next_waiting;
@@ -560,7 +630,8 @@ static void accepted(struct streams *s, unsigned listener, int fd)
 		refuse(s, fd, &peer, "this worker's share of max_connections is used up");
 		return;
 	}
-	stream->stranger = stranger;
+	stream->stranger = stream->strange = stranger;
+	stream->judged = s->config->generation;
 	stream->state = STREAM_OPEN;
 	stat_add(&s->settings.stats->connections_accepted, 1);
 	receive(s, stream);
@@ -617,11 +688,33 @@ static void connected(struct streams *s, struct stream *stream, int result)
 	}
 	stream->state = STREAM_OPEN;
 	stream->active_ns = s->now_ns;
+	if (has_refused(s, &stream->peer, stream->listener))
+		remember_refusal(s, stream, 0);
 	receive(s, stream);
 }
 
 /* ---- out ---- */
 
+/* By today's configuration; for how it was counted see `stranger`. */
+static bool is_strange(struct streams *s, struct stream *stream)
+{
+	if (stream->outgoing)
+		return false;
+	if (stream->judged != s->config->generation) {
+		stream->judged = s->config->generation;
+		stream->strange = !config_source_known(s->config, &stream->peer);
+	}
+	return stream->strange;
+}
+
+static bool has_room_for_stranger(const struct streams *s, const struct stream *stream, uint32_t size)
+{
+	const uint32_t blocks = outbox_needs(&stream->outbox, &s->blocks, size);
+
+	return blocks == 0 || (blocks == 1 && stream->outbox.size == 0 && buffers_free(&s->blocks) >= BLOCKS / 2);
+}
+
+/* A connection is cut for what waits on it, not for what others have taken. */
 static bool put(struct streams *s, struct stream *stream, struct bytes bytes)
 {
 	const bool is_short = buffers_free(&s->blocks) < BLOCKS / 4;
@@ -629,8 +722,11 @@ static bool put(struct streams *s, struct stream *stream, struct bytes bytes)
 
 	if (!takes(stream))
 		return false;
+	if (is_strange(s, stream) && !has_room_for_stranger(s, stream, bytes.size))
+		return false;
 	if (stream->outbox.size + bytes.size > max || !outbox_add(&stream->outbox, &s->blocks, bytes)) {
-		cut(s, stream, END_UNREAD);
+		if (stream->outbox.size > OUTBOX_SHORT_MAX)
+			cut(s, stream, END_UNREAD);
 		return false;
 	}
 	s->queued += bytes.size;
@@ -648,13 +744,17 @@ static struct stream *find(struct streams *s, const struct flow *to)
 	return to->pinned ? NULL : opened_to(s, &to->peer, to->listener);
 }
 
-static struct stream *find_or_open(struct streams *s, const struct flow *to)
+/* patient: a peer that has refused a moment ago is not asked again.  Each refusal costs a look at all transactions of
+ * the shards, and calls can go elsewhere. */
+static struct stream *find_or_open(struct streams *s, const struct flow *to, bool patient)
 {
 	struct stream *stream = find(s, to);
 
 	if (stream || to->pinned)
 		return stream;
 	if (s->config->listens[to->listener].address.family != to->peer.family || to->peer.port == 0)
+		return NULL;
+	if (patient && has_refused(s, &to->peer, to->listener))
 		return NULL;
 	return open_to(s, &to->peer, to->listener);
 }
@@ -663,9 +763,14 @@ void streams_connect(struct streams *s, struct flow *to)
 {
 	if (to->connection != 0 && connection_worker(to->connection) != s->settings.worker)
 		return;
-	const struct stream *stream = find_or_open(s, to);
+	const struct stream *stream = find_or_open(s, to, true);
 	to->connection = stream ? connection_of(s, stream) : 0;
 	to->connection_generation = stream ? stream->slot.generation : 0;
+}
+
+static bool is_invite(struct bytes message)
+{
+	return message.size > 7 && memcmp(message.at, "INVITE ", 7) == 0;
 }
 
 static bool is_question(struct bytes message)
@@ -675,7 +780,7 @@ static bool is_question(struct bytes message)
 
 bool streams_send(struct streams *s, unsigned shard, const struct flow *to, struct bytes message)
 {
-	struct stream *stream = find_or_open(s, to);
+	struct stream *stream = find_or_open(s, to, is_invite(message));
 
 	if (stream && to->repeated && takes(stream) && stream->outbox.size > 0)
 		return true;
@@ -683,6 +788,8 @@ bool streams_send(struct streams *s, unsigned shard, const struct flow *to, stru
 		s->lost++;
 		return false;
 	}
+	if (!is_strange(s, stream))
+		await(s, stream, true);
 	stream->shards |= UINT64_C(1) << shard;
 	stream->asked += is_question(message);
 	s->messages_out++;
@@ -715,6 +822,8 @@ static void sent(struct streams *s, struct stream *stream, int result)
 	if (result > 0) {
 		outbox_sent(&stream->outbox, &s->blocks, (uint32_t)result);
 		s->queued -= (uint32_t)result;
+		if (stream->outbox.size == 0)
+			await(s, stream, false);
 	} else if (result != -EINTR && result != -EAGAIN) {
 		end(s, stream, END_LOST, result < 0 ? -result : EPIPE);
 	}
@@ -787,11 +896,23 @@ static void settle(struct streams *s, struct stream *stream)
 void streams_flush(struct streams *s)
 {
 	uring_streams_show_buffers(s->settings.uring); /* before it is received into them */
-	while (s->touched != POOL_NONE) {
-		struct stream *stream = stream_at(s, s->touched);
+	while (s->touched.first != POOL_NONE) {
+		struct stream *stream = stream_at(s, s->touched.first);
 
-		s->touched = stream->next_touched;
+		s->touched.first = stream->next_touched;
 		settle(s, stream);
+	}
+}
+
+void streams_leave(struct streams *s)
+{
+	for (uint32_t i = pool_next_used(&s->pool, 0); i != POOL_NONE; i = pool_next_used(&s->pool, i + 1)) {
+		struct stream *stream = stream_at(s, i);
+
+		if (stream->state == STREAM_OPEN)
+			begin_close(s, stream, END_PEER);
+		else if (stream->state == STREAM_CONNECTING)
+			end(s, stream, END_PEER, 0);
 	}
 }
 
@@ -857,7 +978,7 @@ int streams_create(struct streams *s, const struct streams_settings *settings)
 	while (heads < settings->connections_max)
 		heads *= 2;
 	*s = (struct streams){
-		.settings = *settings, .head_mask = heads - 1, .waiting = POOL_NONE, .touched = POOL_NONE
+		.settings = *settings, .head_mask = heads - 1, .waiting.first = POOL_NONE, .touched.first = POOL_NONE
 	};
 	s->heads = malloc(heads * sizeof *s->heads);
 	if (!s->heads)
@@ -874,10 +995,18 @@ int streams_create(struct streams *s, const struct streams_settings *settings)
 	return r;
 }
 
+/* Closed with bytes unread, the kernel would reset it, and the peer lose what it has not read yet. */
+static void read_off_and_close(int fd)
+{
+	for (unsigned i = 0; i < READ_OFF_MAX && recv(fd, NULL, READ_OFF_BYTES, MSG_DONTWAIT | MSG_TRUNC) > 0; i++)
+		;
+	close(fd);
+}
+
 void streams_destroy(struct streams *s)
 {
 	for (uint32_t i = pool_next_used(&s->pool, 0); i != POOL_NONE; i = pool_next_used(&s->pool, i + 1))
-		close(stream_at(s, i)->fd);
+		read_off_and_close(stream_at(s, i)->fd);
 	pool_destroy(&s->pool);
 	buffers_destroy(&s->partials);
 	buffers_destroy(&s->blocks);

@@ -8,10 +8,12 @@
  * has put them, and in the end in the peer, as nobody would send them again. Out: messages are put behind one another
  * into blocks, and once a turn one send of each connection goes to the ring, the next when that has completed: messages
  * that go to one peer in the same turn leave together.  A peer that does not read fills its queue and loses its
- * connection; nobody waits for it.
+ * connection; nobody waits for it.  A stranger's queue is one block, and half of all blocks are kept from strangers;
+ * what finds no block is refused, and its connection stands.
  *
  * Which connection a message takes: the one that its flow names, if that still stands and leads to the same host; else
- * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2).
+ * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2); not for an INVITE within
+ * a second after that peer refused one.
  *
  * A connection that has ended stays in the table until the ring has told of all its operations. */
 #ifndef RW_CORE_NET_STREAM_H
@@ -67,6 +69,19 @@ struct held {
 	unsigned next; /* of the same connection; URING_STREAM_BUFFERS: none */
 };
 
+/* A peer to which a connection did not come about. */
+struct refusal {
+	struct address peer;
+	uint16_t listener;
+	uint64_t until_ns; /* no INVITE opens another before that */
+};
+
+#define STREAMS_REFUSALS 64
+
+struct stream_list {          /* first in, first out; in the order in which they came to be in it */
+	uint32_t first, last; /* POOL_NONE: it is empty, whatever is last */
+};
+
 struct streams {
 	struct streams_settings settings;
 	const struct config *config; /* of this turn */
@@ -77,10 +92,12 @@ struct streams {
 	uint32_t *heads;             /* connections that were opened, by a hash of where to; POOL_NONE */
 	uint32_t head_mask;
 	struct held held[URING_STREAM_BUFFERS];
-	uint32_t waiting; /* first of the connections that wait; POOL_NONE */
-	uint32_t touched; /* first of those that the end of the turn has something to do with; POOL_NONE */
-	uint32_t cursor;  /* of streams_look() */
-	uint64_t queued;  /* bytes, of all */
+	struct stream_list waiting;                /* the connections that wait */
+	struct stream_list touched;                /* those that the end of the turn has something to do with */
+	struct refusal refusals[STREAMS_REFUSALS]; /* by a hash of where to */
+	uint32_t cursor;                           /* of streams_look() */
+	uint64_t queued;                           /* bytes, of all */
+	uint32_t awaited; /* connections, not counting strangers', on which messages of shards wait */
 	uint64_t lost;    /* messages that no connection took */
 	uint64_t messages_in, messages_out;
 	struct log_site log_site;
@@ -95,14 +112,18 @@ void streams_destroy(struct streams *s);
 void streams_turn(struct streams *s, const struct config *config, uint64_t now_ns);
 /* The ring's uring_stream_fn; context: the struct streams. */
 void streams_event(struct streams *s, const struct uring_stream_event *e);
-/* Those that wait go on as far as there is room now. */
+/* Those that wait go on as far as there is room now, the one that has waited longest first; before uring_handle(), or
+ * what comes anew would take it. */
 void streams_resume(struct streams *s);
 static inline bool streams_wait(const struct streams *s)
 {
-	return s->waiting != POOL_NONE;
+	return s->waiting.first != POOL_NONE;
 }
 /* At the end of a turn: sends, tells of connections that have ended, and lets them go. */
 void streams_flush(struct streams *s);
+/* Nothing is taken or sent any more: each connection ends our direction once what waits there has gone, and goes with
+ * the peer's; streams_flush() goes on as before. */
+void streams_leave(struct streams *s);
 /* Ten times a second: idle, stuck and half-open connections, all of them within a second. */
 void streams_look(struct streams *s);
 

@@ -21,7 +21,11 @@ enum {
 
 #define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
 #define SENDS_TELL_NS   UINT64_C(10000000000)
-#define NOTES_WAIT_NS   UINT64_C(1000000) /* the longest sleep while a note waits for room in a mailbox */
+#define NOTES_WAIT_NS   UINT64_C(1000000)    /* the longest sleep while a note waits for room in a mailbox */
+#define LAST_WORDS_NS   UINT64_C(1000000000) /* from the shard's end on, for what waits on connections */
+#define LEAVE_NS        UINT64_C(500000000)  /* the same after the last turn */
+#define PARTING_NS      UINT64_C(100000000)  /* of it, for the peers' ends of connections */
+#define LEAVE_WAIT_NS   UINT64_C(1000000)
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
 
 bool command_list_give(struct command_list *list, struct command *command)
@@ -73,6 +77,7 @@ static void send_on_stream(struct worker *w, const struct flow *to, struct bytes
 	if (owner != w->index && owner < w->settings->workers) {
 		if (!mailbox_push_outgoing(w->out[owner], to, message))
 			w->uring.lost++;
+		w->crowded |= mailbox_is_crowded(w->out[owner]);
 	} else if (w->has_streams && !streams_send(&w->streams, w->index, to, message)) {
 		uring_refuse(&w->uring, message);
 	}
@@ -112,11 +117,12 @@ static bool edge_hand_over(void *context, unsigned shard, const struct arrival *
 	struct worker *w = context;
 
 	assert(shard < w->settings->workers && shard != w->index);
-	if (!mailbox_push_datagram(w->out[shard], arrival, from, datagram)) {
+	const bool pushed = mailbox_push_datagram(w->out[shard], arrival, from, datagram);
+	w->crowded |= w->has_streams && (!pushed || mailbox_is_crowded(w->out[shard]));
+	if (!pushed) {
 		w->uring.lost++;
 		return false;
 	}
-	w->crowded |= w->has_streams && mailbox_is_crowded(w->out[shard]);
 	stat_add(&w->stats->datagrams_handed_over, 1);
 	return true;
 }
@@ -241,6 +247,10 @@ static void take_message(void *context, const struct flow *from, int64_t stamp_n
 	struct worker *w = context;
 	struct arrival arrival;
 
+	if (w->leaving)
+		return;
+	if (clock_is_outrun(&w->clock, stamp_ns))
+		read_clock_again(w);
 	clock_arrival(&w->clock, stamp_ns, &arrival);
 	shard_datagram(w->shard, &arrival, from, message, cut);
 }
@@ -253,11 +263,12 @@ static bool has_room(void *context)
 	return !w->crowded;
 }
 
+/* All of them in each turn: what fills one may have been of any kind. */
 static void look_at_crowds(struct worker *w)
 {
-	if (!w->crowded)
-		return;
 	w->crowded = false;
+	if (!w->has_streams)
+		return;
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		w->crowded |= w->out[i] && mailbox_is_crowded(w->out[i]);
 }
@@ -275,7 +286,7 @@ static void tell_lost(void *context, uint32_t connection, uint32_t generation, u
 	struct worker *w = context;
 	const struct note note = { .kind = NOTE_CONNECTION_LOST, .from = w->index, .a = connection, .b = generation };
 
-	for (unsigned i = 0; i < w->settings->workers; i++) {
+	for (unsigned i = 0; i < w->settings->workers && !w->leaving; i++) {
 		if (!(shards >> i & 1))
 			continue;
 		if (i == w->index)
@@ -391,17 +402,34 @@ static void tell_once(struct worker *w, _Atomic bool *flag)
 	eventfd_write(w->completion_fd, 1);
 }
 
-/* The last BYEs have not gone out yet. */
+/* The last BYEs have not gone out yet, or not to the worker whose connection takes them. */
 static bool messages_wait(const struct worker *w)
 {
-	return w->has_streams && w->streams.queued > 0;
+	if (!w->has_streams)
+		return false;
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->out[i] && mailbox_waiting(w->out[i]) > 0)
+			return true;
+	return w->streams.awaited > 0;
+}
+
+/* A peer that does not read is not waited for any longer. */
+static bool has_said_all(struct worker *w)
+{
+	if (!shard_stopped(w->shard))
+		return false;
+	if (w->silent_ns == 0) {
+		w->silent_ns = w->clock.now_ns;
+		atomic_store_explicit(&w->silent, true, memory_order_release);
+	}
+	return !messages_wait(w) || w->clock.now_ns - w->silent_ns >= LAST_WORDS_NS;
 }
 
 static void tell_ends(struct worker *w)
 {
 	if (w->drain_asked && shard_drained(w->shard))
 		tell_once(w, &w->drained);
-	if (w->stop_asked && shard_stopped(w->shard) && !messages_wait(w))
+	if (w->stop_asked && has_said_all(w))
 		tell_once(w, &w->stopped);
 }
 
@@ -609,9 +637,9 @@ static void turn(struct worker *w)
 	take_configuration(w);
 	tell_turn(w);
 	look_at_crowds(w);
-	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
 	if (w->has_streams)
 		streams_resume(&w->streams);
+	unsigned received = uring_handle(&w->uring, take_datagram, take_stream_event, take_refused, w);
 	bool left = take_mailboxes(w);
 	run_commands(w);
 	look_at_journal(w);
@@ -633,6 +661,56 @@ static void turn(struct worker *w)
 		publish(w, end_ns);
 	if (!completed && !left && !w->more && !w->running && !w->clock.behind)
 		sleep_until(w, end_ns);
+}
+
+/* ---- after the last turn ---- */
+
+static void drop_datagram(void *context, const struct received *r)
+{
+	(void)context;
+	(void)r;
+}
+
+static void take_last_messages(struct worker *w, unsigned shard)
+{
+	struct mailbox_item item;
+
+	while (mailbox_next(w->in[shard], &item))
+		if (item.is_outgoing)
+			streams_send(&w->streams, shard, &item.from, item.datagram);
+	mailbox_release(w->in[shard]);
+}
+
+/* Only connections, and nothing of it comes to the shard. */
+static void leaving_turn(struct worker *w, const struct config *config, uint64_t now_ns)
+{
+	streams_turn(&w->streams, config, now_ns);
+	uring_handle(&w->uring, drop_datagram, take_stream_event, NULL, w);
+	for (unsigned i = 0; i < w->settings->workers; i++)
+		if (w->in[i])
+			take_last_messages(w, i);
+	streams_flush(&w->streams);
+	ring_doorbells(w);
+	if (!uring_submit(&w->uring))
+		uring_wait(&w->uring, LEAVE_WAIT_NS);
+}
+
+/* What shards have sent last goes out by whichever worker's connection, and peers have a moment to read it and to end
+ * their connections themselves. */
+static void leave(struct worker *w)
+{
+	const struct config *config = snapshot_config(w->settings->snapshot);
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC), until_ns = now_ns + LEAVE_NS;
+
+	w->leaving = true;
+	do {
+		leaving_turn(w, config, now_ns);
+		now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	} while ((messages_wait(w) || !mailboxes_empty(w)) && now_ns < until_ns);
+	streams_leave(&w->streams);
+	for (until_ns = now_ns + PARTING_NS; w->streams.pool.used > 0 && now_ns < until_ns;
+	     now_ns = clock_read_ns(CLOCK_MONOTONIC))
+		leaving_turn(w, config, now_ns);
 }
 
 /* The thread. */
@@ -860,6 +938,8 @@ void *worker_main(void *worker)
 		hear_of_calls(w);
 	while (r == 0 && !atomic_load_explicit(&w->end, memory_order_relaxed))
 		turn(w);
+	if (r == 0 && w->has_streams)
+		leave(w);
 	snapshot_quit();
 	if (r < 0)
 		return NULL;

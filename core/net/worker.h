@@ -41,7 +41,8 @@ struct worker {
 	_Atomic int ring_fd;      /* of its ring, for the others' doorbells */
 	_Atomic bool end;         /* set by the control thread */
 	_Atomic bool drained;     /* its shard takes no calls and has none */
-	_Atomic bool stopped;     /* its shard has nothing left to do */
+	_Atomic bool silent;      /* its shard has nothing left to do */
+	_Atomic bool stopped;     /* and what it sent last has gone, or is not waited for any longer */
 	_Atomic bool caught_up;   /* what waited in its sockets at the start is read, or in the others' mailboxes */
 
 	/* set by the crew before the thread starts */
@@ -62,6 +63,7 @@ struct worker {
 	struct uring uring;
 	struct streams streams; /* where there is a listening socket */
 	bool has_streams;
+	bool leaving; /* the last turn is over */
 	bool crowded; /* a mailbox has little room: connections wait with their messages */
 	struct clock clock;
 	unsigned empty_turns; /* running, while the clock is behind: turns that brought no datagram */
@@ -71,6 +73,7 @@ struct worker {
 	uint64_t received;                      /* datagrams */
 	struct command *running, **running_end; /* commands that are not done yet, in turn */
 	bool drain_asked, stop_asked;
+	uint64_t silent_ns;               /* since when `silent`, 0: not yet */
 	uint64_t checkpoint;              /* the last one that the shard was asked for */
 	uint64_t synced;                  /* what the shard was last told to be on the disk */
 	uint64_t calls_left, calls_ended; /* of a former process, that were not taken up (core/shard.h) */

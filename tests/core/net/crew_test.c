@@ -88,7 +88,7 @@ static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
 {
 	const struct edge *e = &s->settings.edge;
 
-	check(s->config->listen_count == 2, "no configuration"); /* nor one that was freed: the address sanitizer */
+	check(s->config->listen_count == 3, "no configuration"); /* nor one that was freed: the address sanitizer */
 	char *at = e->lend(e->context, 20000);
 
 	check(at != NULL, "no room to send");
@@ -118,9 +118,38 @@ static void look_at_arrival(const struct arrival *arrival, struct bytes datagram
 {
 	if (bytes_equal(datagram, BYTES(BUSY)))
 		usleep(40000);
+	else if (datagram.size > 5 && memcmp(datagram.at + 1, "hold ", 5) == 0)
+		usleep(100000);
 	else if (bytes_equal(datagram, BYTES(MEANWHILE)))
 		check(arrival->now_ns + 2000000 >= atomic_load(&meanwhile_ns), "it came %ld us before it was sent",
 		      (long)(atomic_load(&meanwhile_ns) - arrival->now_ns) / 1000);
+}
+
+/* What came by a connection of that worker last. */
+static struct flow stream_from[WORKERS];
+static _Atomic uint64_t streams_seen;
+
+enum {
+	FLOOD = 512,
+	FLOOD_BYTES = 2000,
+	BEHIND_FLOOD = 40
+}; /* more than a mailbox holds, and less than may wait for one peer */
+
+static void send_on(struct shard *s, const struct flow *to, char fill, size_t size)
+{
+	const struct edge *e = &s->settings.edge;
+	char *at = e->lend(e->context, size);
+
+	check(at != NULL, "no room to send");
+	memset(at, fill, size);
+	e->send(e->context, to, at, size);
+}
+
+/* "f2": on the connection of worker 2; "g2": a quarter of it. */
+static void flood(struct shard *s, struct bytes datagram)
+{
+	for (unsigned i = 0; i < (datagram.at[0] == 'f' ? FLOOD : FLOOD / 4); i++)
+		send_on(s, &stream_from[datagram.at[1] - '0'], 'F', FLOOD_BYTES);
 }
 
 /* From a loopback address there is no way to another host. */
@@ -160,11 +189,18 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 	}
 	if (datagram.size == 0)
 		return;
+	if (datagram.at[0] == 'c') {
+		stream_from[s->settings.shard] = *from;
+		atomic_fetch_add(&streams_seen, 1 + s->settings.shard);
+		return;
+	}
 	unsigned owner = (unsigned)(datagram.at[0] - '0');
 	if (datagram.at[0] == 'n')
 		send_notes(s);
 	else if (datagram.at[0] == 'u')
 		send_nowhere(s, from, datagram);
+	else if (datagram.at[0] == 'f' || datagram.at[0] == 'g')
+		flood(s, datagram);
 	else if (owner < WORKERS && owner != s->settings.shard)
 		check(s->settings.edge.hand_over(s->settings.edge.context, owner, arrival, from, datagram),
 		      "mailbox full");
@@ -177,6 +213,8 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram)
 {
 	see_time(s, now_ns);
+	if (datagram.at[0] == 'F')
+		return; /* its peer does not read */
 	check(datagram.at[0] == 'u', "another datagram was refused");
 	echo(s, &s->unreachable_from, datagram);
 }
@@ -220,14 +258,33 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 		s->restored_seen++;
 		return;
 	}
+	if (note->kind == NOTE_CONNECTION_LOST)
+		return;
 	check(note->a == s->notes_seen++, "a note is lost or out of order");
 	atomic_fetch_add(&notes_in_order, 1);
+}
+
+/* The last message of all: that worker sends it by a connection of another, which is busy until it has to end. */
+static _Atomic bool last_words;
+static unsigned last_from, last_by;
+enum { LAST_BYTES = 2000 };
+
+static void say_last_words(struct shard *s)
+{
+	if (s->settings.shard == last_by)
+		usleep(200000);
+	if (s->settings.shard == last_from) {
+		usleep(50000);
+		send_on(s, &stream_from[last_by], 'L', LAST_BYTES);
+	}
 }
 
 /* Done at the third portion. */
 bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 {
 	see_time(s, now_ns);
+	if (atomic_load(&last_words) && command->cursor == 0)
+		say_last_words(s);
 	check(command->shard == s->settings.shard, "a command of another shard");
 	if (command->kind == COMMAND_DRAIN)
 		s->drained = true;
@@ -292,8 +349,9 @@ void shard_publish_stats(struct shard *s)
 /* The world around. */
 
 static struct config config; /* for the listeners */
+static struct config *loaded;
 static struct snapshot snapshot;
-static struct listen_config listens[2] = { { .name = "four" }, { .name = "six" } };
+static struct listen_config *listens; /* two of datagrams, one of connections */
 static struct listeners *listeners;
 static struct shard_stats stats[WORKERS];
 static struct record_queue *queues[WORKERS];
@@ -301,21 +359,39 @@ static const uint8_t secret[32];
 static struct recovery *recovery; /* of no calls */
 static struct crew *crew;
 
+static void load(unsigned port)
+{
+	char path[] = "/tmp/ringwheel-crew-XXXXXX", error[512];
+	int fd = mkstemp(path);
+
+	check(fd >= 0, "no file");
+	dprintf(fd,
+		"max_message = 16384\n"
+		"listen \"four\" { transport = \"udp\" address = \"127.0.0.1\" port = %u }\n"
+		"listen \"six\" { transport = \"udp\" address = \"::1\" port = %u }\n"
+		"listen \"stream\" { transport = \"tcp\" address = \"127.0.0.1\" port = %u }\n"
+		"mapping_gateway \"known\" { address = \"127.0.0.1\" }\n",
+		port, port, port);
+	close(fd);
+	check(config_load(path, &loaded, error) == 0, "%s", error);
+	unlink(path);
+	config = *loaded;
+	config.generation = 0;
+	listens = loaded->listens;
+}
+
 static void open_listeners(void)
 {
 	char error[256];
 
-	address_read_host(bytes_of("127.0.0.1"), &listens[0].address);
-	address_read_host(bytes_of("::1"), &listens[1].address);
-	config.listens = listens;
-	config.listen_count = 2;
 	for (uint16_t port = 30000 + (uint16_t)(getpid() % 10000);; port++) {
-		listens[0].address.port = listens[1].address.port = port;
+		load(port);
 		int r = listeners_open(&config, WORKERS, &listeners, error);
 
 		if (r == 0)
 			return;
 		check(r == -EADDRINUSE, "%s", error);
+		config_free(loaded);
 	}
 }
 
@@ -621,6 +697,84 @@ static void the_tos_byte_changes_on_every_socket(void)
 	close(six);
 }
 
+/* ---- connections ---- */
+
+#define REST " sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+
+static int stream_peer(void)
+{
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&listens[2].address, &sa);
+	int fd = socket(sa.ss_family, SOCK_STREAM, 0);
+
+	check(fd >= 0 && connect(fd, (struct sockaddr *)&sa, size) == 0, "no peer");
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	check(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "cannot write");
+}
+
+/* One connection of each of the first two workers that get one; the kernel chooses. */
+static void connect_two(int fds[2], unsigned workers[2])
+{
+	unsigned have = 0;
+
+	for (unsigned tries = 0; have < 2; tries++) {
+		const uint64_t before = atomic_load(&streams_seen);
+
+		check(tries < 200, "all connections are one worker's");
+		fds[have] = stream_peer();
+		say(fds[have], "c" REST);
+		wait_until(&streams_seen, before + 1, "a connection");
+		workers[have] = (unsigned)(atomic_load(&streams_seen) - before - 1);
+		if (have == 0 || workers[1] != workers[0])
+			have++;
+		else
+			close(fds[have]);
+	}
+}
+
+static void expect_bytes(int fd, const char *what, size_t size, char first)
+{
+	static char text[16384];
+	bool begun = false;
+
+	for (ssize_t n; size > 0; size -= (size_t)n) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		check(poll(&p, 1, 5000) == 1, "%s: %zu bytes are missing", what, size);
+		n = read(fd, text, size < sizeof text ? size : sizeof text);
+		check(n > 0, "%s: %zu bytes are missing at the end", what, size);
+		check(begun || text[0] == first, "%s: another message", what);
+		begun = true;
+	}
+}
+
+/* What one worker sends by another's connections may fill the mailbox between them: a message that comes on a
+ * connection meanwhile waits there until it can be handed over. */
+static void what_finds_the_mailbox_full_of_messages_waits(void)
+{
+	unsigned workers[2];
+	int fds[2];
+	char text[4000];
+
+	connect_two(fds, workers);
+	snprintf(text, sizeof text, "%uhold" REST, workers[1]);
+	say(fds[1], text);
+	usleep(20000);
+	int size = snprintf(text, sizeof text, "f%u" REST, workers[1]);
+	for (unsigned i = 0; i < BEHIND_FLOOD; i++)
+		size += snprintf(text + size, sizeof text - (size_t)size, "%u" REST, workers[1]);
+	say(fds[0], text);
+	expect_bytes(fds[1], "the held one", strlen("0hold" REST), (char)('0' + workers[1]));
+	expect_bytes(fds[1], "the flood", (size_t)FLOOD * FLOOD_BYTES, 'F');
+	expect_bytes(fds[0], "what waited", BEHIND_FLOOD * strlen("0" REST), (char)('0' + workers[1]));
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void drain_is_told(void)
 {
 	static struct command commands[WORKERS];
@@ -636,7 +790,38 @@ static void drain_is_told(void)
 		check(poll(&p, 1, 5000) == 1, "nobody told that the shards are drained");
 		check(crew_completed(crew) == NULL, "a command too many");
 	}
-	check(!crew_stopped(crew), "drained is not stopped");
+	check(!crew_stopped(crew) && !crew_silent(crew), "drained is not stopped");
+}
+
+/* It does not read, and has so many quarters of a flood; until it is cut, which *ret_quarters says when it was. */
+static int deaf_peer(unsigned quarters, unsigned *ret_quarters)
+{
+	const uint64_t before = atomic_load(&streams_seen), cut = TOTAL(connections_unread);
+	int small = 4096, fd = stream_peer();
+	char text[100];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	say(fd, "c" REST);
+	wait_until(&streams_seen, before + 1, "a connection");
+	snprintf(text, sizeof text, "g%u" REST, (unsigned)(atomic_load(&streams_seen) - before - 1));
+	for (*ret_quarters = 0; *ret_quarters < quarters && TOTAL(connections_unread) == cut; ++*ret_quarters) {
+		say(fd, text);
+		usleep(10000);
+	}
+	return fd;
+}
+
+/* Messages wait for it: the stop comes about nevertheless. */
+static int keep_waiting(void)
+{
+	unsigned quarters, given;
+
+	close(deaf_peer(100, &quarters));
+	check(quarters > 4 && quarters < 100, "cut after %u", quarters);
+	const uint64_t cut = TOTAL(connections_unread);
+	int fd = deaf_peer(quarters - 2, &given);
+	check(TOTAL(connections_unread) == cut, "cut earlier than another");
+	return fd;
 }
 
 static void stop_is_told(void)
@@ -651,9 +836,38 @@ static void stop_is_told(void)
 	}
 	take_back(WORKERS);
 	while (!crew_stopped(crew)) {
-		check(poll(&p, 1, 5000) == 1, "nobody told that the shards have stopped");
+		check(poll(&p, 1, 3000) == 1, "nobody told that the shards have stopped");
 		check(crew_completed(crew) == NULL, "a command too many");
 	}
+	check(crew_silent(crew), "stopped, and something is left to do");
+}
+
+/* A worker that has to end sends what others have given it, and closes no connection with bytes unread: the peer would
+ * lose what it has not read itself. */
+static void the_last_words_go_out(void)
+{
+	static struct command commands[WORKERS];
+	unsigned workers[2];
+	int fds[2];
+	char c;
+
+	connect_two(fds, workers);
+	last_from = workers[0];
+	last_by = workers[1];
+	atomic_store(&last_words, true);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		commands[i] = (struct command){ .kind = COMMAND_STOP };
+		crew_submit(crew, i, &commands[i]);
+	}
+	usleep(20000);
+	say(fds[1], "1" REST "0" REST "2" REST);
+	usleep(80000);
+	crew_stop(crew);
+	expect_bytes(fds[1], "the last message", LAST_BYTES, 'L');
+	check(read(fds[1], &c, 1) == 0, "it has no end");
+	check(read(fds[0], &c, 1) == 0, "it has no end");
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* They wait in the sockets while shards take up calls: shard_datagram() checks what these are told first. */
@@ -698,14 +912,18 @@ int main(void)
 	commands_come_back_when_done();
 	configurations_change_under_traffic();
 	the_tos_byte_changes_on_every_socket();
+	what_finds_the_mailbox_full_of_messages_waits();
 	drain_is_told();
+	int deaf = keep_waiting();
 	stop_is_told();
+	close(deaf);
 	check(TOTAL(datagrams_in) >= PEERS * ROUNDS * WORKERS && TOTAL(datagrams_out) >= PEERS * ROUNDS * WORKERS,
 	      "datagrams were not counted");
-	crew_stop(crew);
+	the_last_words_go_out();
 	free(snapshot_replace(&snapshot, NULL));
 	listeners_close(listeners);
 	the_port_is_free_at_once();
+	config_free(loaded);
 	for (unsigned i = 0; i < WORKERS; i++)
 		munmap(queues[i], (1 << 20) + record_queue_header_bytes());
 	return 0;

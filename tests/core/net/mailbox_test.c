@@ -233,6 +233,27 @@ Test(mailbox, outgoing_messages_wait_for_room)
 	cr_assert_gt(mailbox_waiting(m), 50);
 }
 
+/* While the store is full and little of it goes, messages are refused; they do not each move all of it. */
+Test(mailbox, a_full_store_is_not_moved_for_each_message)
+{
+	char bytes[1000] = { 0 };
+	const struct bytes message = { bytes, sizeof bytes };
+	struct mailbox_item item;
+	unsigned taken = 0;
+
+	while (mailbox_push_outgoing(m, &FLOW, message))
+		;
+	const uint32_t waiting = mailbox_waiting(m);
+	do {
+		cr_assert(mailbox_next(m, &item));
+		mailbox_release(m);
+		mailbox_flush(m);
+		taken++;
+	} while (!mailbox_push_outgoing(m, &FLOW, message));
+	cr_assert_geq(taken, waiting / 5, "moved for %u of %u", taken, waiting);
+	cr_assert_leq(taken, waiting / 3, "not moved for %u of %u", taken, waiting);
+}
+
 /* As long as it says that it is not crowded, the largest datagram finds room. */
 Test(mailbox, one_that_is_not_crowded_takes_the_largest)
 {

@@ -102,8 +102,8 @@ static uint64_t now_ns(void)
 static void turn(void)
 {
 	streams_turn(&streams, config, now_ns());
-	uring_handle(&uring, NULL, take_event, NULL, &streams);
 	streams_resume(&streams);
+	uring_handle(&uring, NULL, take_event, NULL, &streams);
 	streams_flush(&streams);
 	if (!uring_submit(&uring))
 		uring_wait(&uring, 1000000);
@@ -198,7 +198,8 @@ static bool nobody_is_there(void)
 static void settle(void)
 {
 	until(nobody_is_there, "an end of all connections");
-	check(streams.partials.used == 0 && streams.blocks.used == 0 && streams.queued == 0, "something is left");
+	check(streams.partials.used == 0 && streams.blocks.used == 0 && streams.queued == 0 && streams.awaited == 0,
+	      "something is left");
 	check(count->all == 0 && count->strangers == 0, "they are counted still");
 	for (unsigned i = 0; i < CONNECTION_CELLS; i++)
 		check(count->cells[i] == 0, "a source is counted still");
@@ -289,8 +290,8 @@ static void test_segments(void)
 	say(fd, "\r\n\r\n", 4);
 	expect(fd, "\r\n", 2);
 	/* A ping in pieces, between messages and within a segment of them. */
-	snprintf(many, sizeof many, "%s\r\n\r\n%s\r\n\r\n", MESSAGE, MESSAGE);
-	snprintf(answer, sizeof answer, "%s\r\n%s\r\n", MESSAGE, MESSAGE);
+	snprintf(many, sizeof many, "%s\r\n\r\n%s", MESSAGE, MESSAGE);
+	snprintf(answer, sizeof answer, "%s\r\n%s", MESSAGE, MESSAGE);
 	for (size_t cut = 1; cut < strlen(many); cut++) {
 		say(fd, many, cut);
 		turns(1);
@@ -435,12 +436,97 @@ static void test_unread(void)
 	}
 	turns(50);
 	check(streams.queued >= 200 * 1024, "it reads after all");
+	check(streams.awaited == 1, "%u are awaited", streams.awaited);
 	pass(1);
 	check(stats.connections == 1, "too early");
 	pass(11);
 	turns(10);
 	check(stats.connections == 0 && stats.connections_unread == before + 2, "it is waited for");
 	close(deaf);
+	settle();
+}
+
+/* A stranger that does not read has one block at most, and its pings add nothing; it is not worth more. */
+static void test_deaf_stranger(void)
+{
+	static char many[4000];
+	int deaf = call("127.0.0.10"), known = call("127.0.0.1"), small = 4096;
+	const uint64_t lost = streams.lost;
+	size_t rest = 0;
+
+	setsockopt(deaf, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	for (size_t at = 0; at + SIZE <= sizeof many; at += SIZE)
+		memcpy(many + at, MESSAGE, SIZE);
+	const size_t size = sizeof many / SIZE * SIZE;
+	for (unsigned i = 0; i < 200000 && streams.lost == lost; i++) {
+		ssize_t n = write(deaf, many + rest, size - rest);
+
+		rest = n > 0 ? (rest + (size_t)n) % size : rest;
+		turn();
+		check(streams.blocks.used <= 1, "%u blocks for a stranger", streams.blocks.used);
+	}
+	check(streams.lost > lost, "it is answered for ever");
+	check(stats.connections == 2, "it is cut");
+	check(streams.awaited == 0, "a stop waits for it");
+	turns(20);
+	const uint64_t queued = streams.queued;
+	say(deaf, many + rest, size - rest);
+	for (unsigned i = 0; i < 50; i++) {
+		say(deaf, "\r\n\r\n", 4);
+		turn();
+	}
+	turns(20);
+	check(streams.queued <= queued + SIZE, "pings are answered behind %lu bytes", (unsigned long)queued);
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	close(deaf);
+	close(known);
+	settle();
+}
+
+static void test_many_pings(void)
+{
+	char pings[2000 + SIZE];
+	int fd = call("127.0.0.1");
+
+	for (size_t i = 0; i < 2000; i++)
+		pings[i] = "\r\n"[i % 2];
+	memcpy(pings + 2000, MESSAGE, SIZE);
+	say(fd, pings, sizeof pings);
+	expect(fd, "\r\n" MESSAGE, 2 + SIZE);
+	close(fd);
+	settle();
+}
+
+/* Where blocks are short a message is refused; its connection is not to blame. */
+static void test_no_blocks(void)
+{
+	static uint32_t taken[4096];
+	unsigned n = 0;
+	int known = call("127.0.0.1"), stranger = call("127.0.0.10");
+	const uint64_t lost = streams.lost;
+
+	while (buffers_free(&streams.blocks) > streams.blocks.count / 2 - 1)
+		taken[n++] = buffer_take(&streams.blocks);
+	say(stranger, MESSAGE, SIZE);
+	turns(20);
+	check(streams.lost == lost + 1, "half of them are not kept from strangers");
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	while (buffers_free(&streams.blocks) > 0)
+		taken[n++] = buffer_take(&streams.blocks);
+	say(known, MESSAGE, SIZE);
+	turns(20);
+	check(streams.lost == lost + 2 && stats.connections == 2, "%lu connections stand",
+	      (unsigned long)stats.connections);
+	while (n > 0)
+		buffer_give(&streams.blocks, taken[--n]);
+	say(known, MESSAGE, SIZE);
+	expect(known, MESSAGE, SIZE);
+	say(stranger, MESSAGE, SIZE);
+	expect(stranger, MESSAGE, SIZE);
+	close(known);
+	close(stranger);
 	settle();
 }
 
@@ -493,6 +579,32 @@ static void test_waiting(void)
 	close(fd);
 	turns(20);
 	taken_max = UINT_MAX;
+	settle();
+}
+
+/* Who has waited longest goes first, and all who wait before what comes anew. */
+static void test_waiting_in_turn(void)
+{
+	int fds[3];
+
+	taken_max = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		char text[] = "silent0 sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+
+		text[6] = (char)('0' + i);
+		fds[i] = call("127.0.0.1");
+		say(fds[i], text, sizeof text - 1);
+		if (i < 2) /* the last is read in the turn that has room */
+			turns(10);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		taken_max++;
+		turns(i < 2 ? 1 : 10);
+		check(messages == i + 1 && last[6] == (char)('0' + i), "%.7s is number %u", last, i);
+	}
+	taken_max = UINT_MAX;
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
 	settle();
 }
 
@@ -650,6 +762,54 @@ static void test_failed(void)
 	settle();
 }
 
+#define INVITE "INVITE sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+#define BYE    "BYE sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+
+/* Who has refused a connection is asked for none by calls for a second; what ends one may try, and tells that the peer
+ * is there again. */
+static void test_refused_for_a_while(void)
+{
+	struct address address, other;
+	int listening = listen_at(&address), peer;
+
+	close(listening);
+	const struct flow flow = to_peer(&address);
+	struct flow named = flow;
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "not taken");
+	until(was_lost, "a refusal");
+	turns(10);
+	const uint64_t opened = stats.connections_opened;
+	streams_connect(&streams, &named);
+	check(named.connection == 0, "a connection for a call");
+	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
+	check(stats.connections_opened == opened, "another connection for a call");
+	listening = listen_at(&other);
+	named = to_peer(&other);
+	streams_connect(&streams, &named);
+	check(named.connection != 0, "another peer is to blame, too");
+	close(accept_at(listening));
+	close(listening);
+	pass(2);
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "for more than a second");
+	until(nobody_is_there, "a refusal");
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage sa;
+	unsigned size = address_to_sockaddr(&address, &sa);
+	check(bind(listening, (struct sockaddr *)&sa, size) == 0 && listen(listening, 10) == 0, "no socket");
+	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
+	check(streams_send(&streams, SHARD, &flow, BYTES(BYE)), "the end of a call is refused");
+	peer = accept_at(listening);
+	expect(peer, BYE, sizeof BYE - 1);
+	close(peer);
+	until(nobody_is_there, "the end");
+	check(streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "the peer is there again");
+	peer = accept_at(listening);
+	expect(peer, INVITE, sizeof INVITE - 1);
+	close(peer);
+	close(listening);
+	settle();
+}
+
 /* The peer sends its request, ends its direction, and still hears the answer. */
 static void test_half_closed(void)
 {
@@ -671,10 +831,15 @@ int main(void)
 	test_limits();
 	test_time();
 	test_unread();
+	test_deaf_stranger();
+	test_many_pings();
+	test_no_blocks();
 	test_waiting();
+	test_waiting_in_turn();
 	test_opened();
 	test_named();
 	test_failed();
+	test_refused_for_a_while();
 	test_half_closed();
 	int open = call("127.0.0.1"); /* one is there at the end */
 	say(open, MESSAGE, SIZE);
