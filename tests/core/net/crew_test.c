@@ -127,13 +127,19 @@ static void look_at_arrival(const struct arrival *arrival, struct bytes datagram
 
 /* What came by a connection of that worker last. */
 static struct flow stream_from[WORKERS];
-static _Atomic uint64_t streams_seen;
+static _Atomic uint64_t streams_seen, floods_seen;
 
 enum {
 	FLOOD = 512,
 	FLOOD_BYTES = 2000,
 	BEHIND_FLOOD = 40
 }; /* more than a mailbox holds, and less than may wait for one peer */
+
+static const struct flow *stream_of(unsigned worker)
+{
+	check(atomic_load(&streams_seen) > 0, "it has none"); /* and so what that worker has written */
+	return &stream_from[worker];
+}
 
 static void send_on(struct shard *s, const struct flow *to, char fill, size_t size)
 {
@@ -149,7 +155,8 @@ static void send_on(struct shard *s, const struct flow *to, char fill, size_t si
 static void flood(struct shard *s, struct bytes datagram)
 {
 	for (unsigned i = 0; i < (datagram.at[0] == 'f' ? FLOOD : FLOOD / 4); i++)
-		send_on(s, &stream_from[datagram.at[1] - '0'], 'F', FLOOD_BYTES);
+		send_on(s, stream_of((unsigned)(datagram.at[1] - '0')), 'F', FLOOD_BYTES);
+	atomic_fetch_add(&floods_seen, 1);
 }
 
 /* From a loopback address there is no way to another host. */
@@ -266,16 +273,21 @@ void shard_note(struct shard *s, uint64_t now_ns, const struct note *note)
 
 /* The last message of all: that worker sends it by a connection of another, which is busy until it has to end. */
 static _Atomic bool last_words;
+static _Atomic uint64_t words_said;
 static unsigned last_from, last_by;
 enum { LAST_BYTES = 2000 };
 
 static void say_last_words(struct shard *s)
 {
-	if (s->settings.shard == last_by)
-		usleep(200000);
 	if (s->settings.shard == last_from) {
-		usleep(50000);
-		send_on(s, &stream_from[last_by], 'L', LAST_BYTES);
+		usleep(20000); /* the other has begun */
+		send_on(s, stream_of(last_by), 'L', LAST_BYTES);
+		atomic_store(&words_said, 1);
+	}
+	if (s->settings.shard == last_by) {
+		for (unsigned tries = 0; atomic_load(&words_said) == 0 && tries < 5000; tries++)
+			usleep(1000);
+		usleep(100000);
 	}
 }
 
@@ -805,7 +817,10 @@ static int deaf_peer(unsigned quarters, unsigned *ret_quarters)
 	wait_until(&streams_seen, before + 1, "a connection");
 	snprintf(text, sizeof text, "g%u" REST, (unsigned)(atomic_load(&streams_seen) - before - 1));
 	for (*ret_quarters = 0; *ret_quarters < quarters && TOTAL(connections_unread) == cut; ++*ret_quarters) {
+		const uint64_t floods = atomic_load(&floods_seen);
+
 		say(fd, text);
+		wait_until(&floods_seen, floods + 1, "a flood");
 		usleep(10000);
 	}
 	return fd;
@@ -859,9 +874,9 @@ static void the_last_words_go_out(void)
 		commands[i] = (struct command){ .kind = COMMAND_STOP };
 		crew_submit(crew, i, &commands[i]);
 	}
-	usleep(20000);
 	say(fds[1], "1" REST "0" REST "2" REST);
-	usleep(80000);
+	wait_until(&words_said, 1, "the last message");
+	usleep(10000);
 	crew_stop(crew);
 	expect_bytes(fds[1], "the last message", LAST_BYTES, 'L');
 	check(read(fds[1], &c, 1) == 0, "it has no end");
