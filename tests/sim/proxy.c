@@ -145,6 +145,12 @@ static bool is_over(const struct ua *ua)
 	return ua->call->cdr || ua->state == UA_ENDED || (ua->sim->boot > 1 && !ua->is_caller);
 }
 
+/* A branch of a fork, or of an attempt that the call has left, may answer when its leg is no more. */
+static bool is_one_of_several(const struct ua *ua)
+{
+	return !ua->is_caller && ua->call->callees && ua->call->callees->next_of_call;
+}
+
 /* A host name leads back to where a message of the dialog came from, and so may what is sent when it is over. */
 static bool goes_there(const struct ua *ua, const struct address *to)
 {
@@ -153,7 +159,7 @@ static bool goes_there(const struct ua *ua, const struct address *to)
 		return to->port == 5060;
 	if (!p->named && to->port == (p->doubled ? 5060 + SECOND : 5060))
 		return true;
-	return (p->named || is_over(ua)) && (p->moves || to->port == 5060);
+	return (p->named || is_over(ua) || is_one_of_several(ua)) && (p->moves || to->port == 5060);
 }
 
 void proxy_take_request(struct ua *ua, struct wire *w)
