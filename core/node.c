@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +85,7 @@ struct node {
 	bool hup_given[HUPS];
 	struct command *drain_commands, *stop_commands; /* one a worker */
 	int signal_fd;
+	int stamp_fd; /* a socket that only keeps the kernel stamping datagrams */
 };
 
 /* core/node.h */
@@ -443,9 +445,23 @@ static int open_accounts(struct node *n, char error[static 256])
 	return loader_read_tariff(atomic_load_explicit(&n->snapshot.config, memory_order_relaxed), error);
 }
 
+/* The kernel begins to stamp what comes in a little after the first socket has asked for it, and until then it stamps
+ * what is read: a BYE that waited while the journal was read would be as late as that took.  So this one asks before
+ * there is a listener. */
+static void begin_stamps(struct node *n)
+{
+	const int on = 1;
+
+	n->stamp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (n->stamp_fd >= 0)
+		setsockopt(n->stamp_fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it: as late as said */
+}
+
 static int start(struct node *n, char error[static 512])
 {
 	const struct config *config = node_config(n);
+
+	begin_stamps(n);
 	int r = data_dir_open(config->data_dir, &n->data, error);
 
 	if (r < 0)
@@ -676,6 +692,8 @@ static void close_all(struct node *n)
 	if (n->books && !books_close(n->books, n->write_by_ns))
 		n->cdrs_missing = true;
 	listeners_close(n->listeners);
+	if (n->stamp_fd >= 0)
+		close(n->stamp_fd);
 	if (n->signal_fd >= 0)
 		close(n->signal_fd);
 	data_dir_close(&n->data);
@@ -698,6 +716,7 @@ int node_run(struct config *config, char error[static 512])
 		.started_ns = clock_read_ns(CLOCK_MONOTONIC),
 		.started_us = (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000),
 		.signal_fd = -1,
+		.stamp_fd = -1,
 		.awake_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 
