@@ -76,7 +76,8 @@ static struct bytes next_word(struct bytes *rest)
 	while (size < rest->size && rest->at[size] != ' ' && rest->at[size] != '\t')
 		size++;
 	struct bytes word = { rest->at, size };
-	rest->at += size;
+	if (size) /* of no header at all there is no place */
+		rest->at += size;
 	rest->size -= size;
 	return word;
 }
