@@ -1,6 +1,7 @@
 #include "bench/burden.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -10,9 +11,9 @@
 #include "bench/bench.h"
 #include "bench/process.h"
 
-#define STEP_NS UINT64_C(1000000)
+#define STEP_NS UINT64_C(500000)
 
-/* Of each millisecond its share, in CPU time; what it did not get is not made up for. */
+/* Of each step its share, in CPU time; what it did not get is not made up for. */
 static void run(unsigned percent)
 {
 	const struct timespec rest = { .tv_nsec = (long)(STEP_NS * (100 - percent) / 100) };
@@ -38,6 +39,7 @@ pid_t burden_start(int cpu, unsigned percent)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	if (cpu >= 0)
 		process_pin(0, cpu);
+	sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 1 });
 	run(percent);
 	_exit(1);
 }

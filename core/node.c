@@ -83,7 +83,7 @@ struct node {
 	struct loader *loader;
 	struct change hups[HUPS]; /* reloads asked for by SIGHUP */
 	bool hup_given[HUPS];
-	struct command *drain_commands, *stop_commands; /* one a worker */
+	struct command *stop_commands; /* one a worker */
 	int signal_fd;
 	int stamp_fd; /* a socket that only keeps the kernel stamping datagrams */
 };
@@ -181,7 +181,7 @@ struct command *node_completed(struct node *n)
 
 	do
 		command = crew_completed(n->crew);
-	while (command && command->owner == n); /* a drain or stop command of ours */
+	while (command && command->owner == n); /* a stop command of ours */
 	return command;
 }
 
@@ -194,13 +194,7 @@ void node_drain(struct node *n, uint32_t timeout_s)
 {
 	n->drain_by_ns = timeout_s > 0 ? clock_read_ns(CLOCK_MONOTONIC) + timeout_s * UINT64_C(1000000000) : UINT64_MAX;
 	log_printf(LOG_NOTICE, "event=draining timeout_s=%u", timeout_s);
-	if (n->draining)
-		return;
 	n->draining = true;
-	for (unsigned i = 0; i < n->workers; i++) {
-		n->drain_commands[i] = (struct command){ .kind = COMMAND_DRAIN, .owner = n };
-		node_submit(n, i, &n->drain_commands[i]);
-	}
 }
 
 bool node_draining(const struct node *n)
@@ -275,9 +269,8 @@ static int make_memory(struct node *n)
 	n->stats = calloc(n->workers, sizeof *n->stats);
 	n->tallies = calloc(n->workers, sizeof(struct tally *));
 	n->qualities = calloc(n->workers, sizeof(struct quality_book *));
-	n->drain_commands = calloc(n->workers, sizeof *n->drain_commands);
 	n->stop_commands = calloc(n->workers, sizeof *n->stop_commands);
-	if (!n->stats || !n->tallies || !n->qualities || !n->drain_commands || !n->stop_commands)
+	if (!n->stats || !n->tallies || !n->qualities || !n->stop_commands)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n->workers; i++) {
 		n->tallies[i] = tally_reserve();
@@ -676,6 +669,7 @@ static void serve(struct node *n)
 		end_drain(n);
 		snapshot_leave();
 	}
+	handle_completions(n); /* who asked for the drain that is over has its answer */
 }
 
 /* Stop, in whatever state the start left off. */
@@ -703,7 +697,6 @@ static void close_all(struct node *n)
 		quality_release(n->qualities[i]);
 	free(n->tallies);
 	free(n->qualities);
-	free(n->drain_commands);
 	free(n->stop_commands);
 	free(n->stats);
 }

@@ -56,8 +56,8 @@ void node_change(struct node *n, struct change *change);
  * the node stops at once. */
 void node_stop(struct node *n, bool keep_calls);
 
-/* Takes no new calls from now on, and stops when the last one has ended, or when `timeout_s` have passed (0: however
- * long it takes); asked again, the time counts anew. */
+/* Stops when the last call has ended, or when `timeout_s` have passed (0: however long it takes); asked again, the time
+ * counts anew.  That no new ones are taken is for the caller to ask of every shard (COMMAND_DRAIN). */
 void node_drain(struct node *n, uint32_t timeout_s);
 bool node_draining(const struct node *n);
 /* Until a draining node stops at the latest, in seconds; 0: it waits for its calls. */

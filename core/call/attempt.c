@@ -408,6 +408,7 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	leg->flow.peer = setup->destination;                   /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
+	reliable_begin_edition(s, call); /* the session that the caller may have heard is none of this INVITE's */
 	return true;
 }
 

@@ -379,7 +379,8 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 		end_held(s, call, ending);
 		return;
 	}
-	uint64_t end_ns = ending->at_ns ? ending->at_ns : s->now.now_ns;
+	uint64_t follows_ns = call->connect_ns ? call->connect_ns : call->start_ns;
+	uint64_t end_ns = ending->at_ns ? ending->at_ns : shard_came_ns(s, follows_ns);
 	struct ending exhausted;
 	struct facts facts;
 	if (call->over)

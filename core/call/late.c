@@ -5,10 +5,12 @@
 #include "core/call/leg.h"
 #include "sip/pack.h"
 
-/* Whether a failure can be that of a re-INVITE: a callee that has refused its first had early dialogs at most. */
-static bool had_dialog(const struct leg *leg)
+/* Whether a failure can be that of a re-INVITE: a callee that has refused its first had early dialogs at most, and one
+ * that took the second, after a 422, may still repeat the refusal of the first, which has another tag. */
+static bool had_dialog(const struct shard *s, const struct leg *leg, const struct sip_message *m)
 {
-	return leg->state != LEG_EARLY && (leg->side == LEG_CALLER || leg->ack_cseq);
+	return leg->state != LEG_EARLY &&
+	       (leg->side == LEG_CALLER || (leg->ack_cseq && leg_remote_tag_is(s, leg, m->to.tag)));
 }
 
 void late_ack_failure(struct shard *s, const struct leg *leg, const struct transaction *tx, const struct sip_message *m,
@@ -17,7 +19,7 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 	struct dialog dialog = { 0 };
 	struct bytes sent[2]; /* To and request-URI of the INVITE */
 	struct builder b;
-	if (leg && had_dialog(leg))
+	if (leg && had_dialog(s, leg, m))
 		leg_dialog(s, leg, &dialog); /* a re-INVITE: target and routes of the dialog */
 	else
 		dialog.text[DIALOG_TARGET] = m->to.uri; /* the INVITE's To and request-URI are the same */

@@ -40,12 +40,6 @@ static enum cdr_side side_of(const struct leg *leg)
 
 /* ---- BYE ---- */
 
-/* The call is over when its BYE came, even if others that came later were read before it. */
-static uint64_t bye_came_ns(const struct shard *s, const struct call *call)
-{
-	return is_before(call->connect_ns, s->came_ns) ? s->came_ns : s->now.now_ns;
-}
-
 /* What a BYE does to the call; its answer follows. */
 static void end_by_bye(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
@@ -58,7 +52,6 @@ static void end_by_bye(struct shard *s, struct leg *leg, const struct sip_messag
 	} else if (call) {
 		struct ending ending = { .reason = CDR_END_normal,
 					 .side = side_of(leg),
-					 .at_ns = bye_came_ns(s, call),
 					 .q850 = ending_q850(reason),
 					 .reason_header = reason };
 		leg->state = LEG_ENDED; /* a 200 without ACK goes on being sent: the BYE may have crossed the first */

@@ -1,6 +1,7 @@
 #include "core/call/reliable.h"
 
 #include "core/call/body.h"
+#include "core/call/carry.h"
 #include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -284,6 +285,7 @@ static bool take_answer(struct shard *s, struct call *call, const struct sip_mes
 		keep_answer(s, caller, callee, m);
 		callee->ack_wanted = false;
 		leg_ack_with(s, callee, callee->body_out, m);
+		carry_note(s, call, CARRY_WHOLE);
 	}
 	setup->rseq_offers = false;
 	return true;

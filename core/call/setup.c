@@ -439,7 +439,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	}
 	call->sequence = s->sequence++;
 	call->start_us = s->now.real_us;
-	call->start_ns = s->now.now_ns;
+	call->start_ns = s->came_ns;
 	call->mapping_id = mapping->id;
 	call->no_timer_cap_s = DURATION(p->SS_SIP_NO_TIMER_REINVITE_INTERVAL);
 	bound_duration(call, p->RW_MAX_CALL_DURATION);
@@ -524,7 +524,7 @@ static void note_first_reply(struct shard *s, struct call *call)
 	struct setup *setup = setup_of(s, call);
 	if (setup->first_reply_ns)
 		return;
-	setup->first_reply_ns = s->now.now_ns;
+	setup->first_reply_ns = shard_came_ns(s, call->start_ns);
 	histogram_add(&s->stats->pdd_us, (setup->first_reply_ns - call->start_ns) / 1000);
 }
 
@@ -534,7 +534,7 @@ void setup_provisional(struct shard *s, struct call *call, const struct sip_mess
 	struct setup *setup = setup_of(s, call);
 	note_first_reply(s, call);
 	if (!setup->ringing_ns)
-		setup->ringing_ns = s->now.now_ns;
+		setup->ringing_ns = shard_came_ns(s, call->start_ns);
 	call->state = CALL_RINGING;
 	reliable_pass(s, call, m, early, asked);
 }
@@ -612,7 +612,7 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	struct leg *caller = leg_at(s, call->caller_leg);
 	note_first_reply(s, call);
 	call->callee_leg = leg_index(s, callee);
-	call->connect_ns = s->now.now_ns;
+	call->connect_ns = shard_came_ns(s, call->start_ns);
 	setup->connect_us = s->now.real_us;
 	setup->ends_ns = 0;
 	bound_duration(call, setup->callee_max_duration_s);

@@ -359,19 +359,11 @@ static enum sip_read_result judge_on_stream(const struct sip_message *m, enum si
 	return m->is_request ? SIP_READ_BAD : SIP_READ_GARBAGE;
 }
 
-static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
+static void read_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
 			  struct bytes datagram, bool cut, bool handed_over)
 {
 	struct sip_message *m = &s->message;
 	struct sip_refusal refusal = { 0 };
-	if (arrival->now_ns > s->now.now_ns)
-		s->now.now_ns = arrival->now_ns;
-	s->came_ns = arrival->now_ns;
-	s->now.real_us = arrival->real_us;
-	s->clock_ns = s->now.now_ns;
-	shed_read(&s->shed, arrival->now_ns);
-	if (!stranger_let_in(s, from, datagram, handed_over))
-		return;
 	enum sip_read_result result = sip_message_read(datagram, s->scratch, m, &refusal);
 	if (flow_is_reliable(from))
 		result = judge_on_stream(m, result, cut, &refusal);
@@ -405,6 +397,20 @@ static void take_datagram(struct shard *s, const struct arrival *arrival, const 
 		break;
 	}
 	shard_settle(s);
+}
+
+static void take_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from,
+			  struct bytes datagram, bool cut, bool handed_over)
+{
+	if (arrival->now_ns > s->now.now_ns)
+		s->now.now_ns = arrival->now_ns;
+	s->came_ns = arrival->now_ns;
+	s->now.real_us = arrival->real_us;
+	s->clock_ns = arrival->now_ns;
+	shed_read(&s->shed, arrival->now_ns);
+	if (stranger_let_in(s, from, datagram, handed_over))
+		read_datagram(s, arrival, from, datagram, cut, handed_over);
+	s->came_ns = 0;
 }
 
 void shard_datagram(struct shard *s, const struct arrival *arrival, const struct flow *from, struct bytes datagram,

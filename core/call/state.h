@@ -101,7 +101,7 @@ struct shard {
 	uint32_t forks;               /* legs made to end forks */
 	uint64_t random;              /* state of the shard's own generator */
 	struct arrival now;           /* of the input under way; never runs backwards */
-	uint64_t came_ns;             /* when the datagram under way came, which may be before `now` */
+	uint64_t came_ns;             /* when the datagram under way came, which may be before `now`; 0: none is */
 	uint64_t clock_ns;            /* when it was now.real_us */
 	uint32_t sequence;            /* calls so far: part of a cdr_id */
 
@@ -222,6 +222,15 @@ static inline uint64_t milliseconds_ns(uint64_t milliseconds)
 static inline bool is_before(uint64_t a_ns, uint64_t b_ns)
 {
 	return (int64_t)(a_ns - b_ns) < 0;
+}
+
+/* The moment of what is under way, for records: a datagram came when the kernel took it, even if one that came later
+ * was read before it, or deadlines were looked at; but not before what it follows. */
+static inline uint64_t shard_came_ns(const struct shard *s, uint64_t follows_ns)
+{
+	if (!s->came_ns)
+		return s->now.now_ns;
+	return is_before(follows_ns, s->came_ns) ? s->came_ns : follows_ns;
 }
 
 static inline const struct listen_config *listen_of(const struct shard *s, const struct flow *flow)

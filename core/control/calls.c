@@ -313,3 +313,33 @@ void method_calls_hangup(struct request *r)
 {
 	find(r, hangup_found);
 }
+
+/* ---- node.drain ---- */
+
+/* No shard takes a call any more. */
+static void drain_finish(struct calls_job *job)
+{
+	const struct node *node = job->control->node;
+	uint64_t calls = 0;
+	for (unsigned i = 0; i < node_shard_count(node); i++) {
+		struct shard_stats stats;
+		node_shard_stats(node, i, &stats);
+		calls += stats.calls_active + stats.calls_setup;
+	}
+	request_result(job->request, json_pack("{s:b, s:I, s:I}", "draining", 1, "timeout_s",
+					       (json_int_t)node_drain_left_s(node), "calls", (json_int_t)calls));
+}
+
+void method_node_drain(struct request *r)
+{
+	struct node *node = r->control->node;
+	if (node_stopping(node)) {
+		request_error(r, RPC_REFUSED, "The node is stopping already.");
+		return;
+	}
+	struct calls_job *job = job_create(r, COMMAND_DRAIN, 0, node_shard_count(node), 1, drain_finish);
+	if (job == NULL)
+		return;
+	node_drain(node, (uint32_t)request_integer(r, "timeout_s", 0));
+	job_submit(job);
+}

@@ -1,4 +1,4 @@
-/* What changes the running node: reload, parameters.set, drain, the log's level.  The first two are carried out by the
+/* What changes the running node: reload, parameters.set, the log's level.  The first two are carried out by the
  * loading thread (changes.h). */
 #include <errno.h>
 #include <stdio.h>
@@ -90,26 +90,6 @@ void method_parameters_set(struct request *r)
 	snprintf(change->name, sizeof change->name, "%s", name);
 	memcpy(change->value, text, sizeof text);
 	change_submit(r, change);
-}
-
-/* ---- node.drain ---- */
-
-void method_node_drain(struct request *r)
-{
-	struct node *node = r->control->node;
-	if (node_stopping(node)) {
-		request_error(r, RPC_REFUSED, "The node is stopping already.");
-		return;
-	}
-	node_drain(node, (uint32_t)request_integer(r, "timeout_s", 0));
-	uint64_t calls = 0;
-	for (unsigned i = 0; i < node_shard_count(node); i++) {
-		struct shard_stats stats;
-		node_shard_stats(node, i, &stats);
-		calls += stats.calls_active + stats.calls_setup;
-	}
-	request_result(r, json_pack("{s:b, s:I, s:I}", "draining", 1, "timeout_s", (json_int_t)node_drain_left_s(node),
-				    "calls", (json_int_t)calls));
 }
 
 /* ---- log.level ---- */

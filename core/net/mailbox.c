@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum kind { SKIPPED = 1, DATAGRAM, OUTGOING, NOTE };
+enum kind { SKIPPED = 1, DATAGRAM, OUTGOING, REFUSED, NOTE };
 
 struct record {
 	uint32_t kind;
@@ -139,6 +139,11 @@ bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, con
 	return push_message(m, DATAGRAM, arrival, from, datagram);
 }
 
+bool mailbox_push_refused(struct mailbox *m, struct bytes message)
+{
+	return push_message(m, REFUSED, &(struct arrival){ 0 }, &(struct flow){ 0 }, message);
+}
+
 static bool push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message)
 {
 	return push_message(m, OUTGOING, &(struct arrival){ 0 }, to, message);
@@ -264,14 +269,15 @@ uint32_t mailbox_waiting(const struct mailbox *m)
 	return m->waiting_count + m->outgoing_count;
 }
 
-static void read_message(const uint8_t *at, uint32_t size, bool outgoing, struct mailbox_item *ret_item)
+static void read_message(const uint8_t *at, uint32_t size, enum kind kind, struct mailbox_item *ret_item)
 {
 	struct datagram_head head;
 
 	assert(size >= sizeof head);
 	memcpy(&head, at, sizeof head);
 	ret_item->is_note = false;
-	ret_item->is_outgoing = outgoing;
+	ret_item->is_outgoing = kind == OUTGOING;
+	ret_item->is_refused = kind == REFUSED;
 	ret_item->arrival = head.arrival;
 	ret_item->from = head.from;
 	ret_item->datagram = (struct bytes){ (const char *)at + sizeof head, (uint32_t)(size - sizeof head) };
@@ -297,12 +303,13 @@ bool mailbox_next(struct mailbox *m, struct mailbox_item *ret_item)
 			continue;
 		case DATAGRAM:
 		case OUTGOING:
-			read_message(at, record.size, record.kind == OUTGOING, ret_item);
+		case REFUSED:
+			read_message(at, record.size, (enum kind)record.kind, ret_item);
 			return true;
 		case NOTE:
 			assert(record.size == sizeof ret_item->note);
 			ret_item->is_note = true;
-			ret_item->is_outgoing = false;
+			ret_item->is_outgoing = ret_item->is_refused = false;
 			memcpy(&ret_item->note, at, sizeof ret_item->note);
 			return true;
 		}

@@ -36,6 +36,9 @@ bool mailbox_push_datagram(struct mailbox *m, const struct arrival *arrival, con
  * order; false: so much waits that it is lost. */
 #define MAILBOX_OUTGOING_WAITING_MAX (4u << 20) /* bytes; may be a quarter less */
 bool mailbox_push_outgoing(struct mailbox *m, const struct flow *to, struct bytes message);
+/* Producer.  A message that the consumer had pushed as outgoing goes back: no connection took it.  false: no room, and
+ * its sender finds out by its timers. */
+bool mailbox_push_refused(struct mailbox *m, struct bytes message);
 /* Producer: so much is in the ring that messages which can wait where they are should.  As long as it is not, a
  * datagram of any size that there is finds room. */
 bool mailbox_is_crowded(struct mailbox *m);
@@ -50,6 +53,7 @@ uint32_t mailbox_waiting(const struct mailbox *m);
 struct mailbox_item {
 	bool is_note;
 	bool is_outgoing; /* a message for the peer of the flow below */
+	bool is_refused;  /* a message of the consumer's own that no connection took */
 	struct note note;
 	struct arrival arrival; /* of a datagram, and the two below */
 	struct flow from;

@@ -2,25 +2,15 @@
  * datagram, with the very function of core/steer.c.  A socket filter for SO_ATTACH_REUSEPORT_EBPF: data begins at the
  * UDP payload.
  *
- * It reads the first 4 KiB in windows of 32 bytes, one state a line position, with bpf_loop(): the verifier follows a
- * single window, not 4096 bytes.  What it does not find (a folded or late Call-ID, no SIP at all) goes where the
- * kernel's own hash sends it, and the shard there passes it on. */
-#include <linux/bpf.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include <bpf/bpf_helpers.h>
-
+ * It reads the first 4 KiB in windows (window.bpf.h), one state a line position.  What it does not find (a folded or
+ * late Call-ID, no SIP at all) goes where the kernel's own hash sends it, and the shard there passes it on. */
 #include "core/net/steer_bpf.h"
+#include "core/net/window.bpf.h"
 #include "core/siphash.h"
 
-#define WINDOW       32
 #define WINDOWS      128
 #define NOT_FOUND    0xffffffffu /* no index: the kernel falls back to its hash of the addresses */
 #define HASHED_WORDS (STEER_HASHED_MAX / 8)
-
-/* The compiler drops a check of what it knows, and the verifier, which does not know it, refuses: this forgets. */
-#define SAY_AGAIN(value) asm volatile("" : "+r"(value))
 
 /* Set before the program is loaded; in a section of its own, which becomes a map of its own. */
 const volatile struct steer_constants steer_constants SEC(".rodata.steer") = { .workers = 1 };
@@ -114,13 +104,7 @@ static long scan_window(uint32_t index, void *context)
 	uint64_t words[WINDOW / 8] = {};
 	uint32_t at = index * WINDOW;
 
-	if (at >= s->size)
-		return 1;
-	uint64_t left = s->size - at;
-	if (left > WINDOW)
-		left = WINDOW;
-	SAY_AGAIN(left);
-	if (left == 0 || left > WINDOW || bpf_skb_load_bytes(s->skb, at, words, (uint32_t)left) < 0)
+	if (!window_load(s->skb, at, s->size, words))
 		return 1;
 #pragma unroll
 	for (uint32_t i = 0; i < WINDOW / 8; i++)

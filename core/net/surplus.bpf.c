@@ -5,23 +5,15 @@
  *   Their To tag is the one that the 503 gave; it begins with this node's marker (core/steer.h) and a dash.
  * - Surplus INVITEs: of those outside a dialog the share is let in that the worker has set.  One inside a dialog has
  *   our Contact as its request-URI, whose user part begins with the marker. */
-#include <linux/bpf.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include <bpf/bpf_helpers.h>
-
 #include "core/net/surplus_bpf.h"
+#include "core/net/window.bpf.h"
 
 #define UDP_HEADER 8
 #define INVITE_URI 11 /* of "INVITE sip:" */
 #define ACK_URI    8  /* of "ACK sip:" */
 #define ALL        (-1)
-#define WINDOW     32
 #define WINDOWS    64 /* a longer ACK is let in */
 #define TAG        6  /* of "=", marker, "-" */
-
-#define SAY_AGAIN(value) asm volatile("" : "+r"(value)) /* as in steer.bpf.c */
 
 const volatile struct surplus_constants surplus_constants SEC(".rodata.surplus") = { .marker = "" };
 volatile struct surplus_shared surplus_shared SEC(".data.surplus") = { .let_in = SURPLUS_ALL };
@@ -47,13 +39,7 @@ static long scan_window(uint32_t index, void *context)
 	uint32_t at = UDP_HEADER + index * WINDOW, seen = s->seen;
 	uint64_t wanted = s->wanted;
 
-	if (at >= s->size)
-		return 1;
-	uint64_t left = s->size - at;
-	if (left > WINDOW)
-		left = WINDOW;
-	SAY_AGAIN(left);
-	if (left == 0 || left > WINDOW || bpf_skb_load_bytes(s->skb, at, c, (uint32_t)left) < 0)
+	if (!window_load(s->skb, at, s->size, c))
 		return 1;
 #pragma unroll
 	for (uint32_t i = 0; i < WINDOW; i++) {

@@ -75,8 +75,10 @@ static void send_on_stream(struct worker *w, const struct flow *to, struct bytes
 	const unsigned owner = to->connection != 0 ? connection_worker(to->connection) : w->index;
 
 	if (owner != w->index && owner < w->settings->workers) {
-		if (!mailbox_push_outgoing(w->out[owner], to, message))
+		if (!mailbox_push_outgoing(w->out[owner], to, message)) {
 			w->uring.lost++;
+			uring_refuse(&w->uring, message);
+		}
 		w->crowded |= mailbox_is_crowded(w->out[owner]);
 	} else if (w->has_streams && !streams_send(&w->streams, w->index, to, message)) {
 		uring_refuse(&w->uring, message);
@@ -317,8 +319,12 @@ static bool take_mailbox(struct worker *w, unsigned shard)
 			continue;
 		}
 		if (item.is_outgoing) {
-			if (w->has_streams)
-				streams_send(&w->streams, shard, &item.from, item.datagram);
+			if (w->has_streams && !streams_send(&w->streams, shard, &item.from, item.datagram))
+				mailbox_push_refused(w->out[shard], item.datagram);
+			continue;
+		}
+		if (item.is_refused) {
+			shard_undeliverable(w->shard, clock_tell(&w->clock), item.datagram);
 			continue;
 		}
 		if (clock_is_outrun_by(&w->clock, &item.arrival))

@@ -17,6 +17,7 @@
 #include "tests/core/fake_node.h"
 
 #define LIST  "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"calls.list\"}\n"
+#define DRAIN "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"node.drain\"}\n"
 #define PLAIN "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"gateways.list\"}\n"
 
 static struct node *node;
@@ -88,6 +89,19 @@ Test(control_socket, a_waiting_request_delays_only_its_own_connection)
 	cr_assert_eq(next_id(waits), 2);
 	close(waits);
 	close(other);
+}
+
+/* An INVITE that comes after the answer is refused, whichever shard it is of. */
+Test(control_socket, node_drain_is_answered_when_no_shard_takes_calls)
+{
+	int fd = fake_connect(node);
+	node->hold = true;
+	send_request(fd, DRAIN, 1);
+	cr_assert_eq(node->submitted, FAKE_SHARDS);
+	cr_assert_eq(next_id(fd), -1);
+	fake_release(node);
+	cr_assert_eq(next_id(fd), 1);
+	close(fd);
 }
 
 Test(control_socket, a_line_may_come_byte_by_byte)

@@ -37,9 +37,13 @@ class Segment:
                 self.live[record.payload[:NAME_BYTES]].append(record)
 
     def _read(self, data):
-        """Up to the first place that holds none; checksums are not looked at."""
+        """Up to the first place that holds none; checksums are not looked at, so what flip() has been at is left out: it
+        could say that it is of another process, or of another size."""
         offset = 0
         while offset + HEAD.size <= len(data):
+            if (self.number, offset) in _spoiled:
+                offset = _spoiled[self.number, offset]
+                continue
             head = HEAD.unpack_from(data, offset)
             if head[0] != MARK or offset + HEAD.size + head[1] > len(data):
                 return
@@ -48,6 +52,7 @@ class Segment:
             offset = record.end
 
 
+_spoiled = {}  # where a record ends whose bytes were changed, by segment and offset
 _known = {}  # Segments by path, inode, size and time: reading them all again would keep the switch down for seconds
 
 
@@ -111,6 +116,7 @@ def flip(data_dir, random):
     record = random.choice(candidates)
     damage = Damage(record, _calls_of(record, found))
     path = next(s.path for s in found if s.number == record.segment)
+    _spoiled[record.segment, record.offset] = record.end
     with open(path, "r+b") as file:
         for _ in range(random.choice((1, 1, 1, 8))):
             at = record.offset + random.randrange(HEAD.size + len(record.payload))

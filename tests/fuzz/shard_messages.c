@@ -50,6 +50,7 @@ static const char *const lines[] = {
 	"Diversion: <sip:8@h>;reason=no-answer\r\n",
 	"Expires: 1\r\n",
 	"Max-Forwards: 0\r\n",
+	"RSeq: 2\r\nRequire: 100rel\r\n",
 };
 
 static const char *const bodies[] = { "v=0\r\no=a 1 1 IN IP4 192.0.2.1\r\nm=audio 1 RTP/AVP 0\r\n",
@@ -147,6 +148,20 @@ void messages_answer(struct builder *b, struct fuzz_input *in, const struct worl
 	finish(b, in, with & ~(unsigned)WITH_ROUTES);
 }
 
+/* Of the reliable response that the node sent; how & 0x40: of the one after it. */
+static void build_rack(struct builder *b, const struct sip_message *m, unsigned how)
+{
+	struct bytes rseq = sip_header(m, SIP_H_RSEQ);
+	uint32_t number = 0;
+	if (!rseq.size || !sip_read_number(rseq, &number))
+		return;
+	build_text(b, "RAck: ");
+	build_number(b, number + (how >> 6 & 1));
+	build_text(b, " ");
+	build_number(b, m->cseq);
+	build_text(b, " INVITE\r\n");
+}
+
 /* age, method, how, with.  The node's request gives the dialog seen from its receiver, a response that from its
  * receiver, too. */
 void messages_in_dialog(struct builder *b, struct fuzz_input *in, const struct world *w)
@@ -176,6 +191,8 @@ void messages_in_dialog(struct builder *b, struct fuzz_input *in, const struct w
 	build_text(b, " ");
 	build_bytes(b, sip_method_name(method));
 	build_text(b, "\r\n");
+	if (method == SIP_PRACK && how & 0x20)
+		build_rack(b, m, how);
 	finish(b, in, with);
 }
 

@@ -9,12 +9,12 @@ import select
 import subprocess
 import time
 
+import lateness
 from sipmsg import sdp
 from ua import Dialog, Unmet, need
 
 DECIMALS = 4  # SERVER_BILLING_FEE_PRECISION of the profile "billing"
 TICK_S = 0.02
-ALLOWED_LATE_S = 0.05
 DEADLINE_MS = 20  # how far the end of a call may be from the whole increment
 EXHAUSTED_REASON = 'SIP;cause=402;text="balance exhausted"'
 
@@ -194,7 +194,7 @@ def need_exhausted(call, row, increment_s, late_s):
     need(past_ms <= DEADLINE_MS, "hold_ms is %d", row["hold_ms"])
     for bye in call.byes.values():
         after_s = bye.received_s - row["connect_us"] / 1e6 - row["hold_ms"] / 1000
-        need(-0.002 <= after_s <= ALLOWED_LATE_S + late_s, "BYE came %.3f s after the end", after_s)
+        need(-0.002 <= after_s <= lateness.allowed_s + late_s, "BYE came %.3f s after the end", after_s)
         need(bye.get("Reason") == EXHAUSTED_REASON, "Reason: %s", bye.get("Reason"))
 
 

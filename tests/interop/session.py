@@ -38,6 +38,7 @@ import flows_tcp  # noqa: F401
 import flows_proxy  # noqa: F401
 import flows_ipv6  # noqa: F401
 import flows_kamailio  # noqa: F401
+import lateness
 import sanitizers
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
@@ -202,6 +203,7 @@ def main(options):
     tally = Tally()
     directory = tempfile.mkdtemp(prefix="ringwheel-interop-")
     sanitizers.report_to(directory)
+    lateness.set_for(options.ringwheel)
     try:
         if options.direct:
             run_direct(options, directory, tally)

@@ -9,13 +9,13 @@ RFC 4028; spec 5."""
 import select
 import time
 
+import lateness
 from sipmsg import sdp
 from ua import Dialog, need
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 ALLOW_WITHOUT_UPDATE = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
 TTL, MIN, CAP = 4, 2, 5  # of the profile "timers"
-ALLOWED_LATE_S = 0.05
 TICK_S = 0.05
 SILENCE = 0  # in a plan: no answer
 
@@ -189,7 +189,7 @@ EXPIRED = dict(end_reason="session_timeout", end_side="switch", sip_code=200, an
 
 def need_within(peer, what, at, earliest, latest):
     """A deadline: never early (but for what two clocks differ by), and late only as allowed."""
-    need(earliest - 0.002 <= at <= latest + ALLOWED_LATE_S + peer.machine_late_s,
+    need(earliest - 0.002 <= at <= latest + lateness.allowed_s + peer.machine_late_s,
          "%s: %s %.3f s after its earliest moment instead of 0..%.3f s", peer.agent.name, what, at - earliest,
          latest - earliest)
 
@@ -250,5 +250,5 @@ def need_last_confirmed(t, peers):
     row = t.rows(1)[0]
     earliest, latest = max(c for p in peers for c in p.confirmed)
     at = row["last_confirmed_us"] / 1e6
-    need(earliest - 0.05 <= at <= latest + 0.05 + peers[0].machine_late_s, "last_confirmed_us is %.3f s off",
+    need(earliest - 0.05 <= at <= latest + lateness.allowed_s + peers[0].machine_late_s, "last_confirmed_us is %.3f s off",
          at - earliest)

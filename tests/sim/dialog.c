@@ -554,25 +554,10 @@ static void progress(struct sim *sim, void *context)
 /* Another branch of a forking proxy behind this gateway answers as well. */
 static void fork_off(struct ua *ua, const struct taken *invite)
 {
-	struct ua *fork = peer_ua(ua->sim, ua->host, ua->call, bytes_of(ua->call_id));
-	struct taken *taken = sim_alloc(ua->sim, sizeof *taken);
-	char tag[sizeof fork->local_tag];
-	struct ua *next = fork->next;
-	memcpy(tag, fork->local_tag, sizeof tag);
-	*fork = *ua;
-	memcpy(fork->local_tag, tag, sizeof tag);
-	fork->next = next;
-	fork->next_of_call = ua->call->callees;
-	ua->call->callees = fork;
-	fork->fork = true;
-	fork->sent = NULL;
-	*taken = *invite;
-	taken->ua = fork;
-	taken->next = NULL;
-	fork->taken = taken;
+	struct ua *fork = peer_fork(ua, invite);
 	fork->state = UA_UP;
 	ua->sim->counts.forks++;
-	peer_respond(taken, 200, NULL, session_of(fork));
+	peer_respond(fork->taken, 200, NULL, session_of(fork));
 }
 
 static void final(struct sim *sim, void *context)

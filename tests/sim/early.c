@@ -290,26 +290,11 @@ static void fork_speaks(struct sim *sim, void *context)
 /* Another branch of a forking proxy behind this gateway rings as well, and loses. */
 void early_fork(struct ua *ua, const struct taken *invite)
 {
-	struct ua *fork = peer_ua(ua->sim, ua->host, ua->call, bytes_of(ua->call_id));
-	struct taken *taken = sim_alloc(ua->sim, sizeof *taken);
-	char tag[sizeof fork->local_tag];
-	struct ua *next = fork->next;
-	memcpy(tag, fork->local_tag, sizeof tag);
-	*fork = *ua;
-	memcpy(fork->local_tag, tag, sizeof tag);
-	fork->next = next;
-	fork->next_of_call = ua->call->callees;
-	ua->call->callees = fork;
-	fork->fork = true;
-	fork->sent = NULL;
+	struct ua *fork = peer_fork(ua, invite);
 	fork->reliable = (struct ua_reliable){ .update_planned = true };
 	fork->session += 3;
-	*taken = *invite;
-	taken->ua = fork;
-	taken->next = NULL;
-	taken->branch[0] = '\0'; /* CANCEL and retransmissions go to the first */
-	taken->resending = false;
-	fork->taken = taken;
+	fork->taken->branch[0] = '\0'; /* CANCEL and retransmissions go to the first */
+	fork->taken->resending = false;
 	fork->state = UA_EARLY;
 	ua->sim->counts.early_forks++;
 	sim_at(ua->sim, ua->sim->now_ns + FORK_NS, fork_speaks, fork);

@@ -143,6 +143,26 @@ struct ua *peer_ua(struct sim *sim, struct host *host, struct sim_call *call, st
 	return ua;
 }
 
+struct ua *peer_fork(struct ua *ua, const struct taken *invite)
+{
+	struct ua *fork = peer_ua(ua->sim, ua->host, ua->call, bytes_of(ua->call_id));
+	struct ua *next = fork->next;
+	char tag[sizeof fork->local_tag];
+	memcpy(tag, fork->local_tag, sizeof tag);
+	*fork = *ua;
+	memcpy(fork->local_tag, tag, sizeof tag);
+	fork->next = next;
+	fork->next_of_call = ua->call->callees;
+	ua->call->callees = fork;
+	fork->fork = true;
+	fork->sent = NULL;
+	fork->taken = sim_alloc(ua->sim, sizeof *fork->taken);
+	*fork->taken = *invite;
+	fork->taken->ua = fork;
+	fork->taken->next = NULL;
+	return fork;
+}
+
 static bool hears(const struct ua *ua)
 {
 	return !ua->dead && !ua->deaf && ua->sim->now_ns >= ua->asleep_until_ns;

@@ -279,6 +279,8 @@ void peer_cancel(struct ua *ua, struct sent *invite);
 void peer_ack(struct sent *invite, struct bytes body);
 void peer_respond(struct taken *taken, unsigned status, const char *headers, struct bytes body);
 struct ua *peer_ua(struct sim *sim, struct host *host, struct sim_call *call, struct bytes call_id);
+/* Another branch of a forking proxy at the callee's: the same, with a tag of its own, and its INVITE as `taken`. */
+struct ua *peer_fork(struct ua *ua, const struct taken *invite);
 
 /* The session description of a side of a call, in a version. */
 struct bytes session_of(struct ua *ua);

@@ -791,6 +791,28 @@ Test(answer_after_sync, a_held_call_is_carried)
 	over(d);
 }
 
+/* RFC 3262 5: the answer to the offer of a reliable response comes when the record has been written: it goes with the
+ * ACK to the callee, and is what a 200 that comes again is acknowledged with after the start. */
+Test(answer_after_sync, the_answer_in_a_prack_is_carried)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY);
+	struct duel *d = script_call_in(
+		sim, &(struct plan){ .seed = SEED, .invite = SUPPORTS, .first = { "-" }, .delayed_offer = true });
+	d->sim->config->answer_after_sync = true;
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "offer");
+	callee_says(d, "200", NULL, NULL);
+	prack(d, nth(&d->a, "183 INVITE", 0), "answer");
+	struct heard *ack = nth(&d->b, "ACK", 0);
+	assert_body(ack, "answer");
+	run(d, 100 * SIM_MS);
+	restart(d, SIM_S);
+	unsigned before = ack->again;
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_gt(ack->again, before, "the same ACK");
+	over(d);
+}
+
 /* ---- checkpoints, the stop ---- */
 
 Test(rule7, a_checkpoint_writes_every_live_call)

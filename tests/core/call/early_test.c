@@ -347,6 +347,27 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	over(d);
 }
 
+/* RFC 4028 7.3: the INVITE that follows a 422 begins a new dialog with the callee, so its session is of a new one to
+ * the caller: to what was answered reliably there is no other answer. */
+Test(rfc3261_13_2_1, the_session_after_a_422_is_another_dialog_to_the_caller)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct heard *first = nth(&d->a, "183 INVITE", 0), *second;
+	prack(d, first, NULL);
+	callee_says(d, "422 Min-SE: 3600", NULL, NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	callee_says(d, "183 " RELIABLE "1", NULL, "another answer");
+	second = nth(&d->a, "183 INVITE", 1);
+	assert_body(second, "another answer");
+	cr_assert_str_neq(to_tag(second), to_tag(first));
+	caller_counts_from(d, 1);
+	cr_assert_eq(status_of(prack(d, second, NULL)), 200);
+	callee_says(d, "200", NULL, NULL);
+	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(second));
+	over(d);
+}
+
 /* SS_GATEWAY_SWITCH_UNTIL_CONNECT: what stops switching is that the caller has heard the ringing, not that it waits
  * for the PRACK of what went before. */
 Test(rfc3262_3, a_ringing_that_was_not_heard_stops_no_switching)

@@ -16,6 +16,28 @@ static void late_failure(struct duel *d, const struct heard *invite, const char 
 	run(d, SIM_S);
 }
 
+/* The callee that refused the first INVITE and took the second says the refusal again: its ACK is that of the first,
+ * for a dialog there was none. */
+Test(rfc3261_17_1_1_3, the_ack_of_a_422_that_comes_again_goes_where_its_invite_went)
+{
+	struct duel *d =
+		duel_up(.first = { "422 Min-SE: 700", "200 Require: timer\nSession-Expires: 700;refresher=uac" });
+	struct heard *invite = nth(&d->b, "INVITE", 0);
+	char call_id[80], from[200], line[200];
+	run(d, 40 * SIM_S);
+	unsigned before = count(&d->b, "ACK");
+	snprintf(call_id, sizeof call_id, "%s", header(invite, "Call-ID"));
+	snprintf(from, sizeof from, "%s", header(invite, "From"));
+	late_failure(d, invite, call_id, from);
+	struct heard *ack = nth(&d->b, "ACK", before);
+	cr_assert(ack, "no ACK");
+	int uri = (int)strcspn((const char *)invite->w.text.at + 7, " ");
+	int size = snprintf(line, sizeof line, "ACK %.*s SIP/2.0\r\n", uri, (const char *)invite->w.text.at + 7);
+	cr_assert(memcmp(ack->w.text.at, line, (size_t)size) == 0, "%.*s", size, (const char *)ack->w.text.at);
+	hang_up(d);
+	sim_destroy(d->sim);
+}
+
 static unsigned acks(const struct duel *d)
 {
 	unsigned sum = 0;

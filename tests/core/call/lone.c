@@ -71,7 +71,12 @@ static bool cdr(void *context, const struct cdr *cdr)
 	l->cdr_count++;
 	l->cdr = (struct lone_cdr){ .sip_code = (uint16_t)cdr->sip_code,
 				    .q850 = (uint16_t)cdr->q850,
-				    .reason = (enum cdr_end_reason)cdr->end_reason };
+				    .reason = (enum cdr_end_reason)cdr->end_reason,
+				    .start_us = cdr->start_us,
+				    .connect_us = cdr->connect_us,
+				    .end_us = cdr->end_us,
+				    .hold_ms = cdr->hold_ms,
+				    .pdd_ms = cdr->pdd_ms };
 	copy(l->cdr.caller_in, sizeof l->cdr.caller_in, &cdr->caller_in);
 	copy(l->cdr.callee_in, sizeof l->cdr.callee_in, &cdr->callee_in);
 	copy(l->cdr.callee_out, sizeof l->cdr.callee_out, &cdr->callee_out);
@@ -172,7 +177,8 @@ struct flow lone_flow(const char *from)
 
 void lone_feed(struct lone *l, const struct flow *from, struct bytes datagram)
 {
-	struct arrival arrival = { .now_ns = l->now_ns - l->waited_ns, .real_us = (int64_t)(l->now_ns / 1000) };
+	struct arrival arrival = { .now_ns = l->now_ns - l->waited_ns,
+				   .real_us = (int64_t)((l->now_ns - l->waited_ns) / 1000) };
 	char *exact = malloc(datagram.size ? datagram.size : 1); /* a sanitizer sees a read past its end */
 	assert(exact);
 	memcpy(exact, datagram.at, datagram.size);

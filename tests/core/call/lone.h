@@ -28,6 +28,7 @@ struct lone_sent {
 struct lone_cdr {
 	uint16_t sip_code, q850;
 	enum cdr_end_reason reason;
+	int64_t start_us, connect_us, end_us, hold_ms, pdd_ms;
 	char caller_in[128], callee_in[128], callee_out[160];
 };
 

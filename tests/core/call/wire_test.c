@@ -401,6 +401,47 @@ Test(rfc3261_8_2_6_1, a_reinvite_gets_its_timestamp_too)
 	over(&d);
 }
 
+/* ---- spec 9: times are those at which the kernel received ---- */
+
+/* Each message of the call waited for another time until it was read; meanwhile the shard has looked at later ones. */
+Test(spec_9, a_call_counts_from_when_its_200_came_to_when_its_bye_came)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = { .l = l, .a = A, .b = B };
+	uint64_t base_us = l->now_ns / 1000;
+	unsigned mark = l->sent_count;
+	l->now_ns += 40 * LONE_MS;
+	options(l, "sip:ringwheel", "");
+	l->waited_ns = 30 * LONE_MS;
+	invite_to(l, A, "sip:880171@node", A, CONTACT_A TYPE_SDP, SDP);
+	l->waited_ns = 0;
+	lone_run(l, LONE_S);
+	options(l, "sip:ringwheel", "");
+	l->waited_ns = 20 * LONE_MS;
+	answer(l, B, text_of(l, mark, "INVITE"), "180 Ringing", "", "");
+	l->waited_ns = 0;
+	lone_run(l, LONE_S);
+	options(l, "sip:ringwheel", "");
+	l->waited_ns = 35 * LONE_MS;
+	answer_call(&d, text_of(l, mark, "INVITE"), CONTACT_B TYPE_SDP);
+	l->waited_ns = 0;
+	lone_run(l, 10 * LONE_S);
+	options(l, "sip:ringwheel", "");
+	l->waited_ns = 5 * LONE_MS;
+	mark = l->sent_count;
+	request_of(&d, false, "BYE", "", "");
+	cr_assert_eq(l->cdr_count, 1);
+	cr_assert_eq(l->cdr.start_us - (int64_t)base_us, 10 * 1000);
+	cr_assert_eq(l->cdr.pdd_ms, 1010);
+	cr_assert_eq(l->cdr.connect_us - (int64_t)base_us, 2005 * 1000);
+	cr_assert_eq(l->cdr.hold_ms, 10030);
+	cr_assert_eq(l->cdr.end_us - (int64_t)base_us, 12035 * 1000);
+	l->waited_ns = 0;
+	answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- RFC 3326: Reason ---- */
 
 Test(rfc3326_2, all_reasons_of_a_bye_pass_and_the_cause_is_recorded)

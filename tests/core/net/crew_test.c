@@ -170,6 +170,16 @@ static void send_nowhere(struct shard *s, const struct flow *from, struct bytes 
 	echo(s, &nowhere, datagram);
 }
 
+/* "p2": on the connection of worker 2, which has ended, and on no other. */
+static void send_pinned(struct shard *s, const struct flow *from, struct bytes datagram)
+{
+	struct flow gone = *stream_of((unsigned)(datagram.at[1] - '0'));
+
+	gone.pinned = true;
+	s->unreachable_from = *from;
+	echo(s, &gone, datagram);
+}
+
 /* Each turn is told before all else that it does with the shard. */
 void shard_turn(struct shard *s, uint64_t now_ns, unsigned queue_permille, bool slept)
 {
@@ -206,6 +216,8 @@ void shard_datagram(struct shard *s, const struct arrival *arrival, const struct
 		send_notes(s);
 	else if (datagram.at[0] == 'u')
 		send_nowhere(s, from, datagram);
+	else if (datagram.at[0] == 'p')
+		send_pinned(s, from, datagram);
 	else if (datagram.at[0] == 'f' || datagram.at[0] == 'g')
 		flood(s, datagram);
 	else if (owner < WORKERS && owner != s->settings.shard)
@@ -222,7 +234,7 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 	see_time(s, now_ns);
 	if (datagram.at[0] == 'F')
 		return; /* its peer does not read */
-	check(datagram.at[0] == 'u', "another datagram was refused");
+	check(datagram.at[0] == 'u' || datagram.at[0] == 'p', "another datagram was refused");
 	echo(s, &s->unreachable_from, datagram);
 }
 
@@ -787,6 +799,22 @@ static void what_finds_the_mailbox_full_of_messages_waits(void)
 	close(fds[1]);
 }
 
+/* A message for a connection of another worker that has ended meanwhile: the shard is told as it is of its own. */
+static void what_another_workers_connection_does_not_take_comes_back(void)
+{
+	unsigned workers[2];
+	int fds[2];
+	char text[200];
+
+	connect_two(fds, workers);
+	close(fds[1]);
+	usleep(50000);
+	int size = snprintf(text, sizeof text, "p%u" REST, workers[1]);
+	say(fds[0], text);
+	expect_bytes(fds[0], "what was refused", (size_t)size, 'p');
+	close(fds[0]);
+}
+
 static void drain_is_told(void)
 {
 	static struct command commands[WORKERS];
@@ -928,6 +956,7 @@ int main(void)
 	configurations_change_under_traffic();
 	the_tos_byte_changes_on_every_socket();
 	what_finds_the_mailbox_full_of_messages_waits();
+	what_another_workers_connection_does_not_take_comes_back();
 	drain_is_told();
 	int deaf = keep_waiting();
 	stop_is_told();

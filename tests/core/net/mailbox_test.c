@@ -191,6 +191,27 @@ Test(mailbox, outgoing_messages_are_told_apart)
 	cr_assert(!item.is_outgoing && item.datagram.size == 10);
 }
 
+/* One that no connection took goes back to where it came from. */
+Test(mailbox, refused_messages_are_told_apart)
+{
+	struct mailbox_item item;
+
+	cr_assert(mailbox_push_refused(m, BYTES("BYE sip:a SIP/2.0\r\n\r\n")));
+	post(5);
+	cr_assert(push(1, 100));
+	cr_assert(mailbox_next(m, &item));
+	cr_assert(item.is_refused && !item.is_outgoing && !item.is_note);
+	cr_assert(bytes_equal(item.datagram, BYTES("BYE sip:a SIP/2.0\r\n\r\n")));
+	expect_note(5);
+	expect(1, 100);
+	while (mailbox_push_refused(m, BYTES("BYE sip:a SIP/2.0\r\n\r\n")))
+		;
+	post(6); /* which has room still */
+	while (mailbox_next(m, &item) && !item.is_note)
+		;
+	cr_assert(item.is_note && !item.is_refused);
+}
+
 /* Nobody sends them again: they wait for room, in their order, up to a bound. */
 Test(mailbox, outgoing_messages_wait_for_room)
 {
