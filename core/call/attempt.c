@@ -399,6 +399,7 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	relay_early_over(s, leg);
 	uint32_t sent = invite->head;
 	invite->head = TEXT_NONE;
+	bool told = early_was_told(s, attempt);
 	early_forget(s, attempt);
 	reliable_attempt_over(s, call);
 	const struct setup *setup = setup_of(s, call);
@@ -408,7 +409,8 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	leg->flow.peer = setup->destination;                   /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
-	reliable_begin_edition(s, call); /* the session that the caller may have heard is none of this INVITE's */
+	if (told) /* to what was answered reliably there is no other answer */
+		reliable_begin_edition(s, call);
 	return true;
 }
 

@@ -151,6 +151,14 @@ bool early_find(struct shard *s, struct leg *leg, struct bytes tag)
 	return true;
 }
 
+bool early_was_told(const struct shard *s, struct attempt *attempt)
+{
+	for (uint8_t i = 0; i < attempt->early_count; i++)
+		if (early_at(s, attempt, i)->told)
+			return true;
+	return false;
+}
+
 void early_forget(struct shard *s, struct attempt *attempt)
 {
 	for (uint8_t i = 0; i < attempt->early_count; i++)

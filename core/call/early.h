@@ -24,6 +24,8 @@ struct early *early_at(const struct shard *s, struct attempt *attempt, uint8_t i
 uint8_t early_index(const struct shard *s, const struct attempt *attempt, const struct early *early);
 void early_use(struct shard *s, struct attempt *attempt, struct leg *leg, uint8_t index);
 
+/* Whether the caller was told a session of any of them reliably. */
+bool early_was_told(const struct shard *s, struct attempt *attempt);
 /* Forgets all but what the leg has: the attempt is over, or its INVITE is sent anew. */
 void early_forget(struct shard *s, struct attempt *attempt);
 
