@@ -121,6 +121,15 @@ static int count_boot(struct data_dir *d, const char *path, char error[static 51
 	return r < 0 ? fail_errno(path, "boot", r, error) : 0;
 }
 
+static int lock(int fd, const char *path, const char *name, char error[static 512])
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return fail(path, "", -EBUSY, "another ringwheel runs with this data directory", error);
+	return fail_errno(path, name, -errno, error);
+}
+
 static int open_locked(struct data_dir *d, const char *path, char error[static 512])
 {
 	if (mkdir(path, 0750) < 0 && errno != EEXIST)
@@ -128,15 +137,13 @@ static int open_locked(struct data_dir *d, const char *path, char error[static 5
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->fd < 0)
 		return fail_errno(path, "", -errno, error);
+	const int r = lock(d->fd, path, "", error);
+	if (r < 0)
+		return r;
 	d->lock_fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (d->lock_fd < 0)
 		return fail_errno(path, "lock", -errno, error);
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return fail(path, "", -EBUSY, "another ringwheel runs with this data directory", error);
-		return fail_errno(path, "lock", -errno, error);
-	}
-	return 0;
+	return lock(d->lock_fd, path, "lock", error);
 }
 
 int data_dir_open(const char *path, struct data_dir *ret_dir, char error[static 512])

@@ -1,6 +1,7 @@
 /* What the data directory keeps from one start to the next, and that only one node uses it.
  *
- *   lock    locked (flock) while a node runs
+ *   .       locked (flock) while a node runs: it cannot be taken for a file that a dead one has left
+ *   lock    the same, for earlier versions, which know only that one
  *   secret  32 random bytes, mode 0600: the key of every identifier we put on the wire
  *   boot    the number of this start in decimal, 1..65535, then 1 again */
 #ifndef RW_CORE_DATA_DIR_H

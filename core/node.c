@@ -471,7 +471,9 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = open_steered_sockets(n, error);
+	r = control_check(config->control, error);
+	if (r == 0)
+		r = open_steered_sockets(n, error);
 	if (r == 0)
 		r = open_books(n, error);
 	if (r == 0)

@@ -317,6 +317,16 @@ def records_of_a_process_that_was_killed_are_in_the_journal_of_the_next():
 
 
 @test
+def a_start_whose_control_socket_another_node_answers_touches_no_books():
+    with Switch().start() as switch, Switch(extra='control = "%s"\n' % switch.path("data", "ringwheel.sock")) as second:
+        second.start(wait=False)
+        need(second.process.wait(15) == 1, "exit status: " + second.log())
+        need("another process answers on it" in second.log(), second.log())
+        need(not os.path.exists(second.path("data", "journal")), "it has opened its books")
+        need(switch.answers(), "the other one is disturbed: " + switch.log())
+
+
+@test
 def more_or_fewer_workers_take_what_the_former_ones_have_left():
     with Switch() as switch:
         for workers in 4, 1, 3, 2:
