@@ -96,6 +96,16 @@ static int open_secret(struct data_dir *d, const char *path, char error[static 5
 	return 0;
 }
 
+static int write_boot(struct data_dir *d, const char *path, uint16_t boot, char error[static 512])
+{
+	char text[16];
+	const int size = snprintf(text, sizeof text, "%u\n", boot);
+	const int r = replace_file(d->fd, "boot", text, (size_t)size);
+
+	d->boot = boot;
+	return r < 0 ? fail_errno(path, "boot", r, error) : 0;
+}
+
 static int count_boot(struct data_dir *d, const char *path, char error[static 512])
 {
 	char text[16] = "";
@@ -115,10 +125,7 @@ static int count_boot(struct data_dir *d, const char *path, char error[static 51
 				    "(boot= in its log) into it, or a number not used lately",
 				    error);
 	}
-	d->boot = last == UINT16_MAX ? 1 : (uint16_t)(last + 1);
-	int size = snprintf(text, sizeof text, "%u\n", d->boot);
-	r = replace_file(d->fd, "boot", text, (size_t)size);
-	return r < 0 ? fail_errno(path, "boot", r, error) : 0;
+	return write_boot(d, path, last == UINT16_MAX ? 1 : (uint16_t)(last + 1), error);
 }
 
 static int lock(int fd, const char *path, const char *name, char error[static 512])
@@ -161,6 +168,11 @@ int data_dir_open(const char *path, struct data_dir *ret_dir, char error[static 
 	}
 	*ret_dir = d;
 	return 0;
+}
+
+int data_dir_set_boot(struct data_dir *d, const char *path, uint16_t boot, char error[static 512])
+{
+	return boot == d->boot ? 0 : write_boot(d, path, boot, error);
 }
 
 void data_dir_close(struct data_dir *d)

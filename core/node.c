@@ -429,7 +429,10 @@ static int open_books(struct node *n, char error[static 512])
 		.synced = node_config(n)->answer_after_sync ? wake : NULL,
 		.context = n,
 	};
-	return books_open(&settings, &n->books, error);
+	const int r = books_open(&settings, &n->books, error);
+
+	/* Nobody has used the number yet but for the head of the journal's segment. */
+	return r < 0 ? r : data_dir_set_boot(&n->data, node_config(n)->data_dir, books_boot(n->books), error);
 }
 
 /* No worker has the configuration yet. */
