@@ -5,7 +5,9 @@
  *
  * DIRECTORY/applied says how far in which journal the files go and how long each of those that were written last is.
  * A file is named in it before it is written to, and is cut back to the length that stands there when the directory is
- * opened: so each CDR is in the files once, whatever happened in between.
+ * opened: so each record of the journal is in the files once, whatever happened in between.  What they have is not
+ * looked through for its cdr_id: a call that ends a second time after damage has two lines, and without `applied` all
+ * that the journal still holds is there again.  The first line of a cdr_id is the one that the other sinks have.
  *
  *   applied = "ringwheel-cdr-files 1\n", "journal ID POSITION\n" in hex, then "NAME LENGTH\n" for each file */
 #ifndef RW_BILLING_FILES_H

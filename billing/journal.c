@@ -220,6 +220,11 @@ int journal_append_of(struct journal *j, uint16_t boot, enum record_kind kind, u
 	return 0;
 }
 
+void journal_set_boot(struct journal *j, uint16_t boot)
+{
+	j->boot = boot;
+}
+
 int journal_append(struct journal *j, enum record_kind kind, uint16_t lane, uint64_t serial, const uint8_t *payload,
 		   size_t size)
 {

@@ -96,6 +96,8 @@ void journal_forget_scanned(struct journal *j);
 
 /* ---- appending: one thread ---- */
 
+/* This start has another number than it was opened with: what is appended from now on is of that one. */
+void journal_set_boot(struct journal *j, uint16_t boot);
 /* Puts a record behind the others, in memory.  0; -ENOSPC: no segment is left (say no more new calls long before:
  * journal_room()); -ENOMEM.  After a failed sync it goes on: live calls still have an end to tell. */
 int journal_append(struct journal *j, enum record_kind kind, uint16_t lane, uint64_t serial, const uint8_t *payload,

@@ -2,7 +2,8 @@
  * What takes them now is the journal.
  *
  * The file is a row of { u32 mark, u32 size, u64 checksum, the encoded record }, little-endian.  It goes only when its
- * records are on the disk elsewhere; one that is imported twice changes nothing, for every store knows its cdr_ids. */
+ * records are on the disk elsewhere; one that is imported twice changes nothing, for every store knows its cdr_ids (but
+ * the files by the hour, files.h). */
 #ifndef RW_BILLING_LEFT_H
 #define RW_BILLING_LEFT_H
 

@@ -16,12 +16,12 @@ struct cdr_filter {
 	uint32_t limit;         /* rows of a list; 0: 100, never more than 100000.  Sums are of all that match */
 	int64_t since_us;       /* start_us at or after this; 0: no bound */
 	int64_t until_us;       /* start_us before this; 0: no bound */
-	const char *before;     /* only what is listed after this cdr_id: the next page */
+	const char *before;     /* only what is listed after this cdr_id, of whatever node: the next page */
 	const char *account;    /* the customer's or the vendor's */
 	const char *gateway;    /* either gateway's name */
 	const char *number;     /* how the caller's or the callee's number begins, as received, with or without + */
 	const char *end_reason; /* its name */
-	const char *cdr_id;
+	const char *cdr_id;     /* of each node that has it */
 	enum cdr_answered answered;
 	int64_t min_hold_ms;
 };

@@ -1,15 +1,15 @@
 /* CDRs in PostgreSQL, for operators with several nodes: one database, a table `cdr` with the columns of spec 9,
  * partitioned by the day (UTC) of start_us, that any number of nodes write to at the same time.
  *
- *   cdr            times bigint microseconds, numbers bigint, texts text, attempts json; key (start_us, cdr_id)
+ *   cdr            times bigint microseconds, numbers bigint, texts text, attempts json; key (start_us, cdr_id, node)
  *   cdr_YYYYMMDD   its partitions, made when the first record of a day comes, however old; may be detached or dropped
  *   cdr_position   how far each node has come: committed with the rows
  *   cdr_schema     the version of all this
  *
  * A batch goes by COPY into a temporary table and from there into `cdr`, ON CONFLICT DO NOTHING (a cdr_id begins with
- * its start_us, so the key is one cdr_id).  The database must be UTF8; the user needs CREATE in its first schema and
- * TEMP. What is written is on the server's disk when a commit returns, also if its configuration says
- * synchronous_commit = off. */
+ * its start_us, so the key is one cdr_id of one node: two nodes may have the same).  The database must be UTF8; the
+ * user needs CREATE in its first schema and TEMP. What is written is on the server's disk when a commit returns, also
+ * if its configuration says synchronous_commit = off. */
 #ifndef RW_BILLING_POSTGRESQL_H
 #define RW_BILLING_POSTGRESQL_H
 

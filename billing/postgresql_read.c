@@ -86,8 +86,8 @@ int postgresql_list(const char *uri, const struct cdr_filter *filter, const stru
 
 	where_make(filter, WHERE_POSTGRESQL, &where);
 	snprintf(sql, sizeof(sql),
-		 "SELECT " CDR_COLUMN_NAMES " FROM cdr%s ORDER BY start_us DESC, cdr_id DESC LIMIT %u", where.sql,
-		 where_limit(filter));
+		 "SELECT " CDR_COLUMN_NAMES " FROM cdr%s ORDER BY start_us DESC, cdr_id DESC, node DESC LIMIT %u",
+		 where.sql, where_limit(filter));
 	int result = open_link(&link, uri, limits);
 	if (result == 0)
 		result = link_ask(&link, sql, where.count, where.texts, &rows);

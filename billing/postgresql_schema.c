@@ -11,6 +11,10 @@
 #define US_PER_DAY INT64_C(86400000000)
 #define DAY_AFTER  INT64_C(2932897) /* 10000-01-01 */
 
+/* A step may look at every row of every day. */
+#define STEP_WAIT_NS INT64_C(7200000000000)
+#define STEP_WAIT    "SET LOCAL statement_timeout = '2h'"
+
 /* "ringwhee" in ASCII: held while tables are made. */
 #define LOCK "SELECT pg_advisory_xact_lock(8244241983542420837)"
 
@@ -35,6 +39,9 @@ static const char *const steps[POSTGRESQL_SCHEMA_VERSION] = {
 	"CREATE TABLE cdr_position ("
 	"  node text PRIMARY KEY, journal numeric(20) NOT NULL, position numeric(20) NOT NULL,"
 	"  committed timestamptz NOT NULL);",
+
+	/* Nodes that began to count their starts together may have a cdr_id in common. */
+	"ALTER TABLE cdr DROP CONSTRAINT cdr_pkey, ADD PRIMARY KEY (start_us, cdr_id, node);",
 };
 
 /* ---- versions ---- */
@@ -67,6 +74,18 @@ static int ask_number(struct postgresql_link *link, const char *sql, int64_t *re
 	return 0;
 }
 
+static int run_steps(struct postgresql_link *link, int64_t version)
+{
+	const int64_t wait_ns = link->wait_ns;
+	int result = link_run(link, STEP_WAIT);
+
+	link->wait_ns = STEP_WAIT_NS;
+	for (; result == 0 && version < POSTGRESQL_SCHEMA_VERSION; version++)
+		result = link_run(link, steps[version]);
+	link->wait_ns = wait_ns;
+	return result;
+}
+
 /* In the transaction that has the lock. */
 static int migrate(struct postgresql_link *link)
 {
@@ -79,8 +98,7 @@ static int migrate(struct postgresql_link *link)
 		result = check_version(link, version);
 	if (result < 0 || version == POSTGRESQL_SCHEMA_VERSION)
 		return result;
-	for (int64_t step = version; result == 0 && step < POSTGRESQL_SCHEMA_VERSION; step++)
-		result = link_run(link, steps[step]);
+	result = run_steps(link, version);
 	char sql[128];
 	snprintf(sql, sizeof(sql), "DELETE FROM cdr_schema; INSERT INTO cdr_schema VALUES (%d)",
 		 POSTGRESQL_SCHEMA_VERSION);
@@ -167,6 +185,27 @@ static void write_bounds(int64_t day, char from[static 24], char to[static 24])
 		snprintf(to, 24, "%" PRId64, (day + 1) * US_PER_DAY);
 }
 
+/* A day that was detached before version 2 has the key of version 1, which `cdr` would not take beside its own. */
+static int drop_old_key(struct postgresql_link *link, const char *name)
+{
+	const char *parameters[] = { name };
+	char sql[256];
+	PGresult *rows;
+	int result = link_ask(link,
+			      "SELECT quote_ident(conname) FROM pg_constraint WHERE conrelid = to_regclass($1)"
+			      " AND contype = 'p' AND cardinality(conkey) = 2",
+			      1, parameters, &rows);
+
+	if (result < 0)
+		return result;
+	if (PQntuples(rows) > 0) {
+		snprintf(sql, sizeof(sql), "ALTER TABLE %s DROP CONSTRAINT %s", name, PQgetvalue(rows, 0, 0));
+		result = link_run(link, sql);
+	}
+	PQclear(rows);
+	return result;
+}
+
 /* CREATE ... PARTITION OF would lock out whoever reads `cdr` at the moment, and wait for him; ATTACH does not.  A table
  * that was detached is attached again: what it has is not stored twice. */
 static int attach(struct postgresql_link *link, int64_t day)
@@ -187,6 +226,9 @@ static int attach(struct postgresql_link *link, int64_t day)
 	PQclear(rows);
 	if (there)
 		return 0;
+	result = drop_old_key(link, name);
+	if (result < 0)
+		return result;
 	snprintf(sql, sizeof(sql),
 		 "CREATE TABLE IF NOT EXISTS %s (LIKE cdr INCLUDING ALL);"
 		 "ALTER TABLE cdr ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",

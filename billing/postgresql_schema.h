@@ -5,7 +5,7 @@
 
 #include "billing/postgresql_link.h"
 
-#define POSTGRESQL_SCHEMA_VERSION 1
+#define POSTGRESQL_SCHEMA_VERSION 2
 
 /* Makes and migrates.  -EPROTONOSUPPORT: of a newer program. */
 int postgresql_schema_open(struct postgresql_link *link);

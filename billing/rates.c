@@ -189,6 +189,8 @@ int rates_import(const char *path, const char *table, const char *file, int64_t 
 	if (csv.fault_count > 0) {
 		result = say(error, -EINVAL, file, "bad rows, nothing was imported");
 		*ret_text = list_faults(&csv, file);
+	} else if (csv.count == 0) {
+		result = say(error, -EINVAL, file, "no rates in it; use rates delete");
 	} else {
 		result = operation_begin(&o, path, error);
 		if (result == 0)

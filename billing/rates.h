@@ -15,7 +15,8 @@ struct rates_import {
 };
 
 /* Replaces all rows of a table, which is made if it is not there, by those of a CSV file, in one transaction.
- * -EINVAL: bad rows; *ret_text names the first of them, a line each (malloc'ed, the caller frees it; NULL without). */
+ * -EINVAL: no row at all; or bad rows: *ret_text names the first of them, a line each (malloc'ed, the caller frees it;
+ * NULL without). */
 int rates_import(const char *path, const char *table, const char *file, int64_t now_us, struct rates_import *ret_import,
 		 char **ret_text, char error[static DATABASE_ERROR_BYTES]);
 

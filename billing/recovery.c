@@ -399,6 +399,32 @@ int recovery_take_queue(struct recovery *r, struct journal *j, struct record_que
 	return result < 0 ? result : synced;
 }
 
+/* ---- the number of this start ---- */
+
+static bool has_boot(const struct recovery *r, uint16_t boot)
+{
+	for (size_t i = 0; i < r->lane_count; i++)
+		if (r->lanes[i].boot == boot)
+			return true;
+	return false;
+}
+
+static uint16_t boot_behind(uint16_t boot)
+{
+	return boot == UINT16_MAX ? 1 : (uint16_t)(boot + 1);
+}
+
+uint16_t recovery_boot(const struct recovery *r, uint16_t boot)
+{
+	const uint16_t newest = r->lane_count > 0 ? r->lanes[r->lane_count - 1].boot : 0;
+
+	if (newest > 0 && (uint16_t)(newest - boot) <= INT16_MAX)
+		boot = boot_behind(newest);
+	for (size_t i = 0; i < r->lane_count && has_boot(r, boot); i++)
+		boot = boot_behind(boot);
+	return boot;
+}
+
 /* ---- the end of it ---- */
 
 static int by_cdr_id(const void *a, const void *b, void *context)

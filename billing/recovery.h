@@ -62,6 +62,11 @@ struct journal_scan recovery_scan(struct recovery *r);
 int recovery_take_queue(struct recovery *r, struct journal *j, struct record_queue *q,
 			const struct record_queue_owner *owner, uint64_t machine);
 
+/* After the last queue, before anything is appended for this start: the number that it is to have.  That is `boot`, or,
+ * where records are there of that number or of a later one (the numbers go round), the first one behind all of them: a
+ * number used again would make this start's records those that were seen before. */
+uint16_t recovery_boot(const struct recovery *r, uint16_t boot);
+
 /* Puts the calls in order; calls that ended longer than RECOVERY_CLOSING_US before now_us are forgotten.  0 or -ENOMEM.
  */
 int recovery_finish(struct recovery *r, int64_t now_us, struct recovery_report *ret_report);

@@ -2,8 +2,9 @@
  * of accounts (ledger.h), files by the hour (files.h).
  *
  * Each sink commits its own position in the journal together with its rows, so that whatever happened, it says itself
- * where to go on; and it knows each cdr_id that it has, so that a position that is lost or belongs to another journal
- * costs time and no money.  All functions of a sink are called by one thread, its feeder's (feeder.h).  */
+ * where to go on; and all but the files know each cdr_id that they have, so that a position that is lost or belongs to
+ * another journal, or a call that ends a second time after damage, costs time and no money.  All functions of a sink
+ * are called by one thread, its feeder's (feeder.h).  */
 #ifndef RW_BILLING_SINK_H
 #define RW_BILLING_SINK_H
 

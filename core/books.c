@@ -38,6 +38,7 @@ struct outlet {
 struct books {
 	unsigned workers;
 	uint64_t machine;
+	uint16_t boot;
 	uint32_t segment_bytes;
 	char journal_path[PATH_MAX_BYTES], store_path[PATH_MAX_BYTES], files_path[PATH_MAX_BYTES],
 		ledger_path[PATH_MAX_BYTES], left_path[PATH_MAX_BYTES];
@@ -135,6 +136,19 @@ static int take_queues(struct books *b, int data_dir_fd, char error[static 512])
 	return result < 0 ? fail("the queues of the former process", result, error) : 0;
 }
 
+/* data_dir/boot was lost, or is an old one: this start's records would be taken for those of a former one. */
+static void number_start(struct books *b, uint16_t counted)
+{
+	b->boot = recovery_boot(b->recovery, counted);
+	if (b->boot == counted)
+		return;
+	journal_set_boot(b->journal, b->boot);
+	log_printf(LOG_WARNING,
+		   "event=boot_number_used number=%u taken=%u reason=\"the journal has records of that start or of "
+		   "later ones\"",
+		   counted, b->boot);
+}
+
 struct left_import {
 	struct journal *journal;
 	uint64_t serial;
@@ -200,6 +214,7 @@ static int recover(struct books *b, const struct books_settings *settings, char 
 		result = take_queues(b, settings->data_dir_fd, error);
 	if (result < 0)
 		return result;
+	number_start(b, settings->boot);
 	import_left(b);
 	result = recovery_finish(b->recovery, (int64_t)(clock_read_ns(CLOCK_REALTIME) / 1000), &report);
 	if (result < 0)
@@ -339,10 +354,10 @@ static void name_paths(struct books *b, const char *data_dir)
 
 static int open_all(struct books *b, const struct books_settings *settings, char error[static 512])
 {
-	const struct record_queue_owner owner = { .machine = settings->machine, .boot = settings->boot };
 	int result = recover(b, settings, error);
 
 	if (result == 0) {
+		const struct record_queue_owner owner = { .machine = settings->machine, .boot = b->boot };
 		result = queue_files_make(settings->data_dir_fd, settings->workers, settings->queue_bytes, owner,
 					  &b->queues);
 		if (result < 0)
@@ -440,6 +455,11 @@ bool books_close(struct books *b, uint64_t by_ns)
 }
 
 /* ---- for the others ---- */
+
+uint16_t books_boot(const struct books *b)
+{
+	return b->boot;
+}
 
 struct record_queue *const *books_queues(const struct books *b)
 {

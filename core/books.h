@@ -28,7 +28,7 @@ struct books_settings {
 	const struct config *config; /* borrowed until books_open() returns */
 	int data_dir_fd;             /* borrowed until books_close() */
 	unsigned workers;
-	uint16_t boot;
+	uint16_t boot;      /* as data_dir counts; books_boot() is what it is then */
 	uint64_t machine;   /* core/machine.h */
 	size_t queue_bytes; /* of each worker's ring, a power of two */
 	/* Called by the billing thread: records of a shard are on the disk.  NULL: nobody waits for that. */
@@ -38,6 +38,10 @@ struct books_settings {
 
 /* 0, or a negative errno and a sentence in `error`. */
 int books_open(const struct books_settings *settings, struct books **ret_books, char error[static 512]);
+
+/* The number of this start: another one than in the settings where what a former process has left is of that number or
+ * of later ones. */
+uint16_t books_boot(const struct books *b);
 
 /* For the workers. */
 struct record_queue *const *books_queues(const struct books *b);

@@ -96,6 +96,16 @@ static int open_secret(struct data_dir *d, const char *path, char error[static 5
 	return 0;
 }
 
+static int write_boot(struct data_dir *d, const char *path, uint16_t boot, char error[static 512])
+{
+	char text[16];
+	const int size = snprintf(text, sizeof text, "%u\n", boot);
+	const int r = replace_file(d->fd, "boot", text, (size_t)size);
+
+	d->boot = boot;
+	return r < 0 ? fail_errno(path, "boot", r, error) : 0;
+}
+
 static int count_boot(struct data_dir *d, const char *path, char error[static 512])
 {
 	char text[16] = "";
@@ -115,10 +125,16 @@ static int count_boot(struct data_dir *d, const char *path, char error[static 51
 				    "(boot= in its log) into it, or a number not used lately",
 				    error);
 	}
-	d->boot = last == UINT16_MAX ? 1 : (uint16_t)(last + 1);
-	int size = snprintf(text, sizeof text, "%u\n", d->boot);
-	r = replace_file(d->fd, "boot", text, (size_t)size);
-	return r < 0 ? fail_errno(path, "boot", r, error) : 0;
+	return write_boot(d, path, last == UINT16_MAX ? 1 : (uint16_t)(last + 1), error);
+}
+
+static int lock(int fd, const char *path, const char *name, char error[static 512])
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return fail(path, "", -EBUSY, "another ringwheel runs with this data directory", error);
+	return fail_errno(path, name, -errno, error);
 }
 
 static int open_locked(struct data_dir *d, const char *path, char error[static 512])
@@ -128,15 +144,13 @@ static int open_locked(struct data_dir *d, const char *path, char error[static 5
 	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->fd < 0)
 		return fail_errno(path, "", -errno, error);
+	const int r = lock(d->fd, path, "", error);
+	if (r < 0)
+		return r;
 	d->lock_fd = openat(d->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (d->lock_fd < 0)
 		return fail_errno(path, "lock", -errno, error);
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return fail(path, "", -EBUSY, "another ringwheel runs with this data directory", error);
-		return fail_errno(path, "lock", -errno, error);
-	}
-	return 0;
+	return lock(d->lock_fd, path, "lock", error);
 }
 
 int data_dir_open(const char *path, struct data_dir *ret_dir, char error[static 512])
@@ -154,6 +168,11 @@ int data_dir_open(const char *path, struct data_dir *ret_dir, char error[static 
 	}
 	*ret_dir = d;
 	return 0;
+}
+
+int data_dir_set_boot(struct data_dir *d, const char *path, uint16_t boot, char error[static 512])
+{
+	return boot == d->boot ? 0 : write_boot(d, path, boot, error);
 }
 
 void data_dir_close(struct data_dir *d)

@@ -429,7 +429,10 @@ static int open_books(struct node *n, char error[static 512])
 		.synced = node_config(n)->answer_after_sync ? wake : NULL,
 		.context = n,
 	};
-	return books_open(&settings, &n->books, error);
+	const int r = books_open(&settings, &n->books, error);
+
+	/* Nobody has used the number yet but for the head of the journal's segment. */
+	return r < 0 ? r : data_dir_set_boot(&n->data, node_config(n)->data_dir, books_boot(n->books), error);
 }
 
 /* No worker has the configuration yet. */
@@ -471,7 +474,9 @@ static int start(struct node *n, char error[static 512])
 		snprintf(error, 512, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = open_steered_sockets(n, error);
+	r = control_check(config->control, error);
+	if (r == 0)
+		r = open_steered_sockets(n, error);
 	if (r == 0)
 		r = open_books(n, error);
 	if (r == 0)

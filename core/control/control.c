@@ -41,10 +41,11 @@ static int set_address(const char *path, struct sockaddr_un *ret_address)
 	return 0;
 }
 
-/* Removes the socket that a dead process left behind.  -EADDRINUSE: its process lives; -EEXIST: it is no socket. */
-static int remove_stale(const struct sockaddr_un *address)
+/* -EADDRINUSE: its process lives; -EEXIST: it is no socket. */
+static int find_owner(const struct sockaddr_un *address, bool *ret_stale)
 {
 	struct stat status;
+	*ret_stale = false;
 	if (lstat(address->sun_path, &status) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(status.st_mode))
@@ -54,24 +55,44 @@ static int remove_stale(const struct sockaddr_un *address)
 		return -errno;
 	int result = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : -errno;
 	close(fd);
-	if (result != -ECONNREFUSED)
-		return result == 0 || result == -EAGAIN ? -EADDRINUSE : result;
-	return unlink(address->sun_path) == 0 ? 0 : -errno;
+	*ret_stale = result == -ECONNREFUSED;
+	if (*ret_stale)
+		return 0;
+	return result == 0 || result == -EAGAIN ? -EADDRINUSE : result;
 }
 
-static int listen_on(struct control *c, const char *path, char error[static 256])
+/* *ret_stale: a dead process has left its socket there. */
+static int check(const char *path, struct sockaddr_un *ret_address, bool *ret_stale, char error[static 256])
 {
-	struct sockaddr_un address;
-	int result = set_address(path, &address);
+	int result = set_address(path, ret_address);
 	if (result < 0)
 		return fail(error, result, "the path may have 107 bytes", path);
-	result = remove_stale(&address);
+	result = find_owner(ret_address, ret_stale);
 	if (result < 0)
 		return fail(error, result,
 			    result == -EADDRINUSE ? "another process answers on it"
 			    : result == -EEXIST   ? "the path holds something that is no socket"
 						  : "cannot replace it",
 			    path);
+	return 0;
+}
+
+int control_check(const char *path, char error[static 256])
+{
+	struct sockaddr_un address;
+	bool stale;
+	return check(path, &address, &stale, error);
+}
+
+static int listen_on(struct control *c, const char *path, char error[static 256])
+{
+	struct sockaddr_un address;
+	bool stale;
+	int result = check(path, &address, &stale, error);
+	if (result < 0)
+		return result;
+	if (stale && unlink(address.sun_path) < 0)
+		return fail(error, -errno, "cannot replace it", path);
 	c->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->listen_fd < 0)
 		return fail(error, -errno, "socket", path);

@@ -11,6 +11,8 @@
 
 struct control;
 
+/* Could it be opened there?  Changes nothing: for a start, before it touches what another node may be using. */
+int control_check(const char *path, char error[static 256]);
 /* Listens on config.control (mode 0660; a stale socket of a dead process is replaced, a live one is an error).  0 or a
  * negative errno and a sentence in `error`. */
 int control_open(struct node *node, struct control **ret_control, char error[static 256]);

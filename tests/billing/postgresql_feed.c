@@ -27,6 +27,8 @@
 #define DAYS       3
 #define GIVE_UP_NS INT64_C(60000000000)
 
+static const char *node; /* whose records they are */
+
 static int64_t now_ns(void)
 {
 	struct timespec now;
@@ -50,6 +52,7 @@ static struct cdr record(uint64_t number, char fee[static 32])
 		cdr.connect_us = cdr.ringing_us = cdr.hold_ms = cdr.billed_s = 0;
 	snprintf(fee, 32, "%" PRIu64 ".00000001", number);
 	cdr.fee = sample_text(fee);
+	cdr.node = sample_text(node);
 	return cdr;
 }
 
@@ -280,6 +283,7 @@ int main(int argc, char **argv)
 		printf("%s\n", error);
 		return 1;
 	}
+	node = argv[3];
 	int status = 2;
 	if (strcmp(argv[1], "feed") == 0 && argc == 7)
 		status = feed(&sink, strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10),

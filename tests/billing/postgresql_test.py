@@ -118,6 +118,46 @@ def nodes_that_start_at_once_share_tables_and_days(cluster):
     need(db.number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'cdr'::regclass") == 3, "days")
 
 
+def nodes_with_the_same_cdr_ids_have_a_row_each(cluster):
+    """As two have that were rolled out together, for calls that came in one microsecond."""
+    db = Database(cluster)
+    for _ in range(2):
+        for node in "node1", "node2":
+            db.feed("feed", node, 0, 300, 100)
+        need(db.sql("SELECT count(*), count(DISTINCT (cdr_id, node)), count(DISTINCT cdr_id) FROM cdr") ==
+             "600|600|300", "swallowed, or doubled")
+        db.sql("DELETE FROM cdr_position")
+    newest = db.sql("SELECT max(cdr_id) FROM cdr")
+    need([row.split("|")[:2] for row in db.feed("list", "rows", "cdr_id=" + newest).splitlines()] ==
+         [[newest, "node2"], [newest, "node1"]], "both are listed")
+
+
+def a_database_of_version_1_is_migrated_with_its_days(cluster):
+    db = Database(cluster)
+    db.feed("feed", "node1", 0, 900, 300)
+    days = ["CREATE TABLE cdr_%s (LIKE cdr INCLUDING ALL);"
+            "ALTER TABLE cdr ATTACH PARTITION cdr_%s FOR VALUES FROM (%d) TO (%d);" %
+            (day, day, start * 86400000000, (start + 1) * 86400000000) for start, day in enumerate(DAYS, 19675)]
+    db.sql("SET ROLE switch; CREATE TABLE kept AS SELECT * FROM cdr; DROP TABLE cdr_%s, cdr_%s, cdr_%s;" % DAYS +
+           "ALTER TABLE cdr DROP CONSTRAINT cdr_pkey; ALTER TABLE cdr ADD PRIMARY KEY (start_us, cdr_id);"
+           "UPDATE cdr_schema SET version = 1;" + "".join(days) + "INSERT INTO cdr SELECT * FROM kept; DROP TABLE kept;"
+           "ALTER TABLE cdr DETACH PARTITION cdr_%s" % DAYS[0])
+    # Its records of another node are new; the day that was detached has its rows, and comes back for them.
+    db.feed("feed", "node2", 0, 900, 300)
+    need(db.number("SELECT version FROM cdr_schema") == 2, "version")
+    need(db.sql("SELECT node, count(*), count(DISTINCT cdr_id) FROM cdr GROUP BY 1 ORDER BY 1") ==
+         "node1|900|900\nnode2|900|900", "rows")
+    keys = db.sql("SELECT conrelid::regclass, pg_get_constraintdef(oid), conindid IN (SELECT inhrelid FROM pg_inherits)"
+                  " FROM pg_constraint WHERE contype = 'p' AND conrelid::regclass::text ~ '^cdr(_2.*)?$'"
+                  " ORDER BY conrelid::regclass::text")
+    need(keys == "\n".join("%s|PRIMARY KEY (start_us, cdr_id, node)|%s" % key for key in
+                           [("cdr", "f")] + [("cdr_" + day, "t") for day in DAYS]), keys)
+    db.sql("DELETE FROM cdr_position")
+    for node in "node1", "node2":
+        db.feed("feed", node, 0, 900, 300)
+    need(db.number("SELECT count(*) FROM cdr") == 1800, "doubled")
+
+
 def two_nodes_of_one_name_are_told(cluster):
     db = Database(cluster)
     first = db.start("hurry", "node1")
@@ -307,7 +347,8 @@ def rows_a_second(cluster):
 
 TESTS = [spec_9_every_column_is_stored_as_it_was, a_record_that_comes_again_is_stored_once,
          a_server_killed_in_mid_batch_loses_and_doubles_nothing, a_server_that_was_away_gets_the_backlog,
-         nodes_that_start_at_once_share_tables_and_days, two_nodes_of_one_name_are_told,
+         nodes_that_start_at_once_share_tables_and_days, nodes_with_the_same_cdr_ids_have_a_row_each,
+         a_database_of_version_1_is_migrated_with_its_days, two_nodes_of_one_name_are_told,
          a_partition_that_was_dropped_is_made_again, a_reader_does_not_keep_a_new_day_from_being_made,
          texts_from_the_wire_are_cleaned, what_cannot_work_is_said, who_may_only_write_rows_needs_tables_made_before,
          a_silent_server_is_given_up, a_server_that_accepts_and_says_nothing_costs_three_seconds,

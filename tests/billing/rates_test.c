@@ -66,8 +66,26 @@ Test(rates, an_import_replaces_the_table_as_a_whole)
 	cr_assert_eq(report.before, 2);
 	cr_assert_str_eq(tables(), "t 1 0 123;u 1 0 123;");
 	cr_assert_eq(number_of("SELECT count(*) FROM rates"), 2);
-	cr_assert_eq(import("t", "prefix,rate_per_minute\n"), 0, "%s", error);
-	cr_assert_str_eq(tables(), "t 0 0 123;u 1 0 123;");
+}
+
+/* What an export that failed, or a wrong filter, leaves: every call of the accounts that have the table would be
+ * refused. */
+Test(rates, a_file_without_rates_changes_nothing)
+{
+	static const char *const files[] = { "prefix,rate_per_minute\n", "prefix,rate_per_minute\n\n\n",
+					     "prefix,rate_per_minute" };
+
+	cr_assert_eq(import("t", "prefix,rate_per_minute\n44,1\n"), 0, "%s", error);
+	for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		cr_assert_eq(import("t", files[i]), -EINVAL);
+		cr_assert_not_null(strstr(error, "rates.csv: no rates in it; use rates delete"), "%s", error);
+		cr_assert_null(told);
+		cr_assert_eq(import("new", files[i]), -EINVAL);
+	}
+	cr_assert_str_eq(tables(), "t 1 0 123;");
+	cr_assert_eq(number_of("SELECT prefix FROM rates"), 44);
+	cr_assert_eq(import("t", ""), -EINVAL);
+	cr_assert_eq(report.faults, 1, "the header is missing");
 }
 
 Test(rates, a_file_with_bad_rows_changes_nothing_and_each_is_told)

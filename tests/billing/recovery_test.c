@@ -522,6 +522,52 @@ Test(recovery, a_queue_of_another_start_of_the_machine_is_not_believed)
 	free_node(&n);
 }
 
+static uint16_t numbered(struct node *n, uint16_t boot)
+{
+	return recovery_boot(n->recovery, boot);
+}
+
+Test(recovery, a_start_is_numbered_behind_all_whose_records_are_there)
+{
+	struct node n = new_node();
+	struct record_queue *q;
+
+	cr_assert_eq(numbered(&n, 1), 1);
+	cr_assert_eq(numbered(&n, 65535), 65535, "there are no records");
+	n.boot = 699;
+	restart(&n);
+	live(&n, 1, "one");
+	close_node(&n);
+	open_node(&n);
+	cr_assert_eq(numbered(&n, 701), 701);
+	cr_assert_eq(numbered(&n, 30000), 30000);
+	cr_assert_eq(numbered(&n, 700), 701, "its own serials would count as seen");
+	cr_assert_eq(numbered(&n, 1), 701, "its calls may be of any start before");
+	/* What lies in a queue alone counts as well. */
+	q = full_queue(701);
+	take_queue(&n, q, 701);
+	cr_assert_eq(numbered(&n, 701), 702);
+	cr_assert_eq(numbered(&n, 702), 702);
+	free(q);
+	free_node(&n);
+}
+
+Test(recovery, a_number_that_comes_round_is_passed_over_while_its_records_are_there)
+{
+	struct node n = new_node();
+
+	live(&n, 1, "of start 1");
+	n.boot = UINT16_MAX - 1;
+	restart(&n);
+	live(&n, 2, "of start 65535");
+	n.boot = 0;
+	restart(&n);
+	cr_assert_eq(numbered(&n, 1), 2);
+	cr_assert_eq(numbered(&n, UINT16_MAX), 2);
+	cr_assert_eq(numbered(&n, 3), 3);
+	free_node(&n);
+}
+
 /* The disk refuses: the queue is still needed, and taking it again does no harm. */
 Test(recovery, a_queue_that_the_disk_did_not_take_is_taken_again)
 {

@@ -124,6 +124,23 @@ Test(data_dir, serves_one_node_at_a_time)
 	data_dir_close(&second);
 }
 
+/* Who takes the file for one that a dead node has left, and removes it, makes no second node of it. */
+Test(data_dir, serves_one_node_at_a_time_also_without_its_lock_file)
+{
+	struct data_dir second;
+	char file[128];
+
+	cr_assert_eq(data_dir_open(path, &d, error), 0);
+	in_path("lock", file);
+	cr_assert_eq(unlink(file), 0);
+	cr_assert_eq(data_dir_open(path, &second, error), -EBUSY);
+	cr_assert_not_null(strstr(error, "another ringwheel"));
+	data_dir_close(&d);
+	cr_assert_eq(data_dir_open(path, &second, error), 0);
+	cr_assert_eq(second.boot, 2, "the refused start was not counted");
+	data_dir_close(&second);
+}
+
 Test(data_dir, a_secret_that_others_may_read_is_refused)
 {
 	cr_assert_eq(mkdir(path, 0750), 0);

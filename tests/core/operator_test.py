@@ -317,6 +317,42 @@ def records_of_a_process_that_was_killed_are_in_the_journal_of_the_next():
 
 
 @test
+def records_of_a_start_whose_number_was_lost_or_is_an_old_one_count_all_the_same():
+    """Its serials begin at 0 again: under a number that the journal has they would be those of the former start."""
+    with Switch(extra="journal_sync_ms = 1000\n") as switch:
+        switch.start()
+        switch.call(9)
+        need(switch.stop() == 0, "exit status: " + switch.log())
+        for round in 1, 2:
+            os.remove(switch.path("data", "boot"))
+            if round == 2:
+                with open(switch.path("data", "boot"), "w") as out:
+                    out.write("1\n")
+            switch.start()
+            need("event=boot_number_used number=%d taken=%d " % (round, 2 * round) in switch.log(), switch.log())
+            need(switch.ask("node.info")["boot"] == 2 * round, str(switch.ask("node.info")))
+            switch.call(5)
+            switch.process.kill()
+            switch.process.wait()
+            switch.start()
+            need("event=boot_number_used" not in switch.log(), switch.log())
+            wait_for(lambda: switch.rows() == 9 + 6 * round - 1, "the records of its queue")
+            switch.call(1)
+            switch.process.kill()
+            switch.process.wait()
+
+
+@test
+def a_start_whose_control_socket_another_node_answers_touches_no_books():
+    with Switch().start() as switch, Switch(extra='control = "%s"\n' % switch.path("data", "ringwheel.sock")) as second:
+        second.start(wait=False)
+        need(second.process.wait(15) == 1, "exit status: " + second.log())
+        need("another process answers on it" in second.log(), second.log())
+        need(not os.path.exists(second.path("data", "journal")), "it has opened its books")
+        need(switch.answers(), "the other one is disturbed: " + switch.log())
+
+
+@test
 def more_or_fewer_workers_take_what_the_former_ones_have_left():
     with Switch() as switch:
         for workers in 4, 1, 3, 2:
