@@ -759,11 +759,11 @@ static struct stream *find_or_open(struct streams *s, const struct flow *to, boo
 	return open_to(s, &to->peer, to->listener);
 }
 
-void streams_connect(struct streams *s, struct flow *to)
+void streams_connect(struct streams *s, struct flow *to, bool patient)
 {
 	if (to->connection != 0 && connection_worker(to->connection) != s->settings.worker)
 		return;
-	const struct stream *stream = find_or_open(s, to, true);
+	const struct stream *stream = find_or_open(s, to, patient);
 	to->connection = stream ? connection_of(s, stream) : 0;
 	to->connection_generation = stream ? stream->slot.generation : 0;
 }

@@ -97,12 +97,12 @@ static void edge_send(void *context, const struct flow *to, char *at, size_t siz
 	uring_unlend(&w->uring);
 }
 
-static void edge_connect(void *context, struct flow *to)
+static void edge_connect(void *context, struct flow *to, bool patient)
 {
 	struct worker *w = context;
 
 	if (w->has_streams)
-		streams_connect(&w->streams, to);
+		streams_connect(&w->streams, to, patient);
 }
 
 static void edge_unlend(void *context, char *at)

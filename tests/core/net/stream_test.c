@@ -48,6 +48,7 @@ static uint64_t later_ns; /* time that did not pass */
 /* What came, and what was told. */
 static unsigned messages, cuts, losses;
 static uint64_t lost_shards;
+static uint32_t lost_connection;
 static struct flow last_from;
 static char last[64];
 
@@ -70,8 +71,8 @@ static void take_message(void *context, const struct flow *from, int64_t stamp_n
 static void take_lost(void *context, uint32_t connection, uint32_t generation, uint64_t shards)
 {
 	(void)context;
-	(void)connection;
 	(void)generation;
+	lost_connection = connection;
 	losses++;
 	lost_shards |= shards;
 }
@@ -656,7 +657,7 @@ static void test_opened(void)
 	int listening = listen_at(&address), peer;
 	struct flow flow = to_peer(&address);
 
-	streams_connect(&streams, &flow);
+	streams_connect(&streams, &flow, true);
 	check(flow.connection != 0, "none was opened");
 	for (unsigned i = 0; i < 3; i++)
 		send_message(&(struct flow){ .peer = address, .transport = TRANSPORT_TCP });
@@ -779,13 +780,23 @@ static void test_refused_for_a_while(void)
 	until(was_lost, "a refusal");
 	turns(10);
 	const uint64_t opened = stats.connections_opened;
-	streams_connect(&streams, &named);
+	streams_connect(&streams, &named, true);
 	check(named.connection == 0, "a connection for a call");
 	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
 	check(stats.connections_opened == opened, "another connection for a call");
+	/* What has to go there goes by one that it knows, and hears of its end. */
+	losses = 0;
+	streams_connect(&streams, &named, false);
+	check(named.connection != 0, "none for the end of a call");
+	check(streams_send(&streams, SHARD, &named, BYTES(BYE)), "not taken");
+	check(stats.connections_opened == opened + 1, "%lu were opened for it",
+	      (unsigned long)(stats.connections_opened - opened));
+	until(was_lost, "a refusal");
+	check(lost_connection == named.connection, "of another one");
+	turns(10);
 	listening = listen_at(&other);
 	named = to_peer(&other);
-	streams_connect(&streams, &named);
+	streams_connect(&streams, &named, true);
 	check(named.connection != 0, "another peer is to blame, too");
 	close(accept_at(listening));
 	close(listening);
