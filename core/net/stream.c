@@ -26,7 +26,7 @@
 #define MESSAGE_NS SECONDS(32) /* from its first byte to its last: 64*T1 */
 #define SILENT_NS  SECONDS(30) /* until the first whole message */
 #define REFUSED_NS SECONDS(1)  /* a peer that was not there is not tried again for a call */
-#define LINGER_NS  SECONDS(2)  /* between our end of a connection and the peer's */
+#define LINGER_NS  SECONDS(2)  /* between our end of a connection and the peer's, and the other way round */
 
 enum {
 	OUTBOX_MAX = 1024 * 1024,     /* what may wait for one peer */
@@ -82,12 +82,14 @@ struct stream {
 	uint32_t partial; /* buffer; BUFFER_NONE */
 	uint32_t partial_size;
 	uint32_t asked; /* requests that went without their final answer having come, more or less */
+	uint32_t owed;  /* requests that came without any answer having gone, more or less */
 	struct outbox outbox;
 	uint64_t shards; /* whose messages it has taken: bit by index */
 	uint64_t opened_ns;
 	uint64_t active_ns;  /* bytes came or were put into the outbox */
 	uint64_t mark_ns;    /* CONNECTING, CLOSING: since when; sending: of the latest progress */
 	uint64_t partial_ns; /* the message under way has begun */
+	uint64_t mute_ns;    /* since when the peer only waits for answers */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in6 six;
@@ -129,6 +131,12 @@ static bool takes(const struct stream *stream)
 	return stream->state == STREAM_CONNECTING || stream->state == STREAM_OPEN;
 }
 
+/* The peer has ended its direction, and what it had said was read: it may hear answers, and gives none. */
+static bool is_mute(const struct stream *stream)
+{
+	return stream->ended && !stream->waits;
+}
+
 static uint64_t hash_of(const struct streams *s, const struct address *peer, unsigned listener)
 {
 	struct address key = *peer;
@@ -161,7 +169,7 @@ static struct stream *opened_to(const struct streams *s, const struct address *p
 	for (uint32_t i = *head_of(s, peer, listener); i != POOL_NONE; i = stream_at(s, i)->chain) {
 		struct stream *stream = stream_at(s, i);
 
-		if (stream->listener == listener && address_equal(&stream->peer, peer))
+		if (stream->listener == listener && !stream->ended && address_equal(&stream->peer, peer))
 			return stream;
 	}
 	return NULL;
@@ -386,9 +394,19 @@ static struct flow flow_of(const struct streams *s, const struct stream *stream)
 			      .connection_generation = stream->slot.generation };
 }
 
+static bool is_response(struct bytes message)
+{
+	return message.size > 11 && memcmp(message.at, "SIP/2.0 ", 8) == 0;
+}
+
 static bool is_final_response(struct bytes message)
 {
-	return message.size > 8 && memcmp(message.at, "SIP/2.0 ", 8) == 0 && message.at[8] >= '2';
+	return is_response(message) && message.at[8] >= '2';
+}
+
+static bool is_question(struct bytes message)
+{
+	return message.size > 8 && memcmp(message.at, "SIP/2.0 ", 8) != 0 && memcmp(message.at, "ACK ", 4) != 0;
 }
 
 /* The message may end the connection: nothing of it is given back before the turn's end. */
@@ -399,6 +417,7 @@ static void pass_on(struct streams *s, struct stream *stream, int64_t stamp_ns, 
 	s->messages_in++;
 	if (stream->asked > 0 && is_final_response(message))
 		stream->asked--;
+	stream->owed += is_question(message);
 	s->settings.message(s->settings.context, &flow, stamp_ns, message, is_cut);
 }
 
@@ -529,12 +548,18 @@ static void receive(struct streams *s, struct stream *stream)
 		end(s, stream, END_LOST, EBUSY);
 }
 
-/* The peer will send no more.  Answers that are under way to it still go out. */
+/* The peer will send no more.  Answers that are under way to it still go out, and those that other shards, or their
+ * peers, have yet to give are waited for. */
 static void peer_ended(struct streams *s, struct stream *stream)
 {
 	stream->ended = true;
 	if (stream->waits && stream->state == STREAM_OPEN)
 		return; /* what it said before comes first */
+	if (stream->state == STREAM_OPEN && stream->owed > 0) {
+		drop_partial(s, stream);
+		stream->mute_ns = s->now_ns;
+		return;
+	}
 	if (stream->state == STREAM_OPEN && stream->outbox.size > 0)
 		begin_close(s, stream, END_PEER);
 	else if (stream->state != STREAM_CLOSING || stream->outbox.size == 0)
@@ -735,20 +760,22 @@ static bool put(struct streams *s, struct stream *stream, struct bytes bytes)
 	return true;
 }
 
-static struct stream *find(struct streams *s, const struct flow *to)
+/* answer: to a request that came before. */
+static struct stream *find(struct streams *s, const struct flow *to, bool answer)
 {
 	struct stream *stream = named(s, to);
 
-	if (stream && takes(stream) && (to->pinned || address_same_host(&stream->peer, &to->peer)))
+	if (stream && takes(stream) && (answer || !stream->ended) &&
+	    (to->pinned || address_same_host(&stream->peer, &to->peer)))
 		return stream;
 	return to->pinned ? NULL : opened_to(s, &to->peer, to->listener);
 }
 
 /* patient: a peer that has refused a moment ago is not asked again.  Each refusal costs a look at all transactions of
  * the shards, and calls can go elsewhere. */
-static struct stream *find_or_open(struct streams *s, const struct flow *to, bool patient)
+static struct stream *find_or_open(struct streams *s, const struct flow *to, bool answer, bool patient)
 {
-	struct stream *stream = find(s, to);
+	struct stream *stream = find(s, to, answer);
 
 	if (stream || to->pinned)
 		return stream;
@@ -763,7 +790,7 @@ void streams_connect(struct streams *s, struct flow *to, bool patient)
 {
 	if (to->connection != 0 && connection_worker(to->connection) != s->settings.worker)
 		return;
-	const struct stream *stream = find_or_open(s, to, patient);
+	const struct stream *stream = find_or_open(s, to, false, patient);
 	to->connection = stream ? connection_of(s, stream) : 0;
 	to->connection_generation = stream ? stream->slot.generation : 0;
 }
@@ -773,14 +800,16 @@ static bool is_invite(struct bytes message)
 	return message.size > 7 && memcmp(message.at, "INVITE ", 7) == 0;
 }
 
-static bool is_question(struct bytes message)
+/* What comes behind a 100 is no longer owed: it may take as long as a telephone rings, and has other ways. */
+static bool is_first_answer(const struct flow *to, struct bytes message)
 {
-	return message.size > 8 && memcmp(message.at, "SIP/2.0 ", 8) != 0 && memcmp(message.at, "ACK ", 4) != 0;
+	return to->pinned || is_final_response(message) ||
+	       (is_response(message) && memcmp(message.at + 8, "100", 3) == 0);
 }
 
 bool streams_send(struct streams *s, unsigned shard, const struct flow *to, struct bytes message)
 {
-	struct stream *stream = find_or_open(s, to, is_invite(message));
+	struct stream *stream = find_or_open(s, to, to->pinned || is_response(message), is_invite(message));
 
 	if (stream && to->repeated && takes(stream) && stream->outbox.size > 0)
 		return true;
@@ -792,6 +821,8 @@ bool streams_send(struct streams *s, unsigned shard, const struct flow *to, stru
 		await(s, stream, true);
 	stream->shards |= UINT64_C(1) << shard;
 	stream->asked += is_question(message);
+	if (stream->owed > 0 && is_first_answer(to, message))
+		stream->owed--;
 	s->messages_out++;
 	return true;
 }
@@ -860,12 +891,18 @@ void streams_event(struct streams *s, const struct uring_stream_event *e)
  */
 static void tell_lost(struct streams *s, struct stream *stream)
 {
-	if (stream->told || takes(stream))
+	if (stream->told || (takes(stream) && !is_mute(stream)))
 		return;
 	stream->told = true;
 	if (stream->shards && (stream->outgoing || stream->asked > 0))
 		s->settings.lost(s->settings.context, connection_of(s, stream), stream->slot.generation,
 				 stream->shards);
+}
+
+static void close_answered(struct streams *s, struct stream *stream)
+{
+	if (stream->state == STREAM_OPEN && is_mute(stream) && stream->owed == 0)
+		begin_close(s, stream, END_PEER);
 }
 
 /* Ours has gone; then the peer's end, or LINGER_NS, closes it.  Closed at once, what the peer still sends would have
@@ -883,6 +920,7 @@ static void close_half(struct streams *s, struct stream *stream)
 /* It may end by any of this, and is touched until all is done: or it would stand in the list again as it goes. */
 static void settle(struct streams *s, struct stream *stream)
 {
+	close_answered(s, stream);
 	send_next(s, stream);
 	close_half(s, stream);
 	if (stream->state == STREAM_OPEN || stream->state == STREAM_CLOSING)
@@ -928,7 +966,9 @@ static void look_at_open(struct streams *s, struct stream *stream)
 	const uint64_t idle_ns = SECONDS(s->config->connection_idle_s);
 	const bool silent = !stream->outgoing && !stream->spoke;
 
-	if (stream->sending && passed(s, stream->mark_ns, STUCK_NS))
+	if (is_mute(stream) && passed(s, stream->mute_ns, LINGER_NS))
+		begin_close(s, stream, END_PEER);
+	else if (stream->sending && passed(s, stream->mark_ns, STUCK_NS))
 		cut(s, stream, END_UNREAD);
 	else if (stream->partial != BUFFER_NONE && passed(s, stream->partial_ns, MESSAGE_NS))
 		cut(s, stream, END_UNREADABLE);

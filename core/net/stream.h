@@ -15,6 +15,9 @@
  * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2); not for a call
  * within a second after that peer refused one.
  *
+ * A peer that has ended its direction behind a request still has its first answer, for which it is waited two seconds;
+ * other requests go to it by other connections.
+ *
  * A connection that has ended stays in the table until the ring has told of all its operations. */
 #ifndef RW_CORE_NET_STREAM_H
 #define RW_CORE_NET_STREAM_H
