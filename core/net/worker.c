@@ -227,7 +227,7 @@ static void read_clock_again(struct worker *w)
 {
 	const struct clock_reading reading = clock_read();
 
-	clock_turn(&w->clock, reading.now_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
+	clock_turn(&w->clock, reading.now_ns, clock_real_ns(&reading, clock_known_ns(&w->clock)));
 }
 
 static void take_datagram(void *context, const struct received *r)
@@ -639,7 +639,7 @@ static void turn(struct worker *w)
 	const struct clock_reading reading = clock_read();
 	const uint64_t begin_ns = reading.now_ns;
 
-	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
+	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, clock_known_ns(&w->clock)));
 	take_configuration(w);
 	tell_turn(w);
 	look_at_crowds(w);
