@@ -33,8 +33,9 @@ struct edge {
 	void (*unlend)(void *context, char *at);
 
 	/* Names in the flow of a request that begins a transaction on a stream the connection that will take it, which
-	 * is opened if need be; none: there is none to be had.  NULL: there are no streams. */
-	void (*connect)(void *context, struct flow *to);
+	 * is opened if need be; none: there is none to be had.  patient: none is opened to a peer that has refused one
+	 * a moment ago, as the call can go elsewhere.  NULL: there are no streams. */
+	void (*connect)(void *context, struct flow *to, bool patient);
 
 	/* Passes a datagram that belongs to another shard on to it, bytes copied.  false: its mailbox is full (dropped
 	 * and counted; SIP retransmits). */

@@ -236,12 +236,13 @@ void exchange_stop_resending(struct shard *s, struct transaction *tx)
 	arm(s, tx);
 }
 
-/* On a stream the message is kept for the case that its connection ends before the answer comes. */
+/* On a stream the message is kept for the case that its connection ends before the answer comes.  Only the INVITE that
+ * makes a call can go elsewhere instead. */
 void exchange_send(struct shard *s, struct transaction *tx, struct builder *b)
 {
 	keep(s, tx, b);
 	if (flow_is_reliable(&tx->flow) && s->edge.connect)
-		s->edge.connect(s->edge.context, &tx->flow);
+		s->edge.connect(s->edge.context, &tx->flow, tx->role == ROLE_SETUP);
 	datagram_send(s, b, &tx->flow);
 	exchange_event(s, tx, EVENT_BEGIN);
 }
@@ -251,7 +252,7 @@ void exchange_send_elsewhere(struct shard *s, struct transaction *tx)
 	if (tx->resends || tx->message == TEXT_NONE || !s->edge.connect)
 		return; /* the end of the transaction is near enough */
 	tx->resends = 1;
-	s->edge.connect(s->edge.context, &tx->flow);
+	s->edge.connect(s->edge.context, &tx->flow, false);
 	exchange_resend(s, tx);
 }
 

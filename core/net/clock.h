@@ -1,7 +1,12 @@
 /* Time as a shard sees it.  Both clocks are read once a turn of the loop; a datagram's receive stamp (CLOCK_REALTIME)
  * is carried over to CLOCK_MONOTONIC by its age.  What the shard is told of deadlines never runs backwards and nothing
- * is ahead of the turn; a stamp whose age is not believable (the wall clock was set) counts as just arrived.  Arrivals
- * keep their own times: of two sockets, or of two workers, the later datagram may be read first.
+ * is ahead of the turn; a stamp whose age is not believable counts as just arrived.  Arrivals keep their own times: of
+ * two sockets, or of two workers, the later datagram may be read first.
+ *
+ * That the wall clock was set is seen by its distance from the other one, which a reading finds to be another than the
+ * reading before.  Stamps of before that are carried over by the former distance; which those are the stamp itself
+ * tells: by the new one they would have come before the wall clock can have been set, or are yet to come.  Where both
+ * distances make sense the later time counts.
  *
  * The two clocks cannot be read at once, and a thread that loses its core in between would put its datagrams into the
  * past or the future by all that time.  So the wall clock is read between two readings of the other one, which bound
@@ -23,12 +28,19 @@
 #define CLOCK_STAMP_AGE_MAX_NS INT64_C(5000000000)
 #define CLOCK_GAP_NS           1000 /* between two readings that follow each other, at most */
 #define CLOCK_READINGS         3
+/* The wall clock is said to be set when it has gone by so much more or less than the other one, and a thousandth of the
+ * time between the readings: twice what the kernel slews it by for NTP. */
+#define CLOCK_SLEW_NS INT64_C(5000000)
 
 struct clock {
 	uint64_t now_ns;  /* CLOCK_MONOTONIC of this turn */
 	int64_t real_ns;  /* CLOCK_REALTIME of this turn, since 1970 */
 	uint64_t told_ns; /* the latest time the shard was told */
 	bool behind;      /* time goes on with the datagrams only */
+
+	/* the wall clock was last set between these readings; 0: not that anybody knew */
+	uint64_t set_after_ns, set_before_ns;
+	int64_t former_ns; /* realtime minus monotonic until then */
 };
 
 static inline uint64_t clock_read_ns(clockid_t id)
@@ -95,8 +107,22 @@ static inline int64_t clock_real_ns(const struct clock_reading *r, int64_t known
 	return (int64_t)r->now_ns + (keeps ? known_ns : r->least_ns + (r->most_ns - r->least_ns) / 2);
 }
 
+/* Realtime minus monotonic, as far as is known. */
+static inline int64_t clock_known_ns(const struct clock *c)
+{
+	return c->real_ns - (int64_t)c->now_ns;
+}
+
 static inline void clock_turn(struct clock *c, uint64_t monotonic_ns, int64_t real_ns)
 {
+	const int64_t former_ns = clock_known_ns(c), set_by_ns = real_ns - (int64_t)monotonic_ns - former_ns;
+	const int64_t slewed_ns = CLOCK_SLEW_NS + (int64_t)((monotonic_ns - c->now_ns) / 1000);
+
+	if (c->now_ns != 0 && (set_by_ns > slewed_ns || set_by_ns < -slewed_ns)) {
+		c->set_after_ns = c->now_ns;
+		c->set_before_ns = monotonic_ns;
+		c->former_ns = former_ns;
+	}
 	c->now_ns = monotonic_ns;
 	c->real_ns = real_ns;
 }
@@ -115,10 +141,30 @@ static inline void clock_tell_arrival(struct clock *c, uint64_t at_ns)
 		c->told_ns = at_ns;
 }
 
+/* Stamps of before the wall clock was set may still come. */
+static inline bool clock_was_set_lately(const struct clock *c)
+{
+	return c->set_before_ns != 0 && c->now_ns - c->set_before_ns <= CLOCK_STAMP_AGE_MAX_NS;
+}
+
+/* What by the wall clock was stamp_ns, by the other one. */
+static inline int64_t clock_carry_over(const struct clock *c, int64_t stamp_ns)
+{
+	const int64_t at_ns = stamp_ns - clock_known_ns(c), former_at_ns = stamp_ns - c->former_ns;
+
+	if (!clock_was_set_lately(c))
+		return at_ns;
+	const bool since = at_ns > (int64_t)c->set_after_ns && at_ns <= (int64_t)c->now_ns;
+	const bool before = former_at_ns <= (int64_t)c->set_before_ns;
+	if (before && (!since || former_at_ns > at_ns))
+		return former_at_ns;
+	return since ? at_ns : (int64_t)c->now_ns;
+}
+
 /* For a datagram received at stamp_ns by the wall clock; 0: it has no stamp. */
 static inline void clock_arrival(struct clock *c, int64_t stamp_ns, struct arrival *ret_arrival)
 {
-	int64_t age_ns = stamp_ns != 0 ? c->real_ns - stamp_ns : 0;
+	int64_t age_ns = stamp_ns != 0 ? (int64_t)c->now_ns - clock_carry_over(c, stamp_ns) : 0;
 	uint64_t at_ns = c->now_ns;
 
 	if (age_ns > 0 && age_ns <= CLOCK_STAMP_AGE_MAX_NS && (uint64_t)age_ns < c->now_ns)

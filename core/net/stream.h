@@ -12,8 +12,11 @@
  * what finds no block is refused, and its connection stands.
  *
  * Which connection a message takes: the one that its flow names, if that still stands and leads to the same host; else
- * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2); not for an INVITE within
- * a second after that peer refused one.
+ * one that was opened before to that address; else one that is opened for it (18.1.1, 18.2.2); not for a call
+ * within a second after that peer refused one.
+ *
+ * A peer that has ended its direction behind a request still has its first answer, for which it is waited two seconds;
+ * other requests go to it by other connections.
  *
  * A connection that has ended stays in the table until the ring has told of all its operations. */
 #ifndef RW_CORE_NET_STREAM_H
@@ -127,8 +130,9 @@ void streams_leave(struct streams *s);
 /* Ten times a second: idle, stuck and half-open connections, all of them within a second. */
 void streams_look(struct streams *s);
 
-/* Names in `to` the connection that takes what is sent there now; it names none when none could be opened. */
-void streams_connect(struct streams *s, struct flow *to);
+/* Names in `to` the connection that takes what is sent there now; it names none when none could be opened, or when it
+ * is patient: to a peer that has refused one within the last second. */
+void streams_connect(struct streams *s, struct flow *to, bool patient);
 /* Takes a copy of a message of that shard.  false: no connection takes it. */
 bool streams_send(struct streams *s, unsigned shard, const struct flow *to, struct bytes message);
 

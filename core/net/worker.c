@@ -97,12 +97,12 @@ static void edge_send(void *context, const struct flow *to, char *at, size_t siz
 	uring_unlend(&w->uring);
 }
 
-static void edge_connect(void *context, struct flow *to)
+static void edge_connect(void *context, struct flow *to, bool patient)
 {
 	struct worker *w = context;
 
 	if (w->has_streams)
-		streams_connect(&w->streams, to);
+		streams_connect(&w->streams, to, patient);
 }
 
 static void edge_unlend(void *context, char *at)
@@ -227,7 +227,7 @@ static void read_clock_again(struct worker *w)
 {
 	const struct clock_reading reading = clock_read();
 
-	clock_turn(&w->clock, reading.now_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
+	clock_turn(&w->clock, reading.now_ns, clock_real_ns(&reading, clock_known_ns(&w->clock)));
 }
 
 static void take_datagram(void *context, const struct received *r)
@@ -639,7 +639,7 @@ static void turn(struct worker *w)
 	const struct clock_reading reading = clock_read();
 	const uint64_t begin_ns = reading.now_ns;
 
-	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, w->clock.real_ns - (int64_t)w->clock.now_ns));
+	clock_turn(&w->clock, begin_ns, clock_real_ns(&reading, clock_known_ns(&w->clock)));
 	take_configuration(w);
 	tell_turn(w);
 	look_at_crowds(w);

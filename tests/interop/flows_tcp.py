@@ -183,6 +183,19 @@ def tcp_many_in_one_segment(t):
 
 
 @scenario(profile="tcp", rg=None)
+def tcp_half_closed(t):
+    """A peer that ends its direction behind its request has the answer, whichever worker its Call-ID belongs to."""
+    a = stream_caller(t)
+    for _ in range(20):
+        connection = a.connect(t.to)
+        request = a.request("OPTIONS", t.to)
+        connection.sock.sendall(request.encode())
+        connection.sock.shutdown(socket.SHUT_WR)
+        need(a.expect("200 OPTIONS").call_id == request.call_id, "of another request")
+        a.expect_end(connection)
+
+
+@scenario(profile="tcp", rg=None)
 def tcp_18_3_no_content_length(t):
     """A request without Content-Length: 400, and the connection ends.  RFC 3261 18.3."""
     a = stream_caller(t)

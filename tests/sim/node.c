@@ -69,10 +69,12 @@ static void send(void *context, const struct flow *to, char *at, size_t size)
 }
 
 /* The one connection that leads to the host of this address; 0: there is none. */
-static void connect(void *context, struct flow *to)
+static void connect(void *context, struct flow *to, bool patient)
 {
 	const struct sim_shard *shard = context;
 	const struct host *host = network_host(shard->sim, &to->peer);
+	if (host && host->has_refused && patient)
+		host = NULL;
 	to->connection = host ? (uint32_t)(host - shard->sim->hosts) + 1 : 0;
 	to->connection_generation = host ? host->connections : 0;
 }

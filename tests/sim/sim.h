@@ -179,6 +179,7 @@ struct host {
 	struct ua *uas;           /* dialogs of this host, newest first */
 	unsigned index;           /* among hosts of its kind */
 	bool is_caller;
+	bool has_refused;                       /* reliable: no connection to it is opened for a call */
 	uint32_t connections;                   /* reliable: those that have ended */
 	uint64_t rests_from_ns, rests_until_ns; /* all shards know that it asked for no call until then */
 };

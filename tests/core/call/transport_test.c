@@ -187,6 +187,41 @@ Test(rfc3261_18_4, a_request_whose_connection_ends_is_sent_again_once)
 	over(d);
 }
 
+/* Only a call has somewhere else to go when a peer has refused a connection a moment ago: what belongs to a dialog is
+ * sent by one that it knows, a re-INVITE as well as a BYE, and so it goes out once more when that does not come about.
+ */
+Test(rfc3261_18_4, a_request_to_a_peer_that_has_refused_is_sent_again_once)
+{
+	static const char *const methods[] = { "INVITE", "BYE" };
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d = duel_up(.reliable = true);
+		d->b.gone = true;
+		d->b.host->has_refused = true;
+		say(&d->a, methods[i], NULL, i == 0 ? new_sdp(&d->a) : BYTES_NONE);
+		run(d, 100 * SIM_MS);
+		struct heard *request = nth(&d->b, methods[i], 1 - i);
+		cr_assert(request);
+		node_cut(d->sim, d->b.host);
+		run(d, 100 * SIM_MS);
+		cr_assert_eq(request->again, 1, "%s", methods[i]);
+		run(d, 2 * SIM_64T1);
+		over(d);
+	}
+}
+
+Test(rfc3261_18_4, a_call_to_a_peer_that_has_refused_names_no_connection)
+{
+	struct sim *sim = sim_of(TWO_GATEWAYS);
+	sim->attempts_unseen = true;
+	struct sim_call *call = sim_call_now(sim, .answers = { { .silent = true }, ANSWERS });
+	host_of(sim, "10.2.0.1:5060")->has_refused = true;
+	sim_run(sim, SIM_S);
+	node_cut(sim, host_of(sim, "10.2.0.1:5060"));
+	sim_run(sim, SIM_S);
+	cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1, "it was opened for it");
+	finish(sim);
+}
+
 /* A connection that has ended is no end of the calls on it, and no reason to look at those of others. */
 Test(rfc3261_18_4, calls_that_are_up_outlive_their_connections)
 {

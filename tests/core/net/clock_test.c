@@ -45,6 +45,71 @@ Test(clock, a_step_of_the_wall_clock_does_not_matter)
 	cr_assert_eq(a.now_ns, 1000 * S);
 }
 
+/* It came 6 ms before the turn, which finds the wall clock set meanwhile by so much. */
+static void assert_age_kept(int64_t set_by_ns)
+{
+	const int64_t stamp_ns = REAL_NS + 4 * (int64_t)MS;
+	init();
+	clock_turn(&c, 1000 * S + 10 * MS, REAL_NS + 10 * (int64_t)MS + set_by_ns);
+	clock_arrival(&c, stamp_ns, &a);
+	cr_assert_eq(a.now_ns, 1000 * S + 4 * MS, "stamped before it was set by %lld", (long long)set_by_ns);
+	cr_assert_eq(a.real_us, stamp_ns / 1000);
+	clock_arrival(&c, stamp_ns + set_by_ns, &a);
+	cr_assert_eq(a.now_ns, 1000 * S + 4 * MS, "stamped after it was set by %lld", (long long)set_by_ns);
+	cr_assert_eq(a.real_us, (stamp_ns + set_by_ns) / 1000);
+	/* The next turn reads what one of the sockets still had, and what is new. */
+	clock_turn(&c, 1000 * S + 20 * MS, REAL_NS + 20 * (int64_t)MS + set_by_ns);
+	clock_arrival(&c, stamp_ns, &a);
+	cr_assert_eq(a.now_ns, 1000 * S + 4 * MS);
+	clock_arrival(&c, stamp_ns + set_by_ns + 15 * (int64_t)MS, &a);
+	cr_assert_eq(a.now_ns, 1000 * S + 19 * MS);
+}
+
+Test(clock, a_step_between_stamp_and_turn_changes_no_age)
+{
+	static const int64_t steps[] = { 20 * (int64_t)MS, (int64_t)S, 3 * (int64_t)S, 3600 * (int64_t)S };
+	for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+		assert_age_kept(steps[i]);
+		assert_age_kept(-steps[i]);
+	}
+}
+
+/* A backlog that is older than the turn before, and a step behind it. */
+Test(clock, what_waited_when_the_clock_was_set_keeps_its_age)
+{
+	clock_turn(&c, 1000 * S + 10 * MS, REAL_NS + 10 * (int64_t)MS - 3 * (int64_t)S);
+	clock_arrival(&c, REAL_NS - 2 * (int64_t)S, &a);
+	cr_assert_eq(a.now_ns, 998 * S);
+	init();
+	clock_turn(&c, 1000 * S + 10 * MS, REAL_NS + 10 * (int64_t)MS + 3 * (int64_t)S);
+	clock_arrival(&c, REAL_NS - 2 * (int64_t)S, &a);
+	cr_assert_eq(a.now_ns, 998 * S);
+}
+
+/* A turn that is late is no step, nor is a clock that is slewed meanwhile: what waited has its age. */
+Test(clock, a_stall_is_no_step)
+{
+	for (int sign = -1; sign <= 1; sign++) {
+		const int64_t slewed_ns = sign * 4 * (int64_t)S / 2000; /* 500 ppm */
+		init();
+		clock_turn(&c, 1004 * S, REAL_NS + 4 * (int64_t)S + slewed_ns);
+		clock_arrival(&c, REAL_NS + (int64_t)S + slewed_ns, &a);
+		cr_assert_eq(a.now_ns, 1001 * S);
+		clock_arrival(&c, REAL_NS - (int64_t)S / 2 + slewed_ns, &a);
+		cr_assert_eq(a.now_ns, 1000 * S - S / 2);
+	}
+}
+
+/* Of a stall and a step in it that cannot be told apart the later time counts, and never one that is yet to come. */
+Test(clock, what_may_be_of_either_side_of_a_step_is_the_younger)
+{
+	clock_turn(&c, 1004 * S, REAL_NS + 4 * (int64_t)S + (int64_t)S);
+	clock_arrival(&c, REAL_NS + 3 * (int64_t)S, &a);
+	cr_assert_eq(a.now_ns, 1003 * S);
+	clock_arrival(&c, REAL_NS + 5 * (int64_t)S - (int64_t)MS, &a);
+	cr_assert_eq(a.now_ns, 1004 * S - MS);
+}
+
 Test(clock, five_seconds_is_the_oldest_stamp_believed)
 {
 	clock_arrival(&c, REAL_NS - CLOCK_STAMP_AGE_MAX_NS, &a);

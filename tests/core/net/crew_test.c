@@ -87,7 +87,9 @@ static void see_arrival(struct shard *s, const struct arrival *arrival)
 static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
 {
 	const struct edge *e = &s->settings.edge;
+	struct flow back = *to;
 
+	back.pinned = flow_is_reliable(to);                      /* an answer */
 	check(s->config->listen_count == 3, "no configuration"); /* nor one that was freed: the address sanitizer */
 	char *at = e->lend(e->context, 20000);
 
@@ -96,7 +98,7 @@ static void echo(struct shard *s, const struct flow *to, struct bytes datagram)
 	at = e->lend(e->context, datagram.size);
 	check(at != NULL, "no room to send");
 	memcpy(at, datagram.at, datagram.size);
-	e->send(e->context, to, at, datagram.size);
+	e->send(e->context, &back, at, datagram.size);
 }
 
 static void send_notes(struct shard *s)
@@ -806,13 +808,37 @@ static void what_another_workers_connection_does_not_take_comes_back(void)
 	int fds[2];
 	char text[200];
 
+	const struct linger none = { .l_onoff = 1 };
+
 	connect_two(fds, workers);
-	close(fds[1]);
+	setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	close(fds[1]); /* a reset: the message that it had sent has no answer */
 	usleep(50000);
 	int size = snprintf(text, sizeof text, "p%u" REST, workers[1]);
 	say(fds[0], text);
 	expect_bytes(fds[0], "what was refused", (size_t)size, 'p');
 	close(fds[0]);
+}
+
+/* Whichever shard a request is for: the answer of another one comes when its worker has seen the end. */
+static void a_peer_that_half_closes_is_answered_by_every_shard(void)
+{
+	const struct timeval patience = { .tv_sec = 5 };
+	unsigned workers[2];
+	int fds[2];
+	char text[100], c;
+
+	connect_two(fds, workers);
+	for (unsigned i = 0; i < 2; i++) {
+		int size = snprintf(text, sizeof text, "%uhold" REST, workers[1]);
+
+		setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+		say(fds[i], text);
+		shutdown(fds[i], SHUT_WR);
+		expect_bytes(fds[i], "the answer", (size_t)size, text[0]);
+		check(read(fds[i], &c, 1) == 0, "it has no end");
+		close(fds[i]);
+	}
 }
 
 static void drain_is_told(void)
@@ -957,6 +983,7 @@ int main(void)
 	the_tos_byte_changes_on_every_socket();
 	what_finds_the_mailbox_full_of_messages_waits();
 	what_another_workers_connection_does_not_take_comes_back();
+	a_peer_that_half_closes_is_answered_by_every_shard();
 	drain_is_told();
 	int deaf = keep_waiting();
 	stop_is_told();

@@ -48,6 +48,7 @@ static uint64_t later_ns; /* time that did not pass */
 /* What came, and what was told. */
 static unsigned messages, cuts, losses;
 static uint64_t lost_shards;
+static uint32_t lost_connection;
 static struct flow last_from;
 static char last[64];
 
@@ -70,8 +71,8 @@ static void take_message(void *context, const struct flow *from, int64_t stamp_n
 static void take_lost(void *context, uint32_t connection, uint32_t generation, uint64_t shards)
 {
 	(void)context;
-	(void)connection;
 	(void)generation;
+	lost_connection = connection;
 	losses++;
 	lost_shards |= shards;
 }
@@ -205,6 +206,14 @@ static void settle(void)
 		check(count->cells[i] == 0, "a source is counted still");
 	messages = cuts = losses = 0;
 	lost_shards = 0;
+}
+
+/* The same where not all had answers. */
+static void settle_unanswered(void)
+{
+	turns(20);
+	pass(3);
+	settle();
 }
 
 /* ---- peers ---- */
@@ -481,7 +490,7 @@ static void test_deaf_stranger(void)
 	expect(known, MESSAGE, SIZE);
 	close(deaf);
 	close(known);
-	settle();
+	settle_unanswered();
 }
 
 static void test_many_pings(void)
@@ -527,7 +536,7 @@ static void test_no_blocks(void)
 	expect(stranger, MESSAGE, SIZE);
 	close(known);
 	close(stranger);
-	settle();
+	settle_unanswered();
 }
 
 /* Where a shard has no room the connection waits, with whatever has come, and nothing is lost; others go on as soon as
@@ -605,7 +614,7 @@ static void test_waiting_in_turn(void)
 	taken_max = UINT_MAX;
 	for (unsigned i = 0; i < 3; i++)
 		close(fds[i]);
-	settle();
+	settle_unanswered();
 }
 
 /* ---- connections that are opened ---- */
@@ -656,7 +665,7 @@ static void test_opened(void)
 	int listening = listen_at(&address), peer;
 	struct flow flow = to_peer(&address);
 
-	streams_connect(&streams, &flow);
+	streams_connect(&streams, &flow, true);
 	check(flow.connection != 0, "none was opened");
 	for (unsigned i = 0; i < 3; i++)
 		send_message(&(struct flow){ .peer = address, .transport = TRANSPORT_TCP });
@@ -779,13 +788,23 @@ static void test_refused_for_a_while(void)
 	until(was_lost, "a refusal");
 	turns(10);
 	const uint64_t opened = stats.connections_opened;
-	streams_connect(&streams, &named);
+	streams_connect(&streams, &named, true);
 	check(named.connection == 0, "a connection for a call");
 	check(!streams_send(&streams, SHARD, &flow, BYTES(INVITE)), "taken");
 	check(stats.connections_opened == opened, "another connection for a call");
+	/* What has to go there goes by one that it knows, and hears of its end. */
+	losses = 0;
+	streams_connect(&streams, &named, false);
+	check(named.connection != 0, "none for the end of a call");
+	check(streams_send(&streams, SHARD, &named, BYTES(BYE)), "not taken");
+	check(stats.connections_opened == opened + 1, "%lu were opened for it",
+	      (unsigned long)(stats.connections_opened - opened));
+	until(was_lost, "a refusal");
+	check(lost_connection == named.connection, "of another one");
+	turns(10);
 	listening = listen_at(&other);
 	named = to_peer(&other);
-	streams_connect(&streams, &named);
+	streams_connect(&streams, &named, true);
 	check(named.connection != 0, "another peer is to blame, too");
 	close(accept_at(listening));
 	close(listening);
@@ -822,6 +841,99 @@ static void test_half_closed(void)
 	settle();
 }
 
+#define REQUEST "silent sip:a SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+#define TRYING  "SIP/2.0 100 Trying\r\nContent-Length: 0\r\n\r\n"
+#define OK      "SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+/* Two requests and the end of the peer's direction, which was read. */
+static int half_closed(struct flow *ret_flow)
+{
+	int fd = call("127.0.0.1");
+
+	say(fd, REQUEST REQUEST, 2 * strlen(REQUEST));
+	shutdown(fd, SHUT_WR);
+	turns(20);
+	check(messages == 2 && stats.connections == 1, "nobody waits for the answers");
+	*ret_flow = last_from;
+	return fd;
+}
+
+/* The answers are another shard's, and come after the end: the last one, or two seconds, ends the connection. */
+static void test_half_closed_before_the_answer(void)
+{
+	struct flow flow;
+	int fd = half_closed(&flow);
+
+	check(streams_send(&streams, SHARD, &flow, BYTES(TRYING)), "not taken");
+	expect(fd, TRYING, strlen(TRYING));
+	turns(20);
+	check(stats.connections == 1, "the other answer is owed");
+	check(streams_send(&streams, SHARD, &flow, BYTES(OK)), "not taken");
+	expect(fd, OK, strlen(OK));
+	expect_end(fd, "both have ended it");
+	settle();
+
+	fd = half_closed(&flow);
+	pass(1);
+	check(stats.connections == 1, "too early");
+	pass(2);
+	expect_end(fd, "there is no answer");
+	settle();
+}
+
+/* Nobody would answer a request on it: those that went by it are told of at once, others have another connection. */
+static void test_half_closed_takes_no_requests(void)
+{
+	struct address address;
+	struct flow flow, named;
+	int fd = call("127.0.0.1"), listening = listen_at(&address), peer;
+
+	say(fd, REQUEST, strlen(REQUEST));
+	turns(20);
+	send_message(&last_from);
+	expect(fd, MESSAGE, SIZE);
+	shutdown(fd, SHUT_WR);
+	until(was_lost, "the end of who was asked");
+	check(stats.connections == 1, "the answer is owed");
+	flow = named = last_from;
+	named.peer.port = address.port;
+	streams_connect(&streams, &named, true);
+	check(named.connection != 0 && named.connection != flow.connection, "one that nobody answers on");
+	send_message(&named);
+	peer = accept_at(listening);
+	expect(peer, MESSAGE, SIZE);
+	close(peer);
+	check(streams_send(&streams, SHARD, &flow, BYTES(OK)), "not taken");
+	expect(fd, OK, strlen(OK));
+	expect_end(fd, "both have ended it");
+	close(listening);
+	settle();
+}
+
+/* One that we opened, likewise. */
+static void test_opened_and_half_closed(void)
+{
+	struct address address;
+	int listening = listen_at(&address), first, second;
+	struct flow flow = to_peer(&address), other = flow;
+
+	streams_connect(&streams, &flow, true);
+	first = accept_at(listening);
+	say(first, REQUEST, strlen(REQUEST));
+	shutdown(first, SHUT_WR);
+	turns(20);
+	check(messages == 1 && stats.connections == 1, "the answer is owed");
+	streams_connect(&streams, &other, true);
+	check(other.connection != 0 && other.connection != flow.connection, "one that nobody answers on");
+	second = accept_at(listening);
+	check(streams_send(&streams, SHARD, &flow, BYTES(OK)), "not taken");
+	expect(first, OK, strlen(OK));
+	expect_end(first, "both have ended it");
+	close(second);
+	close(listening);
+	settle();
+}
+
 int main(void)
 {
 	log_set_level(LOG_ERROR);
@@ -841,6 +953,9 @@ int main(void)
 	test_failed();
 	test_refused_for_a_while();
 	test_half_closed();
+	test_half_closed_before_the_answer();
+	test_half_closed_takes_no_requests();
+	test_opened_and_half_closed();
 	int open = call("127.0.0.1"); /* one is there at the end */
 	say(open, MESSAGE, SIZE);
 	expect(open, MESSAGE, SIZE);
