@@ -290,8 +290,9 @@ struct charge {
 	uint16_t ask_turn;  /* the first ask (credit_note.h) that is for it, too */
 	uint8_t prefix[16]; /* that the customer's rate is of: two digits a byte, the first in the upper half */
 	uint8_t prefix_size;
-	uint8_t bill_until;    /* enum bill_until */
-	bool has_customer : 1; /* its terms are in force */
+	uint8_t bill_until : 4;        /* enum bill_until: of the customer's account; */
+	uint8_t vendor_bill_until : 4; /* of the vendor's, for the cost */
+	bool has_customer : 1;         /* its terms are in force */
 	bool has_vendor : 1;
 	bool waits : 1;     /* in the purse's queue */
 	bool unlimited : 1; /* the account's overdraft is: credit was not looked at */
