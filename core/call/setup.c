@@ -69,6 +69,8 @@ void setup_arm(struct shard *s, struct call *call)
 		at = setup->ask_ends_ns;
 	if (setup && reliable_next_ns(setup) < at)
 		at = reliable_next_ns(setup);
+	if (call->whole_waits && carry_turn_ends_ns(s, call) < at)
+		at = carry_turn_ends_ns(s, call);
 	if (at == UINT64_MAX)
 		wheel_cancel(&s->wheel, &call->timer);
 	else
@@ -151,6 +153,8 @@ void setup_due(struct shard *s, struct call *call)
 		     0, BYTES_NONE);
 	} else if (setup && now_ns >= reliable_next_ns(setup)) {
 		reliable_due(s, call);
+	} else if (call->whole_waits && now_ns >= carry_turn_ends_ns(s, call)) {
+		carry_turn_over(s, call);
 	} else {
 		setup_arm(s, call);
 	}
