@@ -434,10 +434,12 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 		       const struct numbers *numbers)
 {
 	const struct parameters *p = &s->config->parameters;
-	uint32_t text = numbers_keep(s, numbers);
-	struct call *call = text == TEXT_NONE ? NULL : take_call(s, m, from);
+	uint32_t text = numbers_keep(s, numbers), identity = TEXT_NONE;
+	bool kept = text != TEXT_NONE && identity_keep(s, m, &identity);
+	struct call *call = kept ? take_call(s, m, from) : NULL;
 	if (!call) {
 		text_give(&s->texts, text);
+		text_give(&s->texts, identity);
 		overload_refuse(s, m, from);
 		return;
 	}
@@ -454,7 +456,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct transaction *invite = transaction_at(s, setup->invite);
 	setup->account_id = mapping->account_id;
 	setup->numbers = text;
-	setup->identity = identity_keep(s, m);
+	setup->identity = identity;
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	reliable_read(setup, m, mapping->reliable);
