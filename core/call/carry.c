@@ -122,14 +122,66 @@ void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end)
 	}
 }
 
+/* ---- one whole record in a turn ---- */
+
+#define TURNS 4095u /* that whole_turn tells apart: a change that follows one of just so long ago waits, too */
+
+/* Turns of calls end at different moments. */
+static uint64_t turn_phase_ns(const struct shard *s, const struct call *call)
+{
+	return milliseconds_ns(call_index(s, call)) % CARRY_TURN_NS;
+}
+
+static uint64_t turn_of(const struct shard *s, const struct call *call)
+{
+	return (s->now.now_ns + turn_phase_ns(s, call)) / CARRY_TURN_NS;
+}
+
+static uint32_t turn_name(uint64_t turn)
+{
+	return (uint32_t)(turn % TURNS) + 1;
+}
+
+uint64_t carry_turn_ends_ns(const struct shard *s, const struct call *call)
+{
+	uint64_t turn = turn_of(s, call);
+	uint32_t ago = (turn_name(turn) + TURNS - call->whole_turn) % TURNS;
+	return (turn - ago + 1) * CARRY_TURN_NS - turn_phase_ns(s, call);
+}
+
+/* Whether its whole record has to wait. */
+static bool waits_for_turn(struct shard *s, struct call *call)
+{
+	if (call->whole_waits || s->keeping || call->whole_turn != turn_name(turn_of(s, call)))
+		return call->whole_waits;
+	call->whole_waits = true;
+	setup_arm(s, call);
+	return true;
+}
+
+static void stop_waiting(struct shard *s, struct call *call)
+{
+	if (!call->whole_waits)
+		return;
+	call->whole_waits = false;
+	setup_arm(s, call);
+}
+
+void carry_turn_over(struct shard *s, struct call *call)
+{
+	stop_waiting(s, call);
+	carry_note_change(s, call, CARRY_WHOLE);
+}
+
 /* ---- changes ---- */
 
 static bool write_changes(struct shard *s, struct call *call)
 {
-	if (call->changed & 1u << CARRY_WHOLE) {
+	if (call->changed & 1u << CARRY_WHOLE && !waits_for_turn(s, call)) {
 		if (!carry_write_live(s, call))
 			return false;
 		call->changed = 0;
+		call->whole_turn = turn_name(turn_of(s, call)) & 0xfff;
 	}
 	for (enum carry_part part = CARRY_ACKED; part < CARRY_WHOLE; part++) {
 		if (!(call->changed & 1u << part))
@@ -170,6 +222,13 @@ void carry_settle(struct shard *s)
 }
 
 /* ---- the end ---- */
+
+void carry_call_ends(struct shard *s, struct call *call)
+{
+	if (call->whole_waits)
+		carry_write_live(s, call);
+	call->whole_waits = false;
+}
 
 void carry_leg_ends(const struct call *call, struct leg *leg)
 {
@@ -235,6 +294,7 @@ static bool write_in_walk(struct shard *s, struct call *call)
 		return false;
 	call->journaled = true;
 	call->changed = 0;
+	stop_waiting(s, call);
 	return true;
 }
 

@@ -10,7 +10,9 @@
  *
  * A change is noted where it happens and written when the input is done with (shard_settle(), before anything that was
  * sent leaves the worker), so several of one input are one record.  One that found no room in the queue stays noted,
- * and is written as soon as there is some.
+ * and is written as soon as there is some.  A peer may change its dialog as often as it likes, so a call has one whole
+ * record in CARRY_TURN_NS: a change is written at once, what follows in that turn when it is over.  Confirmations, and
+ * with them the CSeq numbers, wait for nothing.
  *
  * A carried leg has another slot than the one its token names; leg->boot, which is not this start's, says so.  A shard
  * that took up nothing pays a comparison for it. */
@@ -94,6 +96,11 @@ static inline void carry_note_leg(struct shard *s, struct call *call, const stru
 	carry_note(s, call, leg->side == LEG_CALLER ? CARRY_CALLER : CARRY_CALLEE);
 }
 
+#define CARRY_TURN_NS UINT64_C(100000000)
+/* call.whole_waits: until when; and it is written, because that has come, or the call is left to another process. */
+uint64_t carry_turn_ends_ns(const struct shard *s, const struct call *call);
+void carry_turn_over(struct shard *s, struct call *call);
+
 /* Requests of a leg between two records: a carried leg goes on with CSeq numbers that are further ahead. */
 #define CARRY_CSEQ_STEP 64u
 #define CARRY_CSEQ_JUMP 128u
@@ -104,6 +111,8 @@ static inline uint32_t carry_cseq_jump(const struct shard *s, uint16_t boot)
 	return CARRY_CSEQ_JUMP * (boots < 1000 ? boots : 1000);
 }
 
+/* The call ends, and its CDR is not written yet: after a restart the other leg is to hear BYE where it is now. */
+void carry_call_ends(struct shard *s, struct call *call);
 /* The call has ended, its CDR is written: the leg will be closed when its last transaction is over. */
 void carry_leg_ends(const struct call *call, struct leg *leg);
 /* It is over. */

@@ -356,7 +356,7 @@ enum charge_answer charge_admit(struct shard *s, struct call *call)
 	charge->account_id = account->id;
 	charge->has_customer = true;
 	charge->customer = rate.terms;
-	charge->bill_until = (uint8_t)account->bill_until;
+	charge->bill_until = account->bill_until & 15;
 	keep_prefix(charge, &rate);
 	return is_unlimited(account) ? CHARGE_GRANTED : reserve(s, call, charge);
 }
@@ -386,6 +386,7 @@ static void connect_vendor(struct shard *s, struct call *call, struct bytes numb
 	if (!charge)
 		charge = take_charge(s, call);
 	charge->vendor = rate.terms;
+	charge->vendor_bill_until = account->bill_until & 15;
 	charge->has_vendor = true;
 }
 
@@ -427,7 +428,7 @@ void charge_connect(struct shard *s, struct call *call)
 		keep_prefix(charge, &rate);
 	}
 	if (account)
-		charge->bill_until = (uint8_t)account->bill_until;
+		charge->bill_until = account->bill_until & 15;
 	if (is_unlimited(account))
 		set_unlimited(s, charge);
 	else
@@ -467,6 +468,7 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 	charge->vendor = read.vendor;
 	charge->rules = read.rules;
 	charge->bill_until = read.bill_until;
+	charge->vendor_bill_until = read.vendor_bill_until;
 	charge->prefix_size = read.prefix_size;
 	memcpy(charge->prefix, read.prefix, sizeof charge->prefix);
 	charge->has_customer = read.has_customer;

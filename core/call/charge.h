@@ -81,7 +81,8 @@ struct charge_bill {
 };
 
 /* Of a call that ends.  hold_ms: up to its end, 0 if it was not connected; where the account says so, a call that ended
- * because nobody heard of it any more is billed up to its last proof of life. */
+ * because nobody heard of it any more is billed up to its last proof of life: the fee as the customer's account says,
+ * the cost as the vendor's does. */
 void charge_bill(struct shard *s, const struct call *call, const struct facts *facts, enum cdr_end_reason reason,
 		 uint64_t hold_ms, struct charge_bill *ret_bill);
 /* Afterwards, when nothing more is done with the call: the fee is spent, the rest is given back, and the vendor's

@@ -61,7 +61,7 @@ static int64_t fee_of(const struct rate_terms *terms, const struct rating_rules 
 	return fee <= MONEY_MAX ? fee : MONEY_MAX - MONEY_MAX % charge_fee_unit_e8(rules);
 }
 
-void charge_write_bill(struct charge *charge, uint64_t hold_ms, struct charge_bill *bill)
+void charge_write_bill(struct charge *charge, uint64_t hold_ms, uint64_t vendor_hold_ms, struct charge_bill *bill)
 {
 	unsigned decimals = charge->rules.fee_decimals;
 	if (charge->has_customer) {
@@ -76,10 +76,16 @@ void charge_write_bill(struct charge *charge, uint64_t hold_ms, struct charge_bi
 	}
 	charge->cost_e8 = 0;
 	if (charge->has_vendor) {
-		uint64_t billed_s = rating_billed_s(&charge->vendor, &charge->rules, hold_ms);
+		uint64_t billed_s = rating_billed_s(&charge->vendor, &charge->rules, vendor_hold_ms);
 		charge->cost_e8 = fee_of(&charge->vendor, &charge->rules, billed_s);
 		bill->cost = write_amount(charge->cost_e8, decimals, bill->cost_room);
 	}
+}
+
+/* What an account pays for, or asks for, of a call that may have ended before anybody knew. */
+static uint64_t billed_ms(unsigned bill_until, uint64_t hold_ms, uint64_t proven_ms)
+{
+	return bill_until == BILL_UNTIL_LAST_CONFIRMED ? proven_ms : hold_ms;
 }
 
 void charge_bill(struct shard *s, const struct call *call, const struct facts *facts, enum cdr_end_reason reason,
@@ -91,10 +97,11 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 	ret_bill->rate_prefix = ret_bill->rate = ret_bill->fee = ret_bill->cost = BYTES_NONE;
 	if (!(facts->account_id | facts->vendor_account_id))
 		return;
-	if (charge && charge->bill_until == BILL_UNTIL_LAST_CONFIRMED && hold_ms && is_unproven(reason))
-		hold_ms = confirmed_ms(s, call, hold_ms);
-	if (charge)
-		charge_write_bill(charge, hold_ms, ret_bill);
+	if (charge) {
+		uint64_t proven_ms = is_unproven(reason) ? confirmed_ms(s, call, hold_ms) : hold_ms;
+		charge_write_bill(charge, billed_ms(charge->bill_until, hold_ms, proven_ms),
+				  billed_ms(charge->vendor_bill_until, hold_ms, proven_ms), ret_bill);
+	}
 	if (!call->connect_ns || !hold_ms)
 		bill_nothing(s, facts, decimals, ret_bill);
 }
@@ -104,5 +111,5 @@ void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_b
 	struct charge read = { .has_customer = false };
 	struct bytes name;
 	if (written.size && charge_read(written, &read, &name))
-		charge_write_bill(&read, hold_ms, ret_bill);
+		charge_write_bill(&read, hold_ms, hold_ms, ret_bill);
 }

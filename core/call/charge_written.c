@@ -1,4 +1,5 @@
-/* A charge in the journal: little-endian, in this order. */
+/* A charge in the journal: little-endian, in this order.  What later versions have added stands behind the account's
+ * name; a record of a former one ends before it, and a reader skips what it does not know. */
 #include <assert.h>
 
 #include "core/call/charge.h"
@@ -43,8 +44,9 @@ static bool take_terms(const char **at, struct rate_terms *terms)
 	return terms->rate_e8 >= 0 && terms->connect_fee_e8 >= 0;
 }
 
-#define FIXED_BYTES (4 + sizeof((struct charge *)0)->prefix + 5 + 2 * 28 + 1) /* all but the account's name */
-static_assert(FIXED_BYTES + ACCOUNT_NAME_MAX <= CHARGE_BYTES_MAX, "the longest");
+#define FIXED_BYTES (4 + sizeof((struct charge *)0)->prefix + 5 + 2 * 28 + 1) /* up to the account's name */
+#define ADDED_BYTES 1
+static_assert(FIXED_BYTES + ACCOUNT_NAME_MAX + ADDED_BYTES <= CHARGE_BYTES_MAX, "the longest");
 
 size_t charge_write(const struct shard *s, const struct call *call, char *out)
 {
@@ -64,7 +66,16 @@ size_t charge_write(const struct shard *s, const struct call *call, char *out)
 	at = put_terms(at, &charge->vendor);
 	at = put(at, name.size, 1);
 	memcpy(at, name.at, name.size);
-	return (size_t)(at + name.size - out);
+	at = put(at + name.size, charge->vendor_bill_until, ADDED_BYTES);
+	return (size_t)(at - out);
+}
+
+/* Where there was no such byte the customer's account decided for both. */
+static bool take_added(const char *at, const char *end, struct charge *c)
+{
+	uint64_t vendor_bill_until = at < end ? take(&at, ADDED_BYTES) : c->bill_until;
+	c->vendor_bill_until = vendor_bill_until & 15;
+	return vendor_bill_until <= BILL_UNTIL_LAST_CONFIRMED;
 }
 
 bool charge_read(struct bytes in, struct charge *c, struct bytes *ret_account)
@@ -75,7 +86,8 @@ bool charge_read(struct bytes in, struct charge *c, struct bytes *ret_account)
 	uint64_t what = take(&at, 1);
 	c->has_customer = what & WRITTEN_CUSTOMER;
 	c->has_vendor = (what & WRITTEN_VENDOR) != 0;
-	c->bill_until = (uint8_t)take(&at, 1);
+	uint64_t bill_until = take(&at, 1);
+	c->bill_until = bill_until & 15;
 	c->prefix_size = (uint8_t)take(&at, 1);
 	memcpy(c->prefix, at, sizeof c->prefix);
 	at += sizeof c->prefix;
@@ -88,9 +100,9 @@ bool charge_read(struct bytes in, struct charge *c, struct bytes *ret_account)
 	ret_account->at = at;
 	for (unsigned i = 0; i < c->prefix_size && i < RATE_PREFIX_MAX; i++)
 		terms = terms && (c->prefix[i / 2] >> (i % 2 ? 0 : 4) & 15) <= 9;
-	return terms && c->prefix_size <= RATE_PREFIX_MAX && c->bill_until <= BILL_UNTIL_LAST_CONFIRMED &&
+	return terms && c->prefix_size <= RATE_PREFIX_MAX && bill_until <= BILL_UNTIL_LAST_CONFIRMED &&
 	       c->rules.hold_precision_ms < 1000 && c->rules.fee_decimals <= MONEY_DECIMALS &&
-	       in.size == FIXED_BYTES + ret_account->size;
+	       in.size >= FIXED_BYTES + ret_account->size && take_added(at + ret_account->size, in.at + in.size, c);
 }
 
 /* They are in order of their names. */

@@ -385,6 +385,7 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	struct facts facts;
 	if (call->over)
 		return;
+	carry_call_ends(s, call);
 	call->over = true;
 	struct setup *setup = setup_of(s, call);
 	if (setup && !setup->first_reply_ns && ending->side != CDR_SIDE_CALLER)

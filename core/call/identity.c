@@ -17,20 +17,22 @@ static struct bytes join(struct builder *b, const struct sip_message *m, enum si
 	return (struct bytes){ start, (uint32_t)(b->at - start) };
 }
 
-uint32_t identity_keep(struct shard *s, const struct sip_message *invite)
+bool identity_keep(struct shard *s, const struct sip_message *invite, uint32_t *ret_text)
 {
 	struct builder b;
 	struct bytes texts[IDENTITY_TEXTS];
+	*ret_text = TEXT_NONE;
 	if (!sip_header_first(invite, SIP_H_P_ASSERTED_IDENTITY) && !sip_header_first(invite, SIP_H_PRIVACY))
-		return TEXT_NONE;
+		return true;
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	texts[ASSERTED] = join(&b, invite, SIP_H_P_ASSERTED_IDENTITY, ", ");
 	texts[PRIVACY] = join(&b, invite, SIP_H_PRIVACY, ";");
 	uint32_t size = b.overflow ? 0 : pack_size(texts, IDENTITY_TEXTS);
-	uint32_t text = size ? text_take(&s->texts, size) : TEXT_NONE;
-	if (text != TEXT_NONE)
-		pack_write(texts, IDENTITY_TEXTS, text_at(&s->texts, text));
-	return text;
+	*ret_text = size ? text_take(&s->texts, size) : TEXT_NONE;
+	if (*ret_text == TEXT_NONE)
+		return false;
+	pack_write(texts, IDENTITY_TEXTS, text_at(&s->texts, *ret_text));
+	return true;
 }
 
 static void read_kept(const struct shard *s, const struct setup *setup, struct bytes texts[static IDENTITY_TEXTS])

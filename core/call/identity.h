@@ -7,9 +7,9 @@
 
 #include "core/call/state.h"
 
-/* What of the caller's INVITE is kept until the call is answered: a text, TEXT_NONE if it says nothing (or there is no
- * room). */
-uint32_t identity_keep(struct shard *s, const struct sip_message *invite);
+/* What of the caller's INVITE is kept until the call is answered: a text, TEXT_NONE if it says nothing.  false: there
+ * is no room for what it says, and without it the call must not go out. */
+bool identity_keep(struct shard *s, const struct sip_message *invite, uint32_t *ret_text);
 
 /* Whether From has to be anonymous towards this gateway: the number is in P-Asserted-Identity, and to be kept there. */
 bool identity_is_hidden(const struct shard *s, const struct setup *setup, const struct routing_gateway *routing);

@@ -64,9 +64,13 @@ static void check_timers(const struct shard *s)
 	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
 		const struct call *c = call_at(s, i);
 		const struct setup *setup = setup_of(s, c);
-		uint64_t times[] = { c->ends_ns, setup ? setup->ends_ns : 0, setup ? setup->ask_ends_ns : 0,
-				     setup ? setup->rseq_resend_ns : 0, setup ? setup->rseq_ends_ns : 0 };
-		armed += check_timer(&c->timer, earliest(times, 5));
+		uint64_t times[] = { c->ends_ns,
+				     setup ? setup->ends_ns : 0,
+				     setup ? setup->ask_ends_ns : 0,
+				     setup ? setup->rseq_resend_ns : 0,
+				     setup ? setup->rseq_ends_ns : 0,
+				     c->whole_waits ? carry_turn_ends_ns(s, c) : 0 };
+		armed += check_timer(&c->timer, earliest(times, 6));
 	}
 	for (uint32_t i = pool_next_used(&s->legs, 0); i != POOL_NONE; i = pool_next_used(&s->legs, i + 1)) {
 		const struct leg *l = leg_at(s, i);
@@ -137,6 +141,7 @@ static void check_calls(const struct shard *s)
 		assert(!kept || kept->switches <= kept->attempts_count);
 		assert((call->setup != POOL_NONE) == (call->facts == TEXT_NONE) &&
 		       (call->setup != POOL_NONE || call->state == CALL_UP));
+		assert(!call->whole_waits || call->changed & 1u << CARRY_WHOLE);
 		records += call->setup != POOL_NONE;
 		*(call->connect_ns ? &active : &setup) += 1;
 	}

@@ -42,7 +42,7 @@ enum call_state {
 
 struct call {
 	struct slot slot;         /* next_free chains shard.over_calls */
-	struct wheel_entry timer; /* the earliest deadline of the call: set-up, pending admission, caps */
+	struct wheel_entry timer; /* the earliest deadline of the call: set-up, pending admission, caps, whole_waits */
 	uint32_t caller_leg;
 	uint32_t callee_leg;              /* the winning one; POOL_NONE until answered */
 	uint32_t setup;                   /* POOL_NONE once the caller's ACK has come */
@@ -61,15 +61,17 @@ struct call {
 	uint32_t ends_reason : 8;                /* enum cdr_end_reason of the smallest cap */
 	uint32_t state : 4;                      /* enum call_state */
 	uint32_t max_duration_s
-	    : DURATION_BITS;       /* of the node, the MG and the RG that answered, the smallest; 0: none */
+	    : DURATION_BITS;      /* of the node, the MG and the RG that answered, the smallest; 0: none */
+	uint32_t whole_turn : 12; /* of its latest whole record for a change (core/call/carry.h); 0: none */
+	uint32_t probe_interval_s : DURATION_BITS;
+	uint32_t changed : 4;      /* bits by enum carry_part: noted, and not written yet (core/call/carry.h) */
+	uint32_t whole_waits : 1;  /* the next whole record waits until that turn is over */
 	uint32_t mapping_line : 1; /* admitted: it counts on the MG */
 	uint32_t routing_line : 1; /* answered: it counts on the RG, as its attempt did */
 	uint32_t recovered : 1;    /* carried over from a former process */
 	uint32_t journaled : 1;    /* a RECORD_LIVE of it is out: changes are worth a record too */
 	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
-	uint32_t probe_interval_s : DURATION_BITS;
-	uint32_t changed : 4; /* bits by enum carry_part: noted, and not written yet (core/call/carry.h) */
-	uint32_t held : 1;    /* its 200 waits until its RECORD_LIVE is on the disk */
+	uint32_t held : 1;         /* its 200 waits until its RECORD_LIVE is on the disk */
 };
 
 static_assert(sizeof(struct call) == 128, "two cache lines: see the table in docs/architecture.md");
@@ -290,8 +292,9 @@ struct charge {
 	uint16_t ask_turn;  /* the first ask (credit_note.h) that is for it, too */
 	uint8_t prefix[16]; /* that the customer's rate is of: two digits a byte, the first in the upper half */
 	uint8_t prefix_size;
-	uint8_t bill_until;    /* enum bill_until */
-	bool has_customer : 1; /* its terms are in force */
+	uint8_t bill_until : 4;        /* enum bill_until: of the customer's account; */
+	uint8_t vendor_bill_until : 4; /* of the vendor's, for the cost */
+	bool has_customer : 1;         /* its terms are in force */
 	bool has_vendor : 1;
 	bool waits : 1;     /* in the purse's queue */
 	bool unlimited : 1; /* the account's overdraft is: credit was not looked at */

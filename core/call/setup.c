@@ -69,6 +69,8 @@ void setup_arm(struct shard *s, struct call *call)
 		at = setup->ask_ends_ns;
 	if (setup && reliable_next_ns(setup) < at)
 		at = reliable_next_ns(setup);
+	if (call->whole_waits && carry_turn_ends_ns(s, call) < at)
+		at = carry_turn_ends_ns(s, call);
 	if (at == UINT64_MAX)
 		wheel_cancel(&s->wheel, &call->timer);
 	else
@@ -151,6 +153,8 @@ void setup_due(struct shard *s, struct call *call)
 		     0, BYTES_NONE);
 	} else if (setup && now_ns >= reliable_next_ns(setup)) {
 		reliable_due(s, call);
+	} else if (call->whole_waits && now_ns >= carry_turn_ends_ns(s, call)) {
+		carry_turn_over(s, call);
 	} else {
 		setup_arm(s, call);
 	}
@@ -430,10 +434,12 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 		       const struct numbers *numbers)
 {
 	const struct parameters *p = &s->config->parameters;
-	uint32_t text = numbers_keep(s, numbers);
-	struct call *call = text == TEXT_NONE ? NULL : take_call(s, m, from);
+	uint32_t text = numbers_keep(s, numbers), identity = TEXT_NONE;
+	bool kept = text != TEXT_NONE && identity_keep(s, m, &identity);
+	struct call *call = kept ? take_call(s, m, from) : NULL;
 	if (!call) {
 		text_give(&s->texts, text);
+		text_give(&s->texts, identity);
 		overload_refuse(s, m, from);
 		return;
 	}
@@ -450,7 +456,7 @@ static void begin_call(struct shard *s, const struct sip_message *m, const struc
 	struct transaction *invite = transaction_at(s, setup->invite);
 	setup->account_id = mapping->account_id;
 	setup->numbers = text;
-	setup->identity = identity_keep(s, m);
+	setup->identity = identity;
 	session_timer_init(&caller->session, mapping->timer, &call->rules);
 	refresh_note_request(s, caller, invite, m, headers, false);
 	reliable_read(setup, m, mapping->reliable);

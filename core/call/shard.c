@@ -535,8 +535,11 @@ static void stop_some(struct shard *s)
 			break;
 		}
 		struct call *call = call_at(s, s->stop_cursor++);
-		if (is_left(s, call))
+		if (is_left(s, call)) {
+			if (call->whole_waits)
+				carry_turn_over(s, call);
 			continue;
+		}
 		call_end(s, call, &ending);
 		ended++;
 	}

@@ -174,6 +174,7 @@ static void keep_call(struct sim *sim, unsigned shard, enum record_kind kind, co
 		return;
 	}
 	if (kind == RECORD_LIVE) {
+		sim->counts.whole_records++;
 		k->shard = shard;
 		k->in_checkpoint = true;
 		forget_changes(k);

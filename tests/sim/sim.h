@@ -136,6 +136,7 @@ struct ua;
 	X(credit_ended) \
 	X(cdrs) \
 	X(records) \
+	X(whole_records) \
 	X(checkpoints) \
 	X(kills) \
 	X(carried) \

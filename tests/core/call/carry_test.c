@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 
+#include "billing/recovery.h"
 #include "core/call/carry_image.h"
 #include "core/call/state.h"
+#include "sip/pack.h"
 #include "tests/sim/keep.h"
 
 #define TIMED      CALLER_TIMED("Session-Expires: 600;refresher=uas")
@@ -135,6 +137,134 @@ Test(rfc3261_13_2_2_4, a_repeated_200_of_the_callee_is_acked)
 	run(d, SIM_S);
 	cr_assert_eq(nth(&d->b, "ACK", 0)->again, before + 1);
 	cr_assert_eq(count(&d->b, "BYE"), 0);
+	over(d);
+}
+
+/* ---- a dialog that changes all the time ---- */
+
+/* UPDATEs of the caller without session, each from another Contact, a millisecond apart. */
+static void moves(struct duel *d, unsigned times)
+{
+	for (unsigned i = 0; i < times; i++) {
+		d->a.contact++;
+		say(&d->a, "UPDATE", NULL, BYTES_NONE);
+		run(d, SIM_MS);
+	}
+	run(d, 2 * WAY_NS);
+	cr_assert_eq(status_of(d->a.said), 200);
+}
+
+static void read_caller_target(struct sim *sim, const struct recovered_call *call, void *context)
+{
+	struct call_image image;
+	struct bytes texts[DIALOG_TEXTS];
+	(void)sim;
+	cr_assert(carry_read(call, &image));
+	pack_read(image.legs[LEG_CALLER].dialog, texts, DIALOG_TEXTS);
+	snprintf(context, 80, "%.*s", TEXT(texts[DIALOG_TARGET]));
+}
+
+/* That the records have: what a process would go on with that begins now. */
+static void assert_carried_target(struct duel *d, unsigned contact)
+{
+	char carried[80] = "", wanted[80];
+	keep_each(d->sim, read_caller_target, carried);
+	snprintf(wanted, sizeof wanted, "sip:%s-%u@%s", d->a.ua->local_tag, contact, d->a.host->name);
+	cr_assert_str_eq(carried, wanted, "%s, not %s", carried, wanted);
+}
+
+Test(rule7, a_target_that_changes_all_the_time_is_not_written_each_time)
+{
+	struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+	run(d, SIM_S);
+	uint64_t before = d->sim->counts.whole_records;
+	moves(d, 1000);
+	cr_assert_leq(d->sim->counts.whole_records - before, 12, "%llu whole records",
+		      (unsigned long long)(d->sim->counts.whole_records - before));
+	cr_assert_geq(d->sim->counts.whole_records - before, 9);
+	run(d, 250 * SIM_MS);
+	assert_carried_target(d, d->a.contact);
+	before = d->sim->counts.whole_records;
+	run(d, 10 * SIM_S);
+	cr_assert_eq(d->sim->counts.whole_records, before, "nothing more has changed");
+	restart(d, SIM_S);
+	struct said *info = say(&d->b, "INFO", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	cr_assert_eq(status_of(info), 200);
+	char target[80];
+	snprintf(target, sizeof target, "sip:%s-%u@%s", d->a.ua->local_tag, d->a.contact, d->a.host->name);
+	cr_assert(wire_is(nth(&d->a, "INFO", 0)->w.uri, target));
+	over(d);
+}
+
+/* Killed in the midst of it: the dialog goes on, its CSeq numbers too. */
+Test(rule7, a_call_goes_on_whose_target_was_changing)
+{
+	for (unsigned times = 1; times <= 300; times += 37) {
+		struct duel *d = duel_up(.invite = TIMED, .ok = TIMED_OK);
+		run(d, SIM_S);
+		unsigned before = d->a.contact;
+		moves(d, times);
+		if (times == 1)
+			assert_carried_target(d, before + 1);
+		restart(d, SIM_S, .shards = 2);
+		struct said *invite = say(&d->b, "INVITE", NULL, new_sdp(&d->b));
+		run(d, SIM_S);
+		cr_assert_eq(status_of(invite), 200);
+		struct said *update = say(&d->a, "UPDATE", NULL, BYTES_NONE);
+		run(d, SIM_S);
+		cr_assert_eq(status_of(update), 200);
+		over(d);
+	}
+}
+
+/* A session that follows another one at once is carried when the turn is over, too. */
+Test(rule7, the_last_of_many_sessions_is_carried)
+{
+	struct duel *d = duel_up();
+	run(d, SIM_S);
+	uint64_t before = d->sim->counts.whole_records;
+	for (unsigned i = 0; i < 25; i++) {
+		struct said *update = say(&d->a, "UPDATE", NULL, new_sdp(&d->a));
+		run(d, 10 * SIM_MS);
+		cr_assert_eq(status_of(update), 200);
+	}
+	cr_assert_leq(d->sim->counts.whole_records - before, 4);
+	run(d, 250 * SIM_MS);
+	unsigned updates = count(&d->b, "UPDATE");
+	restart(d, SIM_S);
+	struct said *same = say(&d->a, "INVITE", NULL, sdp(&d->a));
+	run(d, SIM_S);
+	cr_assert_eq(status_of(same), 200);
+	cr_assert_eq(count(&d->b, "INVITE"), 1, "it is known, and answered here");
+	cr_assert_eq(count(&d->b, "UPDATE"), updates);
+	over(d);
+}
+
+/* Neither of those that end meanwhile, whose other leg is still to hear BYE, nor of those that are left on purpose. */
+Test(rule7, the_last_target_is_written_before_its_turn_when_there_is_none)
+{
+	struct duel *d = duel_up();
+	run(d, SIM_S);
+	d->b.gone = true; /* its BYE will not be answered */
+	moves(d, 5);
+	struct said *bye = say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, 2 * WAY_NS + SIM_MS);
+	cr_assert_eq(status_of(bye), 200);
+	assert_carried_target(d, d->a.contact);
+	finish(d->sim);
+	d = duel_up();
+	run(d, SIM_S);
+	moves(d, 5);
+	struct command stop = { .kind = COMMAND_STOP, .keep_calls = true };
+	node_command(d->sim, &stop);
+	run(d, 5 * SIM_MS);
+	cr_assert(node_stopped(d->sim));
+	assert_carried_target(d, d->a.contact);
+	node_kill(d->sim);
+	d->sim->stopping = false;
+	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 0);
+	run(d, SIM_S);
 	over(d);
 }
 

@@ -28,6 +28,7 @@ static struct {
 	struct rate_terms terms, later; /* later: from later_us on; 0: there is none */
 	int64_t later_us;
 	struct rate_terms vendor;
+	enum bill_until vendor_bill_until;
 } tariff;
 
 static void add_rate(struct tariff_builder *b, uint32_t table, const char *prefix, const struct rate_terms *terms,
@@ -64,6 +65,7 @@ static struct tariff *make_tariff(struct sim *sim)
 	alice.table = tariff.no_table ? TARIFF_NO_TABLE : prices;
 	vendor.id = gateway_id(GATEWAY_ACCOUNT, "vendor");
 	vendor.overdraft_e8 = OVERDRAFT_UNLIMITED;
+	vendor.bill_until = tariff.vendor_bill_until;
 	if (!tariff.unknown)
 		cr_assert_eq(tariff_add_account(b, &alice), 0);
 	if (!tariff.no_vendor)
@@ -893,6 +895,50 @@ Test(accounts, bill_until_last_confirmed)
 	}
 }
 
+static struct sim_call *call_of_dying_hosts(struct sim *sim)
+{
+	struct timer_script timed = { .on = true, .updates = true, .interval_s = 600 };
+	return sim_call_now(sim, .timers = { timed, timed }, .answers = { ANSWERS },
+			    .steps = { { STEP_DIE, true, 400 * SIM_S }, { STEP_DIE, false, 400 * SIM_S } });
+}
+
+/* Billed by the second, for each of the two accounts. */
+static void assert_billed_until(const struct cdr *cdr, enum bill_until customer, enum bill_until vendor)
+{
+	int64_t whole_s = (cdr->hold_ms + 950) / 1000, fee, cost;
+	cr_assert(money_parse(cdr->fee.at, cdr->fee.size, &fee));
+	cr_assert(money_parse(cdr->cost.at, cdr->cost.size, &cost));
+	cr_assert_eq(cdr->end_reason, CDR_END_session_timeout);
+	cr_assert_eq(fee, cdr->billed_s * CENT);
+	cr_assert_gt(cost, 200 * CENT);
+	if (customer == BILL_UNTIL_TEARDOWN)
+		cr_assert_eq(fee, whole_s * CENT);
+	else
+		cr_assert_lt(fee, (whole_s - 100) * CENT);
+	if (vendor == BILL_UNTIL_TEARDOWN)
+		cr_assert_eq(cost, whole_s * CENT, "the customer's account says %u, and the cost is %lld", customer,
+			     (long long)cost);
+	else
+		cr_assert_lt(cost, (whole_s - 100) * CENT, "the customer's account says %u, and the cost is %lld",
+			     customer, (long long)cost);
+}
+
+/* The fee as the customer's account says, the cost as the vendor's does. */
+Test(accounts, bill_until_is_each_accounts_own)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		usual(100 * MONEY_ONE);
+		tariff.vendor = tariff.terms;
+		tariff.alice.bill_until = i & 1 ? BILL_UNTIL_LAST_CONFIRMED : BILL_UNTIL_TEARDOWN;
+		tariff.vendor_bill_until = i & 2 ? BILL_UNTIL_LAST_CONFIRMED : BILL_UNTIL_TEARDOWN;
+		struct sim *sim = sim_rated();
+		const struct sim_call *call = call_of_dying_hosts(sim);
+		sim_run(sim, 2000 * SIM_S);
+		assert_billed_until(cdr_of(call), tariff.alice.bill_until, tariff.vendor_bill_until);
+		finish_with(sim, 100 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+	}
+}
+
 /* ---- shards ---- */
 
 /* While there is plenty most calls ask nobody. */
@@ -982,25 +1028,35 @@ Test(shards, what_a_bank_hears_before_it_knows_the_account_counts)
 
 /* ---- carried over a restart ---- */
 
+#define CHARGE_ADDED 1 /* bytes that a record of the first version does not have */
+
 /* As if the process had ended and another one had taken the call up: the bank knows nothing of it. */
-static void carry_over(struct sim *sim)
+static void carry_over_bytes(struct sim *sim, size_t added)
 {
 	struct call *call = NULL;
 	struct shard *s = shard_of(sim, &call);
-	char written[CHARGE_BYTES_MAX];
+	char written[CHARGE_BYTES_MAX + 1] = "";
 	size_t size = charge_write(s, call, written);
 	struct charge *charge = charge_of(s, call);
-	cr_assert(size > 0 && size <= sizeof written);
+	cr_assert(size > 0 && size <= CHARGE_BYTES_MAX);
 	if (charge->waits)
 		charge_forget(s, call, charge);
 	charge_settle(s, charge, 0);
 	facts_set_charge(s, call, 0);
-	for (uint32_t cut = 1; cut < size; cut++)
+	for (uint32_t cut = 1; cut < size - CHARGE_ADDED; cut++)
 		cr_assert_not(charge_restore(s, call, (struct bytes){ written, cut }));
 	written[0]++;
 	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }));
 	written[0]--;
-	cr_assert(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }));
+	written[size - 1] += 2;
+	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }));
+	written[size - 1] -= 2;
+	cr_assert(charge_restore(s, call, (struct bytes){ written, (uint32_t)(size - CHARGE_ADDED + added) }));
+}
+
+static void carry_over(struct sim *sim)
+{
+	carry_over_bytes(sim, CHARGE_ADDED);
 }
 
 Test(restart, a_call_is_debited_for_its_time_and_goes_on)
@@ -1020,6 +1076,26 @@ Test(restart, a_call_is_debited_for_its_time_and_goes_on)
 			finish_with(sim, 0);
 		}
 	}
+}
+
+/* In a record of the first version the customer's account decides for both; one of a later version may have more. */
+Test(restart, bill_until_of_each_account_is_carried)
+{
+	for (unsigned added = 0; added <= CHARGE_ADDED + 1; added++)
+		for (unsigned last = 0; last < 2; last++) {
+			usual(100 * MONEY_ONE);
+			tariff.vendor = tariff.terms;
+			tariff.alice.bill_until = last ? BILL_UNTIL_LAST_CONFIRMED : BILL_UNTIL_TEARDOWN;
+			tariff.vendor_bill_until = last ? BILL_UNTIL_TEARDOWN : BILL_UNTIL_LAST_CONFIRMED;
+			struct sim *sim = sim_rated();
+			const struct sim_call *call = call_of_dying_hosts(sim);
+			sim_run(sim, 100 * SIM_S);
+			carry_over_bytes(sim, added);
+			sim_run(sim, 2000 * SIM_S);
+			assert_billed_until(cdr_of(call), tariff.alice.bill_until,
+					    added ? tariff.vendor_bill_until : tariff.alice.bill_until);
+			finish_with(sim, 100 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
+		}
 }
 
 /* More than there is: the next increment is not to be had. */

@@ -314,3 +314,33 @@ Test(spec_9, the_record_has_what_was_sent_also_where_there_is_no_room)
 	}
 	cr_assert(sent && not_sent, "%u sent, %u not", sent, not_sent);
 }
+
+/* RFC 3323 4.2: who asks for privacy has it, or no call. */
+Test(rfc3323_4_2, a_privacy_that_cannot_be_kept_makes_no_call)
+{
+	unsigned sent = 0, refused = 0;
+	for (unsigned n = 1; n <= 8; n++) {
+		struct duel *d =
+			duel_up(.gateways = MG("") RG(1, "p_asserted_identity = caller privacy = pass") RG(2, ""));
+		d->sim->attempts_unseen = true; /* there may be no room to list one */
+		struct duel *second = script_call_in(
+			d->sim, &(struct plan){ .invite = "P-Asserted-Identity: <sip:+4931@gw>\nPrivacy: id\n" });
+		takes_left = n;
+		run(second, 3 * SIM_S);
+		takes_left = 0;
+		const struct heard *invite = nth(&second->b, "INVITE", 0);
+		if (invite) {
+			assert_header(invite, "Privacy", "id");
+			cr_assert(strstr(header(invite, "From"), "anonymous.invalid"), "without room %u: %s", n,
+				  header(invite, "From"));
+			sent++;
+		} else {
+			cr_assert_eq(count(&second->a, "503 INVITE"), 1);
+			refused++;
+		}
+		if (invite && !second->call->cdr_count)
+			hang_up(second);
+		over(d);
+	}
+	cr_assert(sent && refused, "%u sent, %u refused", sent, refused);
+}
