@@ -336,6 +336,11 @@ static bool has_to_walk(const struct carry *c)
 	return c->walking || c->checkpoint_asked || c->missed;
 }
 
+bool carry_owes(const struct shard *s)
+{
+	return s->carry->missed || (s->carry->walking && !s->carry->checkpoint);
+}
+
 /* ---- ending what was carried over, a few at a time ---- */
 
 static struct bytes reason_header(enum cdr_end_reason reason)

@@ -120,6 +120,8 @@ void carry_leg_over(struct shard *s, struct leg *leg);
 
 /* From shard_settle(), and from shard_advance(). */
 void carry_settle(struct shard *s);
+/* Changes that found no room wait to be written. */
+bool carry_owes(const struct shard *s);
 void carry_advance(struct shard *s);
 /* When carry_advance() has something to do; UINT64_MAX: nothing. */
 uint64_t carry_next_ns(const struct shard *s);

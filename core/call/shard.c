@@ -618,6 +618,6 @@ bool shard_drained(const struct shard *s)
 
 bool shard_stopped(const struct shard *s)
 {
-	bool ended = s->keeping ? s->stop_cursor == POOL_NONE && !s->carry->missed : s->calls.used == 0;
+	bool ended = s->keeping ? s->stop_cursor == POOL_NONE && !carry_owes(s) : s->calls.used == 0;
 	return s->stopping && ended && s->backlog_count == 0;
 }

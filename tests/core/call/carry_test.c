@@ -1015,3 +1015,30 @@ Test(keep_calls, the_stop_leaves_calls_that_are_up_to_the_next_process)
 	cr_assert_eq(cdr_of(up)->recovered, 1);
 	finish(sim);
 }
+
+/* Changes that found no room are written a few at a time; the node is not stopped before the last of them. */
+Test(keep_calls, the_stop_waits_for_changes_that_found_no_room)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	struct shard *s = sim->shards[0].shard;
+	unsigned steps = 0;
+	for (unsigned i = 0; i < 90; i++)
+		sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(100) });
+	sim_run(sim, 10 * SIM_S);
+	sim->refuse_cdrs = true;
+	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1))
+		carry_note(s, call_at(s, i), CARRY_ACKED);
+	carry_settle(s);
+	cr_assert(s->carry->missed);
+	sim->refuse_cdrs = false;
+	uint64_t before = sim->counts.records;
+	node_command(sim, &(struct command){ .kind = COMMAND_STOP, .keep_calls = true });
+	for (; !node_stopped(sim) && steps < 1000; steps++)
+		sim_run(sim, SIM_MS / 4);
+	cr_assert_eq(sim->counts.records - before, 90, "%u", (unsigned)(sim->counts.records - before));
+	node_kill(sim);
+	sim->stopping = false;
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ .shards = 1 }), 0);
+	sim_run(sim, 100 * SIM_S);
+	finish(sim);
+}
