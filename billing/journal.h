@@ -143,9 +143,10 @@ struct journal_reader;
 int journal_reader_open(struct journal *j, journal_position from, struct journal_reader **ret_reader);
 void journal_reader_close(struct journal_reader *r);
 /* The next record that is on the disk, the journal's own left out, lent until the next call: 1; 0: none yet; -EBADMSG:
- * no record here (damage, a gap in the tail that an earlier process left, or a segment that was dropped before it was
- * read), *ret_record has position and next, and the reader goes on behind it; another negative errno: the disk could
- * not be read, and the next call tries again. */
+ * no record here (damage, a gap in the tail that an earlier process left, what the disk could not read when the journal
+ * was opened and still cannot, or a segment that was dropped before it was read), *ret_record has position and next,
+ * and the reader goes on behind it; another negative errno: the disk could not be read, and the next call tries again.
+ */
 int journal_reader_next(struct journal_reader *r, struct journal_record *ret_record);
 /* Everything before it was told, or is none of this reader's business: where to go on another time. */
 journal_position journal_reader_position(const struct journal_reader *r);
