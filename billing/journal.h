@@ -78,8 +78,8 @@ struct journal_scan {
 
 /* Opens the journal of a directory, or makes one; reads all of it through `scan` (NULL: nobody listens), and what an
  * earlier process had not synced is synced.  Appending begins in a new segment: an old one is never written to again.
- * 0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer program; -ENOSPC: no room for a single
- * segment; spare ones that are missing are journal_reserve()'s matter). */
+ * 0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer program; -EINVAL: segments of two
+ * journals; -ENOSPC: no room for a single segment; spare ones that are missing are journal_reserve()'s matter). */
 int journal_open(const struct journal_settings *settings, const struct journal_scan *scan, struct journal **ret_journal,
 		 char error[static JOURNAL_ERROR_BYTES]);
 /* Does not sync. */

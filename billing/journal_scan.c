@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct outline {
 	bool known;  /* `facts` are */
 	bool empty;  /* nothing but zeroes */
 	bool unread; /* the disk could not read all that was looked at */
+	bool alien;  /* it begins as a segment of another journal, as `facts` has it */
 	bool told;   /* it has records of others than the journal */
 	journal_position limit;
 };
@@ -42,9 +44,10 @@ struct scanner {
 	struct outline *outlines; /* of each segment */
 	struct ranges damaged;
 	struct journal_past past;
-	bool ended;   /* the tail, by a gap */
-	bool failing; /* something could not be read, while the id was searched for */
-	bool told;    /* a record of others than the journal was there */
+	bool ended;       /* the tail, by a gap */
+	uint32_t id_from; /* the segment that has said the id */
+	bool failing;     /* something could not be read, while the id was searched for */
+	bool told;        /* a record of others than the journal was there */
 
 	/* The segment that is looked at. */
 	uint8_t *buffer;
@@ -191,14 +194,16 @@ static int read_outline(struct scanner *s, size_t index)
 	struct outline *o = &s->outlines[index];
 	int r = load(s, segment, FACT_BYTES);
 
-	if (r == 0 && journal_get_facts(s->buffer, s->loaded, journal_at(segment->number, 0), &o->facts) &&
-	    belongs(s, &o->facts)) {
-		o->known = true;
+	if (r == 0 && journal_get_facts(s->buffer, s->loaded, journal_at(segment->number, 0), &o->facts)) {
+		o->known = belongs(s, &o->facts);
+		o->alien = !o->known;
 	} else if (r == 0) {
 		r = load(s, segment, s->buffer_bytes);
 		o->known = r == 0 && find_facts(s, segment->number, &o->facts);
 		o->empty = r == 0 && s->content == 0;
 	}
+	if (o->known && s->past.id == 0)
+		s->id_from = segment->number;
 	if (o->known)
 		s->past.id = o->facts.id;
 	o->unread = r == 0 && s->unreadable > 0;
@@ -217,6 +222,14 @@ static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTE
 		if (r < 0) {
 			snprintf(error, JOURNAL_ERROR_BYTES, "segment %u: %s", s->j->segments[i].number, strerror(-r));
 			return r;
+		}
+		/* Which of the two is the node's they do not say, and the wrong guess makes the right one void. */
+		if (o->alien) {
+			snprintf(error, JOURNAL_ERROR_BYTES,
+				 "segments %u and %u are of different journals (%" PRId64 " and %" PRId64
+				 "): take away the one that is not this node's",
+				 s->j->segments[i].number, s->id_from, (int64_t)o->facts.id, (int64_t)s->past.id);
+			return -EINVAL;
 		}
 		if (o->known && o->facts.version > JOURNAL_VERSION) {
 			snprintf(error, JOURNAL_ERROR_BYTES,

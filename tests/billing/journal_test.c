@@ -595,6 +595,48 @@ Test(journal, a_newer_journal_is_refused_and_left_alone)
 	memory_disk_free(d);
 }
 
+/* Files of a node that is no more were copied beside this one's.  Whichever has the higher number: neither is made
+ * void. */
+Test(journal, a_segment_of_another_journal_refuses_the_start_until_it_is_taken_away)
+{
+	static const char *const aliens[] = { "0000000003.journal", "0000000009.journal" };
+	struct memory_disk *d = memory_disk_create(1);
+	struct journal_disk disk = memory_disk_interface(d);
+	struct seen *seen = new_seen();
+	const struct journal_facts facts = { .id = 42, .version = JOURNAL_VERSION };
+	uint8_t bytes[JOURNAL_OWN_BYTES];
+	int file;
+
+	cr_assert_eq(disk.create(disk.context, "0000000004.journal", SEGMENT, &file), 0);
+	disk.close(disk.context, file);
+	struct journal *j = open_memory(d, 1, NULL);
+	append_group(j, 0, 5);
+	crash(d, j);
+	for (uint16_t i = 0; i < 2; i++) {
+		const uint32_t number = (uint32_t)strtoul(aliens[i], NULL, 10);
+
+		cr_assert_eq(disk.create(disk.context, aliens[i], SEGMENT, &file), 0);
+		disk.close(disk.context, file);
+		journal_put_facts(bytes, RECORD_SEGMENT, 1, 0, &facts, journal_at(number, 0));
+		memory_disk_damage(d, aliens[i], 0, bytes, sizeof(bytes));
+		const unsigned files = memory_disk_files(d);
+		for (int tries = 0; tries < 2; tries++)
+			cr_assert_eq(try_open(disk, 2, seen, &j), -EINVAL);
+		cr_assert_not_null(strstr(error, i == 0 ? "segments 3 and 5" : "segments 5 and 9"), "%s", error);
+		cr_assert_not_null(strstr(error, "42"), "%s", error);
+		cr_assert_not_null(strstr(error, "1234605616436508552"), "%s", error);
+		cr_assert_eq(seen->count, 0);
+		cr_assert_eq(memory_disk_files(d), files);
+		cr_assert_eq(memory_disk_open_files(d), 0);
+		memory_disk_remove(d, aliens[i]);
+	}
+	j = open_memory(d, 3, seen);
+	expect_serials(seen, 0, 5);
+	journal_close(j);
+	memory_disk_free(d);
+	free(seen);
+}
+
 Test(journal, a_scan_that_is_ended_ends_the_opening)
 {
 	struct memory_disk *d = memory_disk_create(1);
