@@ -18,6 +18,7 @@
  * that ended after the checkpoint's BEGIN and before its turn came has no LIVE but the old one. */
 #define KEEP_NS             UINT64_C(128000000000)
 #define DROP_NS             UINT64_C(1000000000) /* how often the journal is looked through */
+#define IDLE_NS             UINT64_C(1000000000) /* without a sync before it is settled */
 #define CHECKPOINT_SEGMENTS 2                    /* the journal grows by so much at least from one to the next */
 #define RECORD_HEAD_BYTES   32                   /* of a record in the journal, for the estimate of its growth */
 
@@ -45,6 +46,8 @@ struct intake {
 	unsigned first_lane; /* which queue the next turn begins with: none waits behind the others for ever */
 	bool wants_sync, was_full, sync_failed;
 	uint64_t records_appended;
+	bool settled;
+	uint64_t idle_ns; /* since when there was nothing to sync; 0: there has been since the last look */
 
 	/* Checkpoints. */
 	uint64_t completed;             /* the last one */
@@ -235,11 +238,24 @@ int intake_sync(struct intake *i)
 	const int result = journal_sync(i->journal);
 
 	i->sync_failed = result < 0;
+	i->settled = false;
+	i->idle_ns = 0;
 	if (result == 0) {
 		release(i);
 		i->wants_sync = false;
 		complete_checkpoint(i);
 	}
+	publish_state(i);
+	return result;
+}
+
+int intake_settle(struct intake *i)
+{
+	assert(!i->wants_sync);
+	const int result = journal_settle(i->journal);
+
+	i->settled = result == 0;
+	i->idle_ns = 0; /* a pause before the next try */
 	publish_state(i);
 	return result;
 }
@@ -295,8 +311,19 @@ static void drop(struct intake *i, uint64_t now_ns, journal_position applied)
 	journal_drop_before(i->journal, needed, now_ns, KEEP_NS);
 }
 
+static void settle_when_idle(struct intake *i, uint64_t now_ns)
+{
+	if (i->settled || i->wants_sync)
+		return;
+	if (i->idle_ns == 0)
+		i->idle_ns = now_ns;
+	else if (now_ns - i->idle_ns >= IDLE_NS)
+		intake_settle(i); /* whether it failed shows in the journal's state */
+}
+
 void intake_tend(struct intake *i, uint64_t now_ns, journal_position applied)
 {
+	settle_when_idle(i, now_ns);
 	if (journal_room(i->journal) < (uint64_t)JOURNAL_SPARE_SEGMENTS * i->segment_bytes)
 		journal_reserve(i->journal); /* whether it could shows in the room */
 	want_checkpoint(i);

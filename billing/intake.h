@@ -42,9 +42,13 @@ int intake_sync(struct intake *i);
 /* The last sync that went well had records of this lane. */
 bool intake_has_moved(const struct intake *i, unsigned lane);
 
-/* Now and then: reserves segments if some are missing, asks for a checkpoint if the journal has grown enough, deletes
- * what neither calls nor stores need: `applied` is the least of what all sinks have applied.  Also publishes the
- * journal's size. */
+/* When all that was gathered is on the disk: has the disk say so (journal_settle()).  0, or a negative errno: nothing
+ * is lost, but the journal may have failed. */
+int intake_settle(struct intake *i);
+
+/* Now and then: settles once nothing has come for a second, reserves segments if some are missing, asks for a
+ * checkpoint if the journal has grown enough, deletes what neither calls nor stores need: `applied` is the least of
+ * what all sinks have applied.  Also publishes the journal's size. */
 void intake_tend(struct intake *i, uint64_t now_ns, journal_position applied);
 
 /* Records that are in the queues. */

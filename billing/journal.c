@@ -563,6 +563,10 @@ static int sync_tail(struct journal *j, journal_position promise)
 			continue;
 		journal_name(s->number, name);
 		r = j->disk.open(j->disk.context, name, &file);
+		if (r < 0 && s->unopened) { /* nothing of it was read */
+			r = 0;
+			continue;
+		}
 		if (r < 0)
 			break;
 		r = j->disk.write_and_sync(j->disk.context, file, 0, NULL, 0);

@@ -78,8 +78,8 @@ struct journal_scan {
 
 /* Opens the journal of a directory, or makes one; reads all of it through `scan` (NULL: nobody listens), and what an
  * earlier process had not synced is synced.  Appending begins in a new segment: an old one is never written to again.
- * 0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer program; -ENOSPC: no room for a single
- * segment; spare ones that are missing are journal_reserve()'s matter). */
+ * 0 or a negative errno with a sentence (-EPROTONOSUPPORT: written by a newer program; -EINVAL: segments of two
+ * journals; -ENOSPC: no room for a single segment; spare ones that are missing are journal_reserve()'s matter). */
 int journal_open(const struct journal_settings *settings, const struct journal_scan *scan, struct journal **ret_journal,
 		 char error[static JOURNAL_ERROR_BYTES]);
 /* Does not sync. */
@@ -145,9 +145,10 @@ struct journal_reader;
 int journal_reader_open(struct journal *j, journal_position from, struct journal_reader **ret_reader);
 void journal_reader_close(struct journal_reader *r);
 /* The next record that is on the disk, the journal's own left out, lent until the next call: 1; 0: none yet; -EBADMSG:
- * no record here (damage, a gap in the tail that an earlier process left, or a segment that was dropped before it was
- * read), *ret_record has position and next, and the reader goes on behind it; another negative errno: the disk could
- * not be read, and the next call tries again. */
+ * no record here (damage, a gap in the tail that an earlier process left, what the disk could not read when the journal
+ * was opened and still cannot, or a segment that was dropped before it was read), *ret_record has position and next,
+ * and the reader goes on behind it; another negative errno: the disk could not be read, and the next call tries again.
+ */
 int journal_reader_next(struct journal_reader *r, struct journal_record *ret_record);
 /* Everything before it was told, or is none of this reader's business: where to go on another time. */
 journal_position journal_reader_position(const struct journal_reader *r);

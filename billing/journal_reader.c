@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WINDOW_BYTES (256u << 10)
+#define PAGE         4096u /* what is left out where the disk cannot read a window; the scan's, too */
 
 static_assert(WINDOW_BYTES >= JOURNAL_FOOTPRINT_MAX, "any record fits");
 
@@ -93,6 +94,25 @@ static uint32_t segment_end(struct journal_reader *r, journal_position synced)
 	return end;
 }
 
+/* What the scan found of the segment that the position is in. */
+struct unread {
+	uint32_t from, to;
+	bool unopened;
+};
+
+static struct unread unread_at_start(const struct journal_reader *r)
+{
+	struct journal *j = r->j;
+	struct unread unread = { 0 };
+
+	pthread_mutex_lock(&j->lock);
+	const struct segment *s = segment_from(j, journal_segment(r->position));
+	if (s != NULL && s->number == journal_segment(r->position))
+		unread = (struct unread){ s->unread_from, s->unread_to, s->unopened };
+	pthread_mutex_unlock(&j->lock);
+	return unread;
+}
+
 static int open_segment(struct journal_reader *r)
 {
 	const uint32_t number = journal_segment(r->position);
@@ -110,6 +130,28 @@ static int open_segment(struct journal_reader *r)
 
 /* ---- bytes ---- */
 
+/* What the disk could not read at the start and cannot read now is zeroes: no record.  What it fails to read for the
+ * first time may be a matter of a moment; if it is not, the next start knows. */
+static int read_pages(struct journal_reader *r, uint32_t offset, uint32_t size)
+{
+	const struct journal_disk *d = &r->j->disk;
+	const struct unread unread = unread_at_start(r);
+
+	for (uint32_t done = 0, wanted; done < size; done += wanted) {
+		const uint32_t at = offset + done;
+		size_t got = 0;
+
+		wanted = PAGE - at % PAGE < size - done ? PAGE - at % PAGE : size - done;
+		const int result = d->read(d->context, r->file, at, r->window + done, wanted, &got);
+		if (result < 0 && (at >= unread.to || at + wanted <= unread.from))
+			return result;
+		if (result < 0)
+			got = 0;
+		memset(r->window + done + got, 0, wanted - got);
+	}
+	return 0;
+}
+
 /* Lends `size` bytes at `offset`, which lie before `end`. */
 static int bytes_at(struct journal_reader *r, uint32_t offset, size_t size, uint32_t end, const uint8_t **ret_at)
 {
@@ -119,12 +161,15 @@ static int bytes_at(struct journal_reader *r, uint32_t offset, size_t size, uint
 	assert(size <= WINDOW_BYTES && offset + size <= end);
 	if (offset < r->window_from || offset + size > r->window_from + (size_t)r->window_size) {
 		const uint32_t wanted = end - offset < WINDOW_BYTES ? end - offset : WINDOW_BYTES;
-		const int result = d->read(d->context, r->file, offset, r->window, wanted, &got);
+		int result = d->read(d->context, r->file, offset, r->window, wanted, &got);
 
 		r->window_size = 0;
+		if (result == 0)
+			memset(r->window + got, 0, wanted - got); /* a file that was cut: no record */
+		else
+			result = read_pages(r, offset, wanted);
 		if (result < 0)
 			return result;
-		memset(r->window + got, 0, wanted - got); /* a file that was cut: no record */
 		r->window_from = offset;
 		r->window_size = wanted;
 	}
@@ -169,8 +214,8 @@ static int skip_damage(struct journal_reader *r, uint32_t end, struct journal_re
 	return -EBADMSG;
 }
 
-/* The segment was dropped before it was read. */
-static int skip_dropped(struct journal_reader *r, uint32_t end, struct journal_record *ret_record)
+/* The segment was dropped before it was read, or the disk cannot open it. */
+static int skip_segment(struct journal_reader *r, uint32_t end, struct journal_record *ret_record)
 {
 	*ret_record = (struct journal_record){ .position = r->position,
 					       .next = journal_at(journal_segment(r->position), end) };
@@ -189,8 +234,8 @@ int journal_reader_next(struct journal_reader *r, struct journal_record *ret_rec
 		if (end == 0)
 			continue;
 		int result = open_segment(r);
-		if (result == -ENOENT)
-			return skip_dropped(r, end, ret_record);
+		if (result == -ENOENT || (result < 0 && !journal_open_may_pass(result) && unread_at_start(r).unopened))
+			return skip_segment(r, end, ret_record);
 		if (result == 0)
 			result = record_at(r, journal_offset(r->position), end, ret_record);
 		if (result == 0)

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,11 @@ struct ranges {
 /* What is known of a segment before its records are read. */
 struct outline {
 	struct journal_facts facts;
-	bool known; /* `facts` are */
-	bool empty; /* nothing but zeroes */
-	bool told;  /* it has records of others than the journal */
+	bool known;  /* `facts` are */
+	bool empty;  /* nothing but zeroes */
+	bool unread; /* the disk could not read all that was looked at */
+	bool alien;  /* it begins as a segment of another journal, as `facts` has it */
+	bool told;   /* it has records of others than the journal */
 	journal_position limit;
 };
 
@@ -41,16 +44,19 @@ struct scanner {
 	struct outline *outlines; /* of each segment */
 	struct ranges damaged;
 	struct journal_past past;
-	bool ended;   /* the tail, by a gap */
-	bool failing; /* something could not be read, while the id was searched for */
-	bool told;    /* a record of others than the journal was there */
+	bool ended;       /* the tail, by a gap */
+	uint32_t id_from; /* the segment that has said the id */
+	bool failing;     /* something could not be read, while the id was searched for */
+	bool told;        /* a record of others than the journal was there */
 
 	/* The segment that is looked at. */
 	uint8_t *buffer;
 	size_t buffer_bytes;
 	size_t loaded;
-	size_t content;    /* nothing but zeroes behind it, in 8-byte steps */
+	size_t content; /* nothing but zeroes behind it, in 8-byte steps */
+	size_t unreadable_from;
 	size_t unreadable; /* end of what the disk could not read, likewise; 0: nothing */
+	bool unopened;     /* nor open */
 };
 
 static int add_range(struct ranges *r, journal_position from, journal_position to)
@@ -71,11 +77,11 @@ static int add_range(struct ranges *r, journal_position from, journal_position t
 
 /* ---- bytes ---- */
 
-/* What cannot be read is zeroes, and counts as content: there may have been something.  Returns its end. */
-static size_t load_pages(struct scanner *s, int file, size_t from, size_t size)
+/* What cannot be read is zeroes, and counts as content: there may have been something. */
+static void load_pages(struct scanner *s, int file, size_t from, size_t size)
 {
 	const struct journal_disk *d = &s->j->disk;
-	size_t unreadable = 0, got;
+	size_t got;
 
 	for (size_t at = from; at < from + size; at += PAGE) {
 		const size_t wanted = from + size - at < PAGE ? from + size - at : PAGE;
@@ -83,10 +89,11 @@ static size_t load_pages(struct scanner *s, int file, size_t from, size_t size)
 		memset(s->buffer + at, 0, wanted);
 		if (d->read(d->context, file, at, s->buffer + at, wanted, &got) < 0) {
 			memset(s->buffer + at, 0, wanted);
-			unreadable = at + wanted;
+			if (s->unreadable == 0)
+				s->unreadable_from = at;
+			s->unreadable = at + wanted;
 		}
 	}
-	return unreadable;
 }
 
 static size_t content_end(const uint8_t *buffer, size_t size)
@@ -131,24 +138,24 @@ static int load(struct scanner *s, const struct segment *segment, size_t size)
 
 	journal_name(segment->number, name);
 	const int r = d->open(d->context, name, &file);
-	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EACCES)
-		return r; /* no matter of the disk: another try may read it */
+	if (journal_open_may_pass(r))
+		return r;
 	size = size < segment->size ? size : (size_t)segment->size;
 	s->loaded = size;
-	if (r < 0) { /* damage, all of it */
+	s->unopened = r < 0;
+	s->unreadable_from = s->unreadable = 0;
+	if (s->unopened) { /* damage, all of it */
 		memset(s->buffer, 0, s->loaded);
 		s->content = s->unreadable = (s->loaded + 7) & ~(size_t)7;
 		return 0;
 	}
 	s->loaded = data_of(s, file, size);
-	s->unreadable = 0;
 	for (size_t at = 0; at < s->loaded;) {
 		const size_t wanted = s->loaded - at < BLOCK ? s->loaded - at : BLOCK;
 		size_t got;
 
 		if (d->read(d->context, file, at, s->buffer + at, wanted, &got) < 0) {
-			const size_t end = load_pages(s, file, at, wanted);
-			s->unreadable = end > s->unreadable ? end : s->unreadable;
+			load_pages(s, file, at, wanted);
 			got = wanted;
 		}
 		at += got;
@@ -187,17 +194,20 @@ static int read_outline(struct scanner *s, size_t index)
 	struct outline *o = &s->outlines[index];
 	int r = load(s, segment, FACT_BYTES);
 
-	if (r == 0 && journal_get_facts(s->buffer, s->loaded, journal_at(segment->number, 0), &o->facts) &&
-	    belongs(s, &o->facts)) {
-		o->known = true;
+	if (r == 0 && journal_get_facts(s->buffer, s->loaded, journal_at(segment->number, 0), &o->facts)) {
+		o->known = belongs(s, &o->facts);
+		o->alien = !o->known;
 	} else if (r == 0) {
 		r = load(s, segment, s->buffer_bytes);
 		o->known = r == 0 && find_facts(s, segment->number, &o->facts);
 		o->empty = r == 0 && s->content == 0;
 	}
+	if (o->known && s->past.id == 0)
+		s->id_from = segment->number;
 	if (o->known)
 		s->past.id = o->facts.id;
-	s->failing |= r == 0 && s->unreadable > 0;
+	o->unread = r == 0 && s->unreadable > 0;
+	s->failing |= o->unread;
 	return r;
 }
 
@@ -212,6 +222,14 @@ static int read_outlines(struct scanner *s, char error[static JOURNAL_ERROR_BYTE
 		if (r < 0) {
 			snprintf(error, JOURNAL_ERROR_BYTES, "segment %u: %s", s->j->segments[i].number, strerror(-r));
 			return r;
+		}
+		/* Which of the two is the node's they do not say, and the wrong guess makes the right one void. */
+		if (o->alien) {
+			snprintf(error, JOURNAL_ERROR_BYTES,
+				 "segments %u and %u are of different journals (%" PRId64 " and %" PRId64
+				 "): take away the one that is not this node's",
+				 s->j->segments[i].number, s->id_from, (int64_t)o->facts.id, (int64_t)s->past.id);
+			return -EINVAL;
 		}
 		if (o->known && o->facts.version > JOURNAL_VERSION) {
 			snprintf(error, JOURNAL_ERROR_BYTES,
@@ -299,6 +317,9 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 	int r = load(s, segment, s->buffer_bytes);
 
 	segment->content = s->content;
+	segment->unread_from = (uint32_t)s->unreadable_from;
+	segment->unread_to = (uint32_t)s->unreadable;
+	segment->unopened = s->unopened;
 	end = limited ? journal_offset(limit) : s->content;
 	size = limited && end < s->loaded ? end : s->loaded;
 	while (r == 0 && find_record(s, segment->number, at, end, size, &record)) {
@@ -356,7 +377,7 @@ static int read_segments(struct scanner *s)
 		r = note_missing(s, i);
 		if (r < 0 || segment->unused)
 			continue;
-		s->ended |= !o->known && ends_tail(s, segment->number, 0);
+		s->ended |= !o->known && !o->unread && ends_tail(s, segment->number, 0);
 		s->told = false;
 		r = s->ended ? skip_segment(s, segment) : read_records(s, segment, o->limit);
 		s->outlines[i].told = s->told;

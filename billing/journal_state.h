@@ -3,6 +3,7 @@
 #ifndef RW_BILLING_JOURNAL_STATE_H
 #define RW_BILLING_JOURNAL_STATE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -29,7 +30,10 @@ struct segment {
 	bool scanned; /* of an earlier process */
 	bool unused;  /* likewise, and nothing in it counts */
 	bool idle;    /* likewise, once a later one says where the records before it end */
-	bool mapped;  /* `lent` is the disk's; else it was allocated */
+	/* What the disk could not read of it at the start is between; 0, 0: it could read all. */
+	uint32_t unread_from, unread_to;
+	bool unopened; /* it could not even open it */
+	bool mapped;   /* `lent` is the disk's; else it was allocated */
 	const uint8_t *lent;
 	size_t lent_bytes;
 };
@@ -73,5 +77,11 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 		      char error[static JOURNAL_ERROR_BYTES]);
 
 void journal_name(uint32_t number, char name[static JOURNAL_NAME_BYTES]);
+
+/* Why a file was not opened: no matter of the disk, another try may open it. */
+static inline bool journal_open_may_pass(int result)
+{
+	return result == -ENOMEM || result == -EMFILE || result == -ENFILE || result == -EACCES;
+}
 
 #endif

@@ -168,8 +168,10 @@ static void *writer_thread(void *argument)
 			continue;
 		}
 		pause_ns = PAUSE_NS_MIN;
-		if (stopping && intake_waiting(w->intake) == 0)
+		if (stopping && intake_waiting(w->intake) == 0) {
+			tell_state(w, intake_settle(w->intake));
 			break;
+		}
 		if (stopping || intake_was_full(w->intake))
 			continue;
 		sleep_until(w, began_ns + period_ns, false);

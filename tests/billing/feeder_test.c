@@ -467,6 +467,29 @@ Test(feeder, records_of_the_other_kinds_cost_no_commit)
 	cr_assert_eq(feeder_stop(f, 0), 0);
 }
 
+/* After a power failure the disk answers EIO for the sector that was being written, at this start and at all later
+ * ones.
+ */
+Test(feeder, a_sector_that_no_start_can_read_keeps_a_store_from_nothing_else)
+{
+	char error[SINK_ERROR_BYTES] = "";
+
+	push(0, 0, 100);
+	const uint64_t end = journal_synced(journal) & UINT32_MAX;
+	journal_close(journal);
+	memory_disk_unreadable(disk, memory_disk_name(disk, 0, NULL), end - 512, 512);
+	open_journal();
+	cr_assert_eq(feeder_catch_up(journal, &sink, count_line, error), 0, "%s", error);
+	cr_assert_eq(criticals_logged, 1, "cdr_unreadable");
+	const int64_t stored = query(PATH, "SELECT count(*) FROM cdr");
+	cr_assert(stored >= 80 && stored < 100, "%ld", (long)stored);
+	expect_stored(stored);
+	push(0, (uint64_t)stored, 10);
+	cr_assert_eq(feeder_catch_up(journal, &sink, count_line, error), 0, "%s", error);
+	expect_stored(stored + 10);
+	cr_assert_eq(criticals_logged, 1);
+}
+
 Test(feeder, catching_up_gives_everything_before_it_returns)
 {
 	char error[SINK_ERROR_BYTES] = "";

@@ -595,6 +595,48 @@ Test(journal, a_newer_journal_is_refused_and_left_alone)
 	memory_disk_free(d);
 }
 
+/* Files of a node that is no more were copied beside this one's.  Whichever has the higher number: neither is made
+ * void. */
+Test(journal, a_segment_of_another_journal_refuses_the_start_until_it_is_taken_away)
+{
+	static const char *const aliens[] = { "0000000003.journal", "0000000009.journal" };
+	struct memory_disk *d = memory_disk_create(1);
+	struct journal_disk disk = memory_disk_interface(d);
+	struct seen *seen = new_seen();
+	const struct journal_facts facts = { .id = 42, .version = JOURNAL_VERSION };
+	uint8_t bytes[JOURNAL_OWN_BYTES];
+	int file;
+
+	cr_assert_eq(disk.create(disk.context, "0000000004.journal", SEGMENT, &file), 0);
+	disk.close(disk.context, file);
+	struct journal *j = open_memory(d, 1, NULL);
+	append_group(j, 0, 5);
+	crash(d, j);
+	for (uint16_t i = 0; i < 2; i++) {
+		const uint32_t number = (uint32_t)strtoul(aliens[i], NULL, 10);
+
+		cr_assert_eq(disk.create(disk.context, aliens[i], SEGMENT, &file), 0);
+		disk.close(disk.context, file);
+		journal_put_facts(bytes, RECORD_SEGMENT, 1, 0, &facts, journal_at(number, 0));
+		memory_disk_damage(d, aliens[i], 0, bytes, sizeof(bytes));
+		const unsigned files = memory_disk_files(d);
+		for (int tries = 0; tries < 2; tries++)
+			cr_assert_eq(try_open(disk, 2, seen, &j), -EINVAL);
+		cr_assert_not_null(strstr(error, i == 0 ? "segments 3 and 5" : "segments 5 and 9"), "%s", error);
+		cr_assert_not_null(strstr(error, "42"), "%s", error);
+		cr_assert_not_null(strstr(error, "1234605616436508552"), "%s", error);
+		cr_assert_eq(seen->count, 0);
+		cr_assert_eq(memory_disk_files(d), files);
+		cr_assert_eq(memory_disk_open_files(d), 0);
+		memory_disk_remove(d, aliens[i]);
+	}
+	j = open_memory(d, 3, seen);
+	expect_serials(seen, 0, 5);
+	journal_close(j);
+	memory_disk_free(d);
+	free(seen);
+}
+
 Test(journal, a_scan_that_is_ended_ends_the_opening)
 {
 	struct memory_disk *d = memory_disk_create(1);
@@ -837,6 +879,93 @@ Test(journal_reader, tries_again_what_the_disk_did_not_read)
 	journal_reader_close(r);
 	journal_close(j);
 	memory_disk_free(d);
+}
+
+/* ---- what the disk cannot read ---- */
+
+Test(journal_reader, leaves_out_what_the_disk_could_not_read_at_the_start_either)
+{
+	struct seen *whole = new_seen();
+	struct memory_disk *d = large_journal(whole);
+	const struct journal_record *bad = &whole->records[1];
+	struct journal_record record;
+
+	memory_disk_unreadable(d, memory_disk_name(d, 0, NULL), journal_offset(bad->position) + 8192, 100);
+	struct journal *j = open_memory(d, 3, NULL);
+	struct journal_reader *r = open_reader(j, JOURNAL_START);
+	expect_next(r, 0, 60000);
+	cr_assert_eq(journal_reader_next(r, &record), -EBADMSG);
+	cr_assert_eq(record.position, bad->position);
+	cr_assert_eq(record.next, bad->next);
+	for (uint64_t n = 2; n < 10; n++)
+		expect_next(r, n, 60000);
+	expect_none(r);
+
+	memory_disk_unreadable(d, memory_disk_name(d, 0, NULL), 0, 0); /* it can read it by now */
+	journal_reader_seek(r, bad->position);
+	expect_next(r, 1, 60000);
+	journal_reader_close(r);
+	journal_close(j);
+	memory_disk_free(d);
+	free(whole);
+}
+
+/* A disk that is away for a moment: a store that took it for damage would be without these calls for good. */
+Test(journal_reader, tries_again_what_the_disk_could_read_at_the_start)
+{
+	struct seen *whole = new_seen();
+	struct memory_disk *d = large_journal(whole);
+	struct journal_record record;
+
+	memory_disk_unreadable(d, memory_disk_name(d, 0, NULL), journal_offset(whole->records[1].position) + 8192, 100);
+	struct journal *j = open_memory(d, 3, NULL);
+	struct journal_reader *r = open_reader(j, JOURNAL_START);
+	memory_disk_set_faults(d, (struct memory_faults){ .open_eio = 10000 });
+	cr_assert_eq(journal_reader_next(r, &record), -EIO);
+	memory_disk_set_faults(d, (struct memory_faults){ .read_eio = 10000 });
+	cr_assert_eq(journal_reader_next(r, &record), -EIO);
+	memory_disk_set_faults(d, (struct memory_faults){ 0 });
+	expect_next(r, 0, 60000);
+	cr_assert_eq(journal_reader_next(r, &record), -EBADMSG);
+	memory_disk_unreadable(d, memory_disk_name(d, 1, NULL), 0, 100);
+	do
+		cr_assert_neq(journal_reader_next(r, &record), -EBADMSG);
+	while (journal_segment(journal_reader_position(r)) == 1);
+	cr_assert_eq(journal_reader_next(r, &record), -EIO);
+	journal_reader_close(r);
+	journal_close(j);
+	memory_disk_free(d);
+	free(whole);
+}
+
+Test(journal_reader, leaves_out_a_last_segment_that_the_disk_cannot_open)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *seen = new_seen();
+	struct journal *j = open_memory(d, 1, NULL);
+	struct journal_record record;
+
+	append_group(j, 0, 10);
+	journal_close(j);
+	j = open_memory(d, 2, NULL);
+	append_group(j, 10, 20);
+	journal_close(j);
+	memory_disk_unreadable(d, "0000000004.journal", 0, UINT64_MAX);
+	j = open_memory(d, 3, seen);
+	expect_serials(seen, 0, 10);
+	append_group(j, 20, 30);
+	struct journal_reader *r = open_reader(j, JOURNAL_START);
+	for (uint64_t n = 0; n < 10; n++)
+		expect_next(r, n, size_of(n));
+	cr_assert_eq(journal_reader_next(r, &record), -EBADMSG);
+	cr_assert_eq(journal_segment(record.position), 4);
+	for (uint64_t n = 20; n < 30; n++)
+		expect_next(r, n, size_of(n));
+	expect_none(r);
+	journal_reader_close(r);
+	journal_close(j);
+	memory_disk_free(d);
+	free(seen);
 }
 
 /* ---- dropping ---- */

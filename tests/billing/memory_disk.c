@@ -164,7 +164,7 @@ static int disk_open(void *context, const char *name, int *ret_file)
 	pthread_mutex_lock(&d->lock);
 	struct file *f = find(d, name);
 	int r = f == NULL ? -ENOENT : 0;
-	if (d->dead || happens(d, d->faults.open_eio))
+	if (d->dead || happens(d, d->faults.open_eio) || (f != NULL && f->bad_to > f->size))
 		r = -EIO;
 	if (r == 0)
 		r = handle_of(d, f);

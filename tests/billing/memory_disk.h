@@ -56,7 +56,7 @@ const uint8_t *memory_disk_bytes(const struct memory_disk *d, const char *name);
 void memory_disk_damage(struct memory_disk *d, const char *name, uint64_t offset, const void *bytes, size_t size);
 void memory_disk_truncate(struct memory_disk *d, const char *name, uint64_t size);
 void memory_disk_remove(struct memory_disk *d, const char *name);
-/* Reads of these bytes fail until the next crash. */
+/* Reads of these bytes fail until the next crash; if they reach beyond the file, it cannot be opened either. */
 void memory_disk_unreadable(struct memory_disk *d, const char *name, uint64_t offset, uint64_t size);
 
 /* Files that are open now. */

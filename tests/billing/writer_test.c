@@ -121,6 +121,48 @@ static void expect_journal(uint64_t count)
 		cr_assert(seen[n]);
 }
 
+static unsigned records_left, damages_left;
+
+static int count_record(void *context, const struct journal_record *record)
+{
+	(void)context;
+	(void)record;
+	records_left++;
+	return 0;
+}
+
+static void count_damage(void *context, const struct journal_damage *damage)
+{
+	(void)context;
+	cr_assert_not(damage->tail, "it was on the disk");
+	damages_left++;
+}
+
+/* What the next start finds of `count` records when the first one of the last group, the `nth`, is damaged: all others.
+ */
+static void expect_damage_costs_one_record(unsigned count, unsigned nth)
+{
+	const struct journal_settings settings = { .disk = memory_disk_interface(disk),
+						   .segment_bytes = SEGMENT_BYTES,
+						   .boot = 2,
+						   .machine = 1,
+						   .new_id = 99 };
+	const struct journal_scan scan = { .record = count_record, .damage = count_damage };
+	char error[JOURNAL_ERROR_BYTES] = "";
+	struct journal_record record;
+	struct journal_reader *reader;
+
+	cr_assert_eq(journal_reader_open(journal, JOURNAL_START, &reader), 0);
+	for (unsigned i = 0; i <= nth; i++)
+		cr_assert_eq(journal_reader_next(reader, &record), 1);
+	journal_reader_close(reader);
+	memory_disk_damage(disk, memory_disk_name(disk, 0, NULL), (record.position & UINT32_MAX) + 40, "damage", 6);
+	journal_close(journal);
+	cr_assert_eq(journal_open(&settings, &scan, &journal, error), 0, "%s", error);
+	cr_assert_eq(records_left, count - 1, "%u", records_left);
+	cr_assert_eq(damages_left, 1);
+}
+
 static int turn(void)
 {
 	const int result = intake_gather(intake);
@@ -161,6 +203,70 @@ Test(intake, an_idle_turn_asks_nothing_of_the_disk)
 		cr_assert_eq(intake_gather(intake), 0);
 		cr_assert_not(intake_wants_sync(intake));
 	}
+}
+
+/* Until something says that the last group was on the disk it counts as a tail, which ends at its first gap. */
+Test(intake, what_was_synced_last_is_settled_when_nothing_came_for_a_second)
+{
+	uint64_t now_ns = LONG_NS;
+
+	make_intake();
+	push(0, 0, 10);
+	cr_assert_eq(turn(), 0);
+	push(1, 10, 10);
+	cr_assert_eq(turn(), 0);
+	const journal_position synced = journal_synced(journal);
+	for (int i = 0; i < 10; i++, now_ns += UINT64_C(100000000)) {
+		intake_tend(intake, now_ns, JOURNAL_START);
+		cr_assert_eq(journal_synced(journal), synced, "not yet");
+	}
+	intake_tend(intake, now_ns, JOURNAL_START);
+	const journal_position settled = journal_synced(journal);
+	cr_assert_gt(settled, synced);
+	for (int i = 0; i < 100; i++, now_ns += UINT64_C(100000000))
+		intake_tend(intake, now_ns, JOURNAL_START);
+	cr_assert_eq(journal_synced(journal), settled, "once");
+	intake_free(intake);
+	intake = NULL;
+	expect_damage_costs_one_record(20, 10);
+}
+
+Test(intake, what_is_not_idle_is_not_settled)
+{
+	uint64_t now_ns = LONG_NS;
+
+	make_intake();
+	for (uint64_t n = 0; n < 20; n++, now_ns += UINT64_C(900000000)) {
+		intake_tend(intake, now_ns, JOURNAL_START);
+		push(0, n, 1);
+		cr_assert_eq(turn(), 0);
+		const journal_position synced = journal_synced(journal);
+		intake_tend(intake, now_ns, JOURNAL_START);
+		intake_tend(intake, now_ns + UINT64_C(900000000), JOURNAL_START);
+		cr_assert_eq(journal_synced(journal), synced);
+	}
+}
+
+/* As any other sync. */
+Test(intake, a_settling_that_fails_refuses_new_calls_and_loses_nothing)
+{
+	uint64_t now_ns = LONG_NS;
+
+	make_intake();
+	push(0, 0, 10);
+	cr_assert_eq(turn(), 0);
+	memory_disk_set_faults(disk, (struct memory_faults){ .sync_eio = 10000 });
+	cr_assert_eq(intake_settle(intake), -EIO);
+	cr_assert_not(intake_is_taking(intake));
+	cr_assert(intake_figures(intake).failed);
+	for (int i = 0; i < 30; i++, now_ns += UINT64_C(100000000))
+		intake_tend(intake, now_ns, JOURNAL_START);
+	memory_disk_set_faults(disk, (struct memory_faults){ 0 });
+	push(1, 10, 10);
+	cr_assert_eq(turn(), 0);
+	cr_assert_eq(intake_waiting(intake), 0);
+	cr_assert_eq(intake_settle(intake), 0);
+	expect_journal(20);
 }
 
 /* Design, rule 7, and spec 11: what the disk did not confirm is written anew and once. */
@@ -500,6 +606,17 @@ Test(writer, stop_takes_all_that_is_queued)
 	while (billing_writer_stop(w, 2000) != 0) /* more than the spare segments hold at once */
 		w = start();
 	expect_journal(6000);
+}
+
+Test(writer, stop_settles_what_was_synced_last)
+{
+	struct billing_writer *w = start();
+
+	push(0, 0, 10);
+	WAIT_FOR(intake_waiting(billing_writer_intake(w)) == 0);
+	push(0, 10, 10);
+	cr_assert_eq(billing_writer_stop(w, 0), 0);
+	expect_damage_costs_one_record(20, 10);
 }
 
 Test(writer, a_disk_that_does_not_confirm_is_told_once_and_stop_tells_what_is_left)

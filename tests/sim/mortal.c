@@ -533,7 +533,11 @@ void node_turn(struct world *w)
 	if (n->dying)
 		return;
 	sink_watch(w);
+	n->in_sync = true;
 	intake_tend(n->intake, world_clock_ns(w), w->sink.journal == journal_id(n->journal) ? w->sink.position : 0);
+	n->in_sync = false;
+	if (n->dying)
+		return;
 	n->in_input = true;
 	tell_shards(w);
 	n->in_input = false;

@@ -109,6 +109,7 @@ struct mortal_call {
 	bool may_be_lost; /* the machine died before its record had reached the disk */
 	bool end_lost;    /* it died when a peer had hung up, and the record of that had not */
 	unsigned cdrs;    /* in the sink */
+	bool cdr_unread;  /* the disk has it, and never gave it to the sink */
 	int64_t hold_ms;  /* of its CDR */
 	int64_t connect_us;
 	uint8_t end_reason, recovered;
