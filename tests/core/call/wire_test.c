@@ -353,6 +353,92 @@ Test(rfc3261_8_2_2_2, merged_requests_and_loops_get_482)
 	lone_destroy(l);
 }
 
+/* What an upstream switch or proxy that searches its routes one after the other says on one of them. */
+static void fork_says(struct lone *l, const char *method, const char *branch, const char *to)
+{
+	say(l, A,
+	    "%s sip:880171@node SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-%s\r\nMax-Forwards: 70\r\n"
+	    "From: <sip:1@h>;tag=1\r\nTo: %s\r\nCall-ID: fork\r\nCSeq: 1 %s\r\n" CONTACT_A "Content-Length: 0\r\n\r\n",
+	    method, branch, to, method);
+}
+
+#define FORK_TO "<sip:2@h>"
+
+/* Its INVITE on a route, which B refuses, and its ACK. */
+static void fork_fails(struct lone *l, const char *branch, char to[static 256])
+{
+	unsigned mark = l->sent_count;
+	fork_says(l, "INVITE", branch, FORK_TO);
+	answer(l, B, text_of(l, mark, "INVITE"), "486 Busy Here", "", "");
+	snprintf(to, 256, "%s", header(text_of(l, mark, "SIP/2.0 486"), "To"));
+	fork_says(l, "ACK", branch, to);
+}
+
+/* What it says is answered at once, so, with this To (NULL: whatever), and in no other way. */
+static void assert_fork(struct lone *l, const char *method, const char *branch, const char *status, const char *to)
+{
+	unsigned mark = l->sent_count;
+	fork_says(l, method, branch, FORK_TO);
+	cr_assert_eq(l->sent_count, mark + 1, "%s %s", method, branch);
+	const char *text = text_of(l, mark, status);
+	if (to)
+		assert_header(text, "To", to);
+}
+
+/* 8.2.2.2 is about ongoing transactions: one that has failed has made room for the next route, which may lead here,
+ * too.  Each goes on being answered as it was. */
+Test(rfc3261_8_2_2_2, the_next_route_of_a_sequential_fork_is_no_merged_request)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char one[256], two[256], four[256];
+	fork_fails(l, "one", one);
+	fork_fails(l, "two", two);
+	cr_assert_str_neq(one, two);
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	assert_fork(l, "INVITE", "two", "SIP/2.0 486", two);
+	unsigned mark = l->sent_count;
+	fork_says(l, "INVITE", "three", FORK_TO);
+	cr_assert(heard(l, mark, "INVITE"));
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	assert_fork(l, "CANCEL", "two", "SIP/2.0 200", two); /* too late, and not of the call that goes on */
+	assert_fork(l, "CANCEL", "other", "SIP/2.0 481", NULL);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 100", NULL);
+	assert_fork(l, "INVITE", "four", "SIP/2.0 482", NULL);
+	mark = l->sent_count;
+	fork_says(l, "CANCEL", "three", FORK_TO);
+	cr_assert(heard(l, mark, "SIP/2.0 200"));
+	fork_says(l, "ACK", "three", header(text_of(l, mark, "SIP/2.0 487"), "To"));
+	fork_fails(l, "four", four);
+	assert_fork(l, "INVITE", "two", "SIP/2.0 486", two);
+	assert_fork(l, "INVITE", "four", "SIP/2.0 486", four);
+	lone_settle(l);
+	cr_assert_eq(l->cdr_count, 4);
+	lone_destroy(l);
+}
+
+Test(rfc3261_8_2_2_2, another_route_to_a_call_that_is_up_is_a_merged_request)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char one[256], to[256];
+	fork_fails(l, "one", one);
+	fork_says(l, "INVITE", "two", FORK_TO);
+	answer(l, B, text_of(l, 0, "INVITE"), "200 OK", CONTACT_B TYPE_SDP, SDP);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	snprintf(to, sizeof to, "%s", header(text_of(l, 0, "SIP/2.0 200"), "To"));
+	fork_says(l, "ACK", "ack", to);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	unsigned mark = l->sent_count;
+	say(l, A,
+	    "BYE sip:n SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-b\r\nFrom: <sip:1@h>;tag=1\r\nTo: %s\r\n"
+	    "Call-ID: fork\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+	    to);
+	answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- 8.2.6.1: Timestamp ---- */
 
 Test(rfc3261_8_2_6_1, a_100_has_the_timestamp_of_its_request)
