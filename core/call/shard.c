@@ -233,9 +233,12 @@ static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_messa
 		exchange_event(s, tx, EVENT_REQUEST);
 		return true;
 	}
-	if (!table_find_branch(&s->table, message_key(s), branch_hash, &hit) || !hit.tombstone)
+	if (!table_find_branch(&s->table, message_key(s), branch_hash, &hit))
 		return false;
-	reply_from_tombstone(s, m, from, hit.tombstone);
+	if (hit.transaction) /* of a dialog that its leg has left */
+		exchange_event(s, hit.transaction, EVENT_REQUEST);
+	else
+		reply_from_tombstone(s, m, from, hit.tombstone);
 	return true;
 }
 

@@ -226,6 +226,7 @@ Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 	say_again(&d->a, said);
 	run(d, 10 * SIM_MS);
 	cr_assert_eq(status_of(said), 500);
+	cr_assert_eq(said->last->again, 1, "with its Retry-After");
 	cr_assert_eq(count(&d->b, "UPDATE"), 0);
 	d->b.gone = true;
 	say(&d->a, "BYE", NULL, BYTES_NONE);

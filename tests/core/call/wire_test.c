@@ -1102,6 +1102,88 @@ Test(rfc3261_17_2_3, a_repeated_request_in_a_dialog_has_the_branch_of_its_transa
 	lone_destroy(l);
 }
 
+/* A asks in the dialog, B answers what is passed on (NULL: nothing is); the same again gets the same, byte for byte. */
+static void assert_same_twice(struct dialogs *d, const char *method, const char *lines, const char *body,
+			      const char *status, const char *callee_says)
+{
+	static unsigned branches;
+	struct lone *l = d->l;
+	unsigned mark = l->sent_count;
+	char request[2048], first[4096];
+	snprintf(request, sizeof request,
+		 "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-s%u\r\nMax-Forwards: 70\r\nFrom: %s\r\n"
+		 "To: %s\r\nCall-ID: %s\r\nCSeq: %u %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+		 method, d->target_a, d->a, branches++, d->from_a, d->to_a, d->call_a, ++d->cseq_a, method, lines,
+		 strlen(body), body);
+	feed(l, A, request);
+	if (callee_says)
+		answer(l, B, text_of(l, mark, method), callee_says, CONTACT_B, "");
+	snprintf(first, sizeof first, "%s", text_of(l, mark, status));
+	for (unsigned i = 0; i < 2; i++) {
+		mark = l->sent_count;
+		feed(l, A, request);
+		cr_assert_eq(l->sent_count, mark + 1, "%s", method);
+		cr_assert_str_eq(lone_sent(l, mark)->text, first);
+		lone_run(l, 5 * LONE_S);
+	}
+}
+
+/* Spec 4: "always answered the same", whatever the answer had beside what it repeats of its request.  RFC 4028 7.2: an
+ * UPDATE whose 200 has lost its Session-Expires has ended its sender's timer. */
+Test(rfc3261_17_2_2, a_repeated_request_in_a_dialog_has_the_answer_that_it_had)
+{
+	static const char more[] = "v=0\r\no=a 1 2 IN IP4 192.0.2.1\r\n";
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d =
+		call_up(l, A, B, CONTACT_A "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", CONTACT_B);
+	unsigned mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A "Supported: timer\r\nSession-Expires: 200;refresher=uac\r\n", "",
+			  "SIP/2.0 200", NULL);
+	assert_header(text_of(l, mark, "SIP/2.0 200"), "Session-Expires", "200;refresher=uac");
+	mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A "Supported: timer\r\nSession-Expires: 20\r\n", "", "SIP/2.0 422",
+			  NULL);
+	assert_header(text_of(l, mark, "SIP/2.0 422"), "Min-SE", "90");
+	assert_same_twice(&d, "UPDATE", CONTACT_A TYPE_SDP, more, "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "REFER", CONTACT_A "Refer-To: <sip:c@h>\r\n", "", "SIP/2.0 202", "202 Accepted");
+	assert_same_twice(&d, "NOTIFY", CONTACT_A "Event: refer\r\n", "", "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "INFO", "", "", "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "INFO", "", "", "SIP/2.0 405", "405 Method Not Allowed");
+	assert_same_twice(&d, "OPTIONS", "", "", "SIP/2.0 200", NULL);
+	mark = l->sent_count;
+	assert_same_twice(&d, "PUBLISH", "", "", "SIP/2.0 405", NULL);
+	cr_assert(strstr(header(text_of(l, mark, "SIP/2.0 405"), "Allow"), "INVITE"));
+	request_of(&d, false, "UPDATE", CONTACT_A TYPE_SDP, SDP);
+	mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A TYPE_SDP, more, "SIP/2.0 500", NULL);
+	cr_assert_str_neq(header(text_of(l, mark, "SIP/2.0 500"), "Retry-After"), "");
+	over(&d);
+}
+
+Test(rfc3261_17_2_2, and_when_its_call_has_ended_too)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = call_up(l, A, B, CONTACT_A, CONTACT_B);
+	char request[2048], first[4096];
+	unsigned mark = l->sent_count;
+	snprintf(request, sizeof request,
+		 "UPDATE %s SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-last\r\nMax-Forwards: 70\r\nFrom: %s\r\n"
+		 "To: %s\r\nCall-ID: %s\r\nCSeq: %u UPDATE\r\n" CONTACT_A "Supported: timer\r\n"
+		 "Session-Expires: 200\r\nContent-Length: 0\r\n\r\n",
+		 d.target_a, d.from_a, d.to_a, d.call_a, ++d.cseq_a);
+	feed(l, A, request);
+	snprintf(first, sizeof first, "%s", text_of(l, mark, "SIP/2.0 200"));
+	request_of(&d, false, "BYE", "", "");
+	answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+	lone_run(l, 10 * LONE_S);
+	mark = l->sent_count;
+	feed(l, A, request);
+	cr_assert_eq(l->sent_count, mark + 1);
+	cr_assert_str_eq(lone_sent(l, mark)->text, first);
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- RFC 3323, RFC 3325: who calls ---- */
 
 #define CARRIER_WITH(lines)                                                                                            \
