@@ -369,6 +369,21 @@ Test(rfc3261_13_2_1, the_session_after_a_422_is_another_dialog_to_the_caller)
 	over(d);
 }
 
+/* It has requests of its own, which are counted from anew (RFC 3261 12.1.2). */
+Test(rfc3261_12_2_2, the_callee_counts_anew_in_the_dialog_after_a_422)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183", "one", NULL);
+	cr_assert_eq(status_of(branch_says(d, "one", "UPDATE", 50, NULL)), 200);
+	callee_says(d, "422 Min-SE: 3600", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	callee_says(d, "200", "two", "answer");
+	cr_assert_eq(status_of(branch_says(d, "two", "BYE", 1, NULL)), 200);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
 /* SS_GATEWAY_SWITCH_UNTIL_CONNECT: what stops switching is that the caller has heard the ringing, not that it waits
  * for the PRACK of what went before. */
 Test(rfc3262_3, a_ringing_that_was_not_heard_stops_no_switching)
