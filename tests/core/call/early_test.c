@@ -432,6 +432,79 @@ Test(rfc3311_5_1, an_offer_of_the_caller_before_the_answer)
 	over(d);
 }
 
+/* What an UPDATE has changed is of its own early dialog: the next INVITE has the offer of the caller's INVITE. */
+static struct duel *held_before_the_answer(void)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	d->b.other_sdp = "held answer";
+	say(&d->a, "UPDATE", NULL, BYTES("held"));
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->b, "UPDATE", 0), "held");
+	return d;
+}
+
+Test(rfc3311_5_1, the_next_gateway_is_offered_what_the_invite_offered)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "500", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "answer of the second");
+	over(d);
+}
+
+Test(rfc3311_5_1, the_invite_after_a_422_offers_what_the_first_one_did)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "422 Min-SE: 3600", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "another answer");
+	over(d);
+}
+
+/* The callee that asked has the caller's answer, which is no offer. */
+Test(rfc3311_5_1, the_next_gateway_is_not_offered_an_answer)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	d->a.other_sdp = "answer of the caller";
+	branch_says(d, "one", "UPDATE", 101, "offer of the callee");
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->a, "UPDATE", 0), "offer of the callee");
+	callee_says(d, "500", "one", NULL);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "answer of the second");
+	over(d);
+}
+
+/* Another branch of the fork answers: its session is of the INVITE's offer on both legs, whatever the first one heard
+ * since.  So a refresh repeats that, and the caller's hold is news. */
+Test(rfc3311_5_1, the_branch_that_answers_has_the_offer_of_the_invite)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "200 Require: timer\nSession-Expires: 600;refresher=uac", "two", "answer of two");
+	d->b.other_sdp = "answer of two";
+	struct bytes offer = nth(&d->b, "INVITE", 0)->w.body;
+	snprintf(d->b.ua->local_tag, sizeof d->b.ua->local_tag, "two");
+	run(d, 310 * SIM_S);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, offer));
+	d->b.other_sdp = "held by two";
+	struct said *hold = say(&d->a, "INVITE", NULL, BYTES("held"));
+	run(d, SIM_S);
+	assert_body(nth(&d->b, "INVITE", 2), "held");
+	assert_body(hold->last, "held by two");
+	over(d);
+}
+
 Test(rfc3311_5_1, an_offer_of_the_callee_before_the_answer)
 {
 	struct duel *d = settled();
