@@ -993,6 +993,35 @@ Test(rfc3261_17_1_1_3, the_ack_to_a_failure_repeats_the_invite_and_not_the_early
 	lone_destroy(l);
 }
 
+/* A 2xx of an INVITE that was never sent has no ACK, and says nothing of those that are: one of ours that is open is
+ * still in the way of the peer's (14.2). */
+Test(rfc3261_13_2_2_4, a_2xx_with_the_cseq_of_no_invite_is_none)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = usual_call(l);
+	char invite[4096];
+	snprintf(invite, sizeof invite, "%s", text_of(l, 0, "INVITE"));
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned mark = l->sent_count;
+		say(l, B,
+		    "SIP/2.0 200 OK\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=%s\r\nCall-ID: %s\r\n"
+		    "CSeq: 2147483647 INVITE\r\n" CONTACT_B "Content-Length: 0\r\n\r\n",
+		    header(invite, "Via"), header(invite, "From"), header(invite, "To"), i ? "b2" : "b1",
+		    header(invite, "Call-ID"));
+		cr_assert_eq(l->sent_count, mark);
+	}
+	unsigned mark = l->sent_count;
+	answer(l, B, invite, "200 OK", CONTACT_B TYPE_SDP, SDP);
+	assert_header(text_of(l, mark, "ACK"), "CSeq", "1 ACK");
+	mark = l->sent_count;
+	request_of(&d, false, "INVITE", CONTACT_A TYPE_SDP, "v=0\r\no=a 1 2 IN IP4 192.0.2.1\r\n");
+	cr_assert(heard(l, mark, "INVITE"));
+	request_of(&d, true, "INVITE", CONTACT_B TYPE_SDP, "v=0\r\no=b 1 2 IN IP4 192.0.2.2\r\n");
+	cr_assert(heard(l, mark, "SIP/2.0 491"));
+	answer(l, B, text_of(l, mark, "INVITE"), "488 Not Acceptable Here", "", "");
+	over(&d);
+}
+
 /* A request line that a strict router has rewritten: the dialog is known by its tags (12.2.2). */
 Test(rfc3261_12_2_2, a_request_is_known_by_its_tags_whatever_its_request_uri)
 {
