@@ -96,7 +96,8 @@ enum session_timer_verdict session_timer_judge(const struct session_timer *t, co
 
 /* What a 2xx to it says: interval, refresher, Require.  `in_dialog`: a request without a refresher keeps the party that
  * refreshed so far, and one that says nothing of timers does not end the timer of its leg: we refresh from then on.
- * Never below the request's Min-SE, even where that is above its own Session-Expires.  Nothing is started: the timer
+ * Never below the request's Min-SE, even where that is above its own Session-Expires; but one above 86400 would be a
+ * timer that proves nothing, and its request counts as one that says nothing of timers.  Nothing is started: the timer
  * starts with the 2xx. */
 struct session_timer_offer {
 	uint32_t interval_s; /* 0: no timer, and the 2xx names none */

@@ -150,7 +150,7 @@ bool attempt_begin(struct shard *s, struct call *call, const struct routing_gate
 	leg = leg_take(s, call_index(s, call), LEG_CALLEE, caller->bucket);
 	if (leg) {
 		leg->flow = flow_to(s, &routing->addresses[address], routing->listener);
-		leg->body_out = setup->offer_in_invite ? body_share(s, caller->body_in) : POOL_NONE;
+		leg->body_out = body_share(s, setup->offer);
 		session_timer_init(&leg->session, routing->timer, &call->rules);
 	}
 	if (!leg || !write_dialog(s, call, leg, routing, address, &sent)) {
@@ -403,10 +403,9 @@ static bool ask_again(struct shard *s, struct call *call, struct leg *leg, struc
 	early_forget(s, attempt);
 	reliable_attempt_over(s, call);
 	const struct setup *setup = setup_of(s, call);
-	uint32_t offer = setup->offer_in_invite ? leg_at(s, call->caller_leg)->body_in : POOL_NONE;
 	body_replace(s, &leg->body_in, POOL_NONE);
-	body_replace(s, &leg->body_out, body_share(s, offer)); /* it may be an early dialog's answer */
-	leg->flow.peer = setup->destination;                   /* wherever the 422 came from */
+	body_replace(s, &leg->body_out, body_share(s, setup->offer)); /* it may be an early dialog's answer */
+	leg->flow.peer = setup->destination;                          /* wherever the 422 came from */
 	send_invite(s, call, attempt, leg);
 	transaction_at(s, attempt->invite)->head = sent;
 	if (told) /* to what was answered reliably there is no other answer */

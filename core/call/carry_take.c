@@ -336,6 +336,7 @@ static bool take_setup(struct shard *s, const struct call_image *c, struct call 
 	setup->destination = f->destination;
 	setup->connect_us = f->connect_us;
 	setup->offer_in_invite = !(c->legs[LEG_CALLEE].state.flags & LEG_IMAGE_ACK_WANTED);
+	setup->offer = POOL_NONE; /* there are no more INVITEs */
 	setup->bare_answer = (c->legs[LEG_CALLER].state.flags & LEG_IMAGE_BARE) != 0;
 	if (f->ringing_us)
 		setup->ringing_ns = call->start_ns + (uint64_t)(f->ringing_us - c->start_us) * 1000;

@@ -93,7 +93,6 @@ static uint8_t choose_place(struct shard *s, const struct setup *setup, struct a
 /* A dialog as the INVITE began it: To and request-URI as sent, no route.  That which the leg has is put back. */
 static bool begin_dialog(struct shard *s, struct attempt *attempt, struct leg *leg)
 {
-	const struct leg *caller = leg_at(s, call_at(s, attempt->call)->caller_leg);
 	const struct setup *setup = setup_of(s, call_at(s, attempt->call));
 	uint32_t texts = leg->texts;
 	struct dialog dialog;
@@ -107,7 +106,7 @@ static bool begin_dialog(struct shard *s, struct attempt *attempt, struct leg *l
 		return false;
 	}
 	leg->body_in = POOL_NONE;
-	leg->body_out = setup->offer_in_invite ? body_share(s, caller->body_in) : POOL_NONE;
+	leg->body_out = body_share(s, setup->offer);
 	leg->has_remote_cseq = false;
 	return true;
 }

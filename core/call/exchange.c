@@ -5,6 +5,7 @@
 #include "core/call/body.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
+#include "core/call/reply.h"
 #include "core/call/setup.h"
 
 uint64_t exchange_64t1_ns(const struct shard *s)
@@ -308,17 +309,48 @@ static void respond_later(struct shard *s, struct transaction *tx, const struct 
 	arm(s, tx);
 }
 
+/* Whether a tombstone would say the same: what is repeated of the request, and what reply_lines() knows. */
+static bool is_plain(const struct shard *s, const struct transaction *tx, unsigned status, const struct builder *b)
+{
+	static const char last[] = "Content-Length: 0\r\n\r\n";
+	const char *line_end = memchr(b->start, '\n', build_size(b));
+	struct bytes lines = reply_lines((enum sip_method)tx->method, status);
+	return line_end &&
+	       (size_t)(b->at - (line_end + 1)) == text_get(&s->texts, tx->head).size + lines.size + sizeof last - 1;
+}
+
+/* A whole answer may be kept for the case that its request comes again: new calls find room beside it. */
+static bool has_room_for_answers(const struct shard *s)
+{
+	return pool_free(&s->transactions) > 4 * s->transaction_reserve && !text_is_low(&s->texts);
+}
+
+/* The final answer to a request other than INVITE: whether the transaction stays for 64*T1 to repeat it.  Timer J is
+ * zero on a reliable transport (17.2.2). */
+static bool keep_answer(struct shard *s, struct transaction *tx, unsigned status, const struct builder *b,
+			bool has_body)
+{
+	if (flow_is_reliable(&tx->flow) || (!has_body && (is_plain(s, tx, status, b) || !has_room_for_answers(s))))
+		return false;
+	keep(s, tx, b);
+	if (!has_body && tx->message == TEXT_NONE)
+		return false;
+	if (!tx->in_table) /* its leg may leave the dialog that it was in */
+		table_add(&s->table, tx);
+	return true;
+}
+
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body)
 {
-	/* Timer J is zero on a reliable transport (17.2.2). */
-	bool last = tx->kind == SERVER && status >= 200 && (!has_body || flow_is_reliable(&tx->flow));
 	if (tx->over) {
 		b->overflow = true;
 		datagram_send(s, b, &tx->flow);
 		return;
 	}
 	tx->status = (uint16_t)status;
-	if (!last && status > 100)
+	bool final = tx->kind == SERVER && status >= 200;
+	bool last = final && !keep_answer(s, tx, status, b, has_body);
+	if (!final && status > 100)
 		keep(s, tx, b);
 	datagram_send(s, b, &tx->flow);
 	bool later = last && s->unsent && flow_is_reliable(&tx->flow);

@@ -19,7 +19,8 @@ struct transaction *exchange_accept(struct shard *s, struct leg *leg, const stru
 				    const struct flow *from, enum transaction_role role);
 
 /* Server: a response's status line and head.  exchange_respond() sends it when the rest was added; after a final
- * response to a request other than INVITE the transaction may be over (a tombstone answers from then on). */
+ * response to a request other than INVITE the transaction may be over (a tombstone answers from then on: one that would
+ * say the same). */
 void exchange_response(struct shard *s, struct transaction *tx, unsigned status, struct bytes reason,
 		       struct builder *b);
 void exchange_respond(struct shard *s, struct transaction *tx, unsigned status, struct builder *b, bool has_body);

@@ -218,6 +218,7 @@ static void give_setup(struct shard *s, struct call *call)
 	text_give(&s->texts, setup->attempt_log);
 	text_give(&s->texts, setup->struck);
 	text_give(&s->texts, setup->identity);
+	body_drop(s, setup->offer);
 	if (setup->has_next)
 		body_drop(s, setup->next_body);
 	pool_give(&s->setups, call->setup);

@@ -191,6 +191,13 @@ void late_end_fork(struct shard *s, const struct leg *invited, const struct iden
 	leg_bye(s, leg, BYTES_NONE);
 }
 
+/* There was an INVITE of that number.  A carried leg may have sent some since its last record; its own go on beyond all
+ * of them (core/call/carry.h). */
+static bool is_of_an_invite(const struct shard *s, const struct leg *leg, const struct sip_message *m)
+{
+	return m->cseq <= (carry_is_carried(s, leg) ? leg->local_cseq : leg->invite_cseq);
+}
+
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
 			  const struct flow *from)
 {
@@ -198,6 +205,10 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		return;
 	if (m->status >= 300) {
 		late_ack_failure(s, leg, NULL, m, from);
+		return;
+	}
+	if (leg && !is_of_an_invite(s, leg, m)) {
+		stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
 	if (leg && leg->state != LEG_EARLY && leg_remote_tag_is(s, leg, m->to.tag)) {

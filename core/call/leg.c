@@ -247,6 +247,7 @@ bool leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent)
 	if (!leg_set_dialog(s, leg, &dialog))
 		return false;
 	leg->remote_tag_hash = 0;
+	leg->has_remote_cseq = false;
 	return true;
 }
 

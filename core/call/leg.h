@@ -38,8 +38,8 @@ bool leg_call_id_is(const struct shard *s, const struct leg *leg, struct bytes t
 
 /* The dialog a response makes for the UAC: remote tag, target, route set (12.1.2).  false: no room. */
 bool leg_learn(struct shard *s, struct leg *leg, const struct sip_message *response);
-/* Undoes what provisional responses made of the dialog: `sent` is the packed To and request-URI of the INVITE.  false:
- * no room. */
+/* Undoes what provisional responses, and the peer's requests, made of the dialog: `sent` is the packed To and
+ * request-URI of the INVITE.  false: no room. */
 bool leg_forget_early(struct shard *s, struct leg *leg, struct bytes sent);
 /* Whether a message in the dialog is from the peer's side of it: its tag is the one we know. */
 bool leg_remote_tag_is(const struct shard *s, const struct leg *leg, struct bytes tag);

@@ -107,6 +107,8 @@ struct setup {
 	uint32_t struck;                        /* text: ids of RGs that are not tried (again), ascending */
 	uint32_t charge;                        /* as index + 1; 0: none; then in the facts */
 	uint32_t identity;                      /* text: P-Asserted-Identity and Privacy (core/call/identity.h) */
+	uint32_t offer;                         /* body of the caller's INVITE, for ours; POOL_NONE: none.  The leg's
+						 * changes with an UPDATE in an early dialog */
 	uint32_t asked_id;                      /* gateway or account whose leave CALL_ASKING waits for */
 	uint32_t ask_next, ask_previous;        /* calls that wait for the same, as index + 1; 0: none; call.held: for
 						 * the disk */

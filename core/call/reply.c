@@ -47,6 +47,15 @@ void reply_tagged(struct shard *s, const struct sip_message *m, const struct flo
 	reply_with_tag(s, m, from, status, BYTES_NONE, tag, BYTES_NONE);
 }
 
+struct bytes reply_lines(enum sip_method method, unsigned status)
+{
+	if (method == SIP_OPTIONS && status == 200)
+		return BYTES(ALLOW_LINE ACCEPT_LINE SUPPORTED_LINE);
+	if (method != SIP_INVITE && status == 405)
+		return BYTES(ALLOW_LINE);
+	return BYTES_NONE;
+}
+
 /* With the tag that the leg of an ended transaction gave. */
 static void reply_buried(struct shard *s, const struct sip_message *m, const struct flow *from,
 			 const struct tombstone *tombstone, unsigned status)
@@ -58,7 +67,7 @@ static void reply_buried(struct shard *s, const struct sip_message *m, const str
 			    .bucket = s->memo->bucket };
 	ident_write(&s->key, &id, token);
 	uint32_t size = ident_make_tag((struct bytes){ token, IDENT_SIZE }, tombstone->edition, tag);
-	reply_tagged(s, m, from, status, (struct bytes){ tag, size });
+	reply_with_tag(s, m, from, status, BYTES_NONE, (struct bytes){ tag, size }, reply_lines(m->method, status));
 }
 
 void reply_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from,

@@ -21,6 +21,9 @@ void reply_with_tag(struct shard *s, const struct sip_message *m, const struct f
 void reply_tagged(struct shard *s, const struct sip_message *m, const struct flow *from, unsigned status,
 		  struct bytes tag);
 
+/* The lines of an answer inside a dialog that are the same whenever it is given; empty: none. */
+struct bytes reply_lines(enum sip_method method, unsigned status);
+
 /* A request whose transaction is over, answered as it was then (an INVITE that was answered 2xx is absorbed). */
 void reply_from_tombstone(struct shard *s, const struct sip_message *m, const struct flow *from,
 			  const struct tombstone *tombstone);

@@ -383,6 +383,7 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 		return NULL;
 	struct call *call = call_at(s, index);
 	call->setup = pool_take(&s->setups); /* there is one for each call */
+	setup_of(s, call)->offer = POOL_NONE;
 	unsigned bucket = s->memo->bucket;
 	struct leg *leg = leg_take(s, index, LEG_CALLER, bucket);
 	struct transaction *invite = NULL;
@@ -407,7 +408,8 @@ static struct call *take_call(struct shard *s, const struct sip_message *m, cons
 	setup->attempt = POOL_NONE;
 	setup->invite = transaction_index(s, invite);
 	setup->source = from->peer;
-	setup->offer_in_invite = leg->body_in != POOL_NONE;
+	setup->offer = body_share(s, leg->body_in);
+	setup->offer_in_invite = setup->offer != POOL_NONE;
 	return call;
 }
 
@@ -638,6 +640,8 @@ void setup_answered(struct shard *s, struct call *call, struct leg *callee, cons
 	callee->ack_wanted = !setup->offer_in_invite && !setup->answered_by_prack;
 	if (!callee->ack_wanted)
 		leg_ack(s, callee, m->cseq, POOL_NONE);
+	/* The caller's, too, are those of the dialog that has answered: an UPDATE may have been of another one. */
+	body_replace(s, &caller->body_in, body_share(s, callee->body_out));
 	body_replace(s, &caller->body_out, body_share(s, callee->body_in));
 	if (!carry_answered(s, call)) {
 		refuse_unrecorded(s, call);

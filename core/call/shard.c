@@ -181,12 +181,18 @@ static void reply_nothing_known(struct shard *s, const struct sip_message *m, co
 		reply(s, m, from, 481, BYTES_NONE, BYTES_NONE);
 }
 
+/* Another INVITE of the same key may have followed it (take_invite()). */
+static bool find_cancelled(const struct shard *s, const struct sip_message *m, struct table_hit *ret_hit)
+{
+	return table_find_branch(&s->table, table_key(&s->table, m, SIP_INVITE), table_hash32(&s->table, m->via.branch),
+				 ret_hit);
+}
+
 /* The INVITE is over, or there never was one. */
 static void take_late_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.tombstone &&
-	    is_cancel_of(s, m, hit.tombstone->branch_hash))
+	if (find_cancelled(s, m, &hit) && hit.tombstone)
 		reply_late_cancel(s, m, from, hit.tombstone);
 	else
 		reply_nothing_known(s, m, from);
@@ -227,9 +233,12 @@ static bool is_repeated(struct shard *s, struct leg *leg, const struct sip_messa
 		exchange_event(s, tx, EVENT_REQUEST);
 		return true;
 	}
-	if (!table_find_branch(&s->table, message_key(s), branch_hash, &hit) || !hit.tombstone)
+	if (!table_find_branch(&s->table, message_key(s), branch_hash, &hit))
 		return false;
-	reply_from_tombstone(s, m, from, hit.tombstone);
+	if (hit.transaction) /* of a dialog that its leg has left */
+		exchange_event(s, hit.transaction, EVENT_REQUEST);
+	else
+		reply_from_tombstone(s, m, from, hit.tombstone);
 	return true;
 }
 
@@ -263,29 +272,34 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 
 /* ---- requests outside a dialog ---- */
 
-/* An INVITE, or the CANCEL of one, that may be known already. */
+/* RFC 3261 8.2.2.2, "ongoing transactions": an INVITE that came by another way is under way, or has made a dialog.  One
+ * that has failed is over: whoever tries one route after the other sends the next here, with another branch. */
+static bool is_merged(const struct shard *s)
+{
+	struct table_hit hit;
+	return table_find(&s->table, message_key(s), &hit) && (hit.transaction || hit.tombstone->status < 300);
+}
+
+/* An INVITE that may be known already. */
 static void take_invite(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (!table_find(&s->table, message_key(s), &hit)) {
-		if (!overload_sheds(s, m, from))
+	if (!table_find_branch(&s->table, message_key(s), table_hash32(&s->table, m->via.branch), &hit)) {
+		if (is_merged(s))
+			reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE);
+		else if (!overload_sheds(s, m, from))
 			setup_invite(s, m, from);
-		return;
-	}
-	uint32_t branch = table_hash32(&s->table, m->via.branch);
-	if (branch != (hit.transaction ? hit.transaction->branch_hash : hit.tombstone->branch_hash))
-		reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE); /* RFC 3261 8.2.2.2 */
-	else if (hit.transaction)
+	} else if (hit.transaction) {
 		exchange_event(s, hit.transaction, EVENT_REQUEST);
-	else
+	} else {
 		reply_from_tombstone(s, m, from, hit.tombstone);
+	}
 }
 
 static void take_initial_cancel(struct shard *s, const struct sip_message *m, const struct flow *from)
 {
 	struct table_hit hit;
-	if (table_find(&s->table, table_key(&s->table, m, SIP_INVITE), &hit) && hit.transaction &&
-	    is_cancel_of(s, m, hit.transaction->branch_hash))
+	if (find_cancelled(s, m, &hit) && hit.transaction)
 		take_cancel(s, hit.transaction, m, from);
 	else
 		take_late_cancel(s, m, from);

@@ -54,8 +54,8 @@ struct table_hit {
 	struct transaction *transaction; /* or */
 	struct tombstone *tombstone;
 };
-/* The latest of a key; that of one branch (0: any), as requests of several early dialogs may have the same key.  false:
- * neither. */
+/* The latest of a key; that of one branch (0: any), as requests of several early dialogs may have the same key, and the
+ * INVITEs of a sequential fork have.  false: neither. */
 bool table_find_branch(const struct table *t, uint64_t key, uint32_t branch_hash, struct table_hit *ret_hit);
 bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit);
 

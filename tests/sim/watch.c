@@ -46,6 +46,7 @@ struct seen {
 	struct bytes text;
 	unsigned status; /* final answer given to it, 0: none yet */
 	char to_tag[80];
+	struct bytes answer; /* the whole of it, but to an INVITE */
 	bool provisional, final_in;
 	uint64_t at_ns;
 	uint32_t cseq;
@@ -473,6 +474,23 @@ static bool routes_are_recorded(const struct wire *request, const struct wire *w
 	return same;
 }
 
+/* What an answer says of its own, beside what it repeats of its request. */
+static bool says_the_same(const struct wire *a, const struct wire *b)
+{
+	return a->has_interval == b->has_interval && a->interval_s == b->interval_s && a->refresher == b->refresher &&
+	       a->timer_required == b->timer_required && a->has_min_se == b->has_min_se && a->min_se_s == b->min_se_s &&
+	       bytes_equal(a->contact, b->contact) && bytes_equal(a->retry_after, b->retry_after) &&
+	       bytes_equal(a->allow, b->allow) && bytes_equal(a->body, b->body);
+}
+
+/* On a stream, and where there was no room to keep the answer, the status has to do. */
+static bool repeats_answer(const struct sim *sim, const struct seen *seen, const struct wire *w)
+{
+	struct wire first;
+	return sim->settings.reliable || sim_is_blurred(sim) || !wire_read(seen->answer, &first) ||
+	       says_the_same(&first, w);
+}
+
 static void check_response(struct sim *sim, const struct address *at, struct watched *d, const struct wire *w,
 			   struct seen *seen)
 {
@@ -498,6 +516,9 @@ static void check_response(struct sim *sim, const struct address *at, struct wat
 	else if (seen->status && !wire_is(w->to_tag, seen->to_tag) && !unordered)
 		sim_fail(sim, d->call, "same-answer", "%u to %.*s with To tag %s and then %.*s", w->status,
 			 TEXT(w->method), seen->to_tag, TEXT(w->to_tag));
+	else if (seen->status && !unordered && !repeats_answer(sim, seen, w))
+		sim_fail(sim, d->call, "same-answer", "%.*s was answered \"%.*s\" and then \"%.*s\"", TEXT(w->method),
+			 TEXT(seen->answer), TEXT(w->text));
 }
 
 /* The answered leg is the one whose 200 came last. */
@@ -553,6 +574,8 @@ static void response_out(struct sim *sim, const struct address *at, struct watch
 	if (d->session)
 		session_response_out(sim, d->call, d->session, w, initial, &seen->session);
 	if (w->status >= 200) {
+		if (!seen->status && !wire_method_is(w, "INVITE"))
+			seen->answer = keep(sim, w->text);
 		seen->status = w->status;
 		snprintf(seen->to_tag, sizeof seen->to_tag, "%.*s", TEXT(w->to_tag));
 	}

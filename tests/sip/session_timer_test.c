@@ -155,8 +155,12 @@ static const struct caller_row {
 	{ "Min-SE unreadable", TAG "Session-Expires: 1800\r\nMin-SE: -1\r\n", SESSION_MALFORMED, 0, false, false },
 	{ "Min-SE twice", TAG "Session-Expires: 1800\r\nMin-SE: 90\r\nMin-SE: 90\r\n", SESSION_MALFORMED, 0, false,
 	  false },
-	{ "Min-SE past 32 bits", TAG "Session-Expires: 90\r\nMin-SE: 18446744073709551616\r\n", SESSION_ACCEPT,
-	  4294967295, true, true },
+	{ "the largest Min-SE", TAG "Session-Expires: 90\r\nMin-SE: 86400\r\n", SESSION_ACCEPT, 86400, true, true },
+	{ "Min-SE beyond it", TAG "Session-Expires: 1800;refresher=uac\r\nMin-SE: 86401\r\n", SESSION_ACCEPT, 0, true,
+	  false },
+	{ "Min-SE in milliseconds", TAG "Min-SE: 86400000\r\n", SESSION_ACCEPT, 0, true, false },
+	{ "Min-SE past 32 bits", TAG "Session-Expires: 90\r\nMin-SE: 18446744073709551616\r\n", SESSION_ACCEPT, 0, true,
+	  false },
 };
 
 Test(rfc4028_9, each_form_of_the_callers_headers_has_its_answer)
@@ -289,6 +293,19 @@ Test(rfc4028_9, request_without_timers_in_a_dialog_makes_us_the_refresher)
 	cr_assert_eq(t.confirmed_at_ns, S(50));
 	answer(&t, &rules_600, TAG, true, S(60));
 	cr_assert_eq(session_timer_expires_ns(&t), S(660), "the same rules as for the first request");
+}
+
+/* As one that says nothing: else the next 86,400,000 s would need no proof of life. */
+Test(rfc4028_9, min_se_beyond_a_day_does_not_stretch_a_timer_that_runs)
+{
+	struct session_timer t = leg(&rules_600);
+
+	answer(&t, &rules_600, TAG "Session-Expires: 120;refresher=uac\r\n", false, S(0));
+	answer(&t, &rules_600, TAG "Session-Expires: 300;refresher=uac\r\nMin-SE: 86400000\r\n", true, S(50));
+	cr_assert_eq(session_timer_expires_ns(&t), S(170));
+	cr_assert(t.we_refresh);
+	cr_assert_str_eq(request_lines(&t, &rules_600, false),
+			 TAG "Session-Expires: 120;refresher=uac\r\nMin-SE: 90\r\n");
 }
 
 Test(rfc4028_7_4, largest_min_se_seen_is_carried_on)

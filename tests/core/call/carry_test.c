@@ -266,6 +266,18 @@ Test(rule7, the_last_target_is_written_before_its_turn_when_there_is_none)
 	d->sim->stopping = false;
 	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 0);
 	run(d, SIM_S);
+/* The INVITE is in no record yet, and its answer finds another process. */
+Test(rfc3261_13_2_2_4, the_200_to_a_reinvite_of_the_former_process_is_acked)
+{
+	struct duel *d = duel_up();
+	d->b.answer_ns = 2 * SIM_S;
+	say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run(d, 100 * SIM_MS);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	restart(d, 100 * SIM_MS);
+	run(d, 3 * SIM_S);
+	assert_header(nth(&d->b, "ACK", 1), "CSeq", "2 ACK");
+	d->b.answer_ns = 0;
 	over(d);
 }
 

@@ -226,6 +226,7 @@ Test(rfc3311_5_2, an_update_in_a_dialog_that_is_left)
 	say_again(&d->a, said);
 	run(d, 10 * SIM_MS);
 	cr_assert_eq(status_of(said), 500);
+	cr_assert_eq(said->last->again, 1, "with its Retry-After");
 	cr_assert_eq(count(&d->b, "UPDATE"), 0);
 	d->b.gone = true;
 	say(&d->a, "BYE", NULL, BYTES_NONE);
@@ -368,6 +369,21 @@ Test(rfc3261_13_2_1, the_session_after_a_422_is_another_dialog_to_the_caller)
 	over(d);
 }
 
+/* It has requests of its own, which are counted from anew (RFC 3261 12.1.2). */
+Test(rfc3261_12_2_2, the_callee_counts_anew_in_the_dialog_after_a_422)
+{
+	struct duel *d = duel_ringing(.invite = SUPPORTS);
+	callee_says(d, "183", "one", NULL);
+	cr_assert_eq(status_of(branch_says(d, "one", "UPDATE", 50, NULL)), 200);
+	callee_says(d, "422 Min-SE: 3600", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	callee_says(d, "200", "two", "answer");
+	cr_assert_eq(status_of(branch_says(d, "two", "BYE", 1, NULL)), 200);
+	run(d, SIM_S);
+	assert_reason(d->call, normal);
+	over(d);
+}
+
 /* SS_GATEWAY_SWITCH_UNTIL_CONNECT: what stops switching is that the caller has heard the ringing, not that it waits
  * for the PRACK of what went before. */
 Test(rfc3262_3, a_ringing_that_was_not_heard_stops_no_switching)
@@ -413,6 +429,79 @@ Test(rfc3311_5_1, an_offer_of_the_caller_before_the_answer)
 	assert_body(said->last, "second answer");
 	callee_says(d, "200", NULL, NULL);
 	cr_assert_eq(nth(&d->a, "200 INVITE", 0)->w.body.size, 0);
+	over(d);
+}
+
+/* What an UPDATE has changed is of its own early dialog: the next INVITE has the offer of the caller's INVITE. */
+static struct duel *held_before_the_answer(void)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	d->b.other_sdp = "held answer";
+	say(&d->a, "UPDATE", NULL, BYTES("held"));
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->b, "UPDATE", 0), "held");
+	return d;
+}
+
+Test(rfc3311_5_1, the_next_gateway_is_offered_what_the_invite_offered)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "500", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "answer of the second");
+	over(d);
+}
+
+Test(rfc3311_5_1, the_invite_after_a_422_offers_what_the_first_one_did)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "422 Min-SE: 3600", "one", NULL);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "another answer");
+	over(d);
+}
+
+/* The callee that asked has the caller's answer, which is no offer. */
+Test(rfc3311_5_1, the_next_gateway_is_not_offered_an_answer)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", "one", "answer");
+	prack(d, nth(&d->a, "183 INVITE", 0), NULL);
+	d->a.other_sdp = "answer of the caller";
+	branch_says(d, "one", "UPDATE", 101, "offer of the callee");
+	run(d, 10 * SIM_MS);
+	assert_body(nth(&d->a, "UPDATE", 0), "offer of the callee");
+	callee_says(d, "500", "one", NULL);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, nth(&d->b, "INVITE", 0)->w.body));
+	callee_says(d, "200", NULL, "answer of the second");
+	over(d);
+}
+
+/* Another branch of the fork answers: its session is of the INVITE's offer on both legs, whatever the first one heard
+ * since.  So a refresh repeats that, and the caller's hold is news. */
+Test(rfc3311_5_1, the_branch_that_answers_has_the_offer_of_the_invite)
+{
+	struct duel *d = held_before_the_answer();
+	callee_says(d, "200 Require: timer\nSession-Expires: 600;refresher=uac", "two", "answer of two");
+	d->b.other_sdp = "answer of two";
+	struct bytes offer = nth(&d->b, "INVITE", 0)->w.body;
+	snprintf(d->b.ua->local_tag, sizeof d->b.ua->local_tag, "two");
+	run(d, 310 * SIM_S);
+	cr_assert_eq(count(&d->b, "INVITE"), 2);
+	cr_assert(bytes_equal(nth(&d->b, "INVITE", 1)->w.body, offer));
+	d->b.other_sdp = "held by two";
+	struct said *hold = say(&d->a, "INVITE", NULL, BYTES("held"));
+	run(d, SIM_S);
+	assert_body(nth(&d->b, "INVITE", 2), "held");
+	assert_body(hold->last, "held by two");
 	over(d);
 }
 

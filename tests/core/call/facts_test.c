@@ -29,6 +29,7 @@ static void begin(uint64_t text_bytes)
 	call->start_ns = 5000000000;
 	setup = setup_of(&s, call);
 	setup->attempts_count = 1;
+	setup->offer = POOL_NONE;
 	setup->callee_slot = call->callee_leg;
 	setup->connect_us = START_US + 2500000;
 	setup->ringing_ns = call->start_ns + 300000000;

@@ -155,6 +155,21 @@ Test(spec_5, a_caller_with_any_sign_of_timers_is_not_capped)
 	}
 }
 
+/* One header must not do away with every proof of life: a window of years is no timer. */
+Test(spec_5, a_caller_whose_min_se_is_beyond_a_day_is_capped)
+{
+	static const char *const lines[] = { CALLER_TIMED("Min-SE: 4294967295"),
+					     CALLER_TIMED("Session-Expires: 1800;refresher=uac\nMin-SE: 86400000") };
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d = duel_up(.parameters = "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 1000", .invite = lines[i]);
+		assert_header(nth(&d->a, "200 INVITE", 0), "Session-Expires", "");
+		assert_header(nth(&d->a, "200 INVITE", 0), "Require", "");
+		assert_ends(d, d->up_ns + 1000 * SIM_S, CDR_END_no_timer_cap);
+		cr_assert_eq(cdr_of(d->call)->session_timer, 0);
+		over(d);
+	}
+}
+
 /* RFC 4028 9: a value below the minimum without the tag counts as the minimum, also for the timer itself. */
 Test(rfc4028_8_1, R31_a_small_value_without_the_tag_runs_as_the_minimum)
 {

@@ -353,6 +353,92 @@ Test(rfc3261_8_2_2_2, merged_requests_and_loops_get_482)
 	lone_destroy(l);
 }
 
+/* What an upstream switch or proxy that searches its routes one after the other says on one of them. */
+static void fork_says(struct lone *l, const char *method, const char *branch, const char *to)
+{
+	say(l, A,
+	    "%s sip:880171@node SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-%s\r\nMax-Forwards: 70\r\n"
+	    "From: <sip:1@h>;tag=1\r\nTo: %s\r\nCall-ID: fork\r\nCSeq: 1 %s\r\n" CONTACT_A "Content-Length: 0\r\n\r\n",
+	    method, branch, to, method);
+}
+
+#define FORK_TO "<sip:2@h>"
+
+/* Its INVITE on a route, which B refuses, and its ACK. */
+static void fork_fails(struct lone *l, const char *branch, char to[static 256])
+{
+	unsigned mark = l->sent_count;
+	fork_says(l, "INVITE", branch, FORK_TO);
+	answer(l, B, text_of(l, mark, "INVITE"), "486 Busy Here", "", "");
+	snprintf(to, 256, "%s", header(text_of(l, mark, "SIP/2.0 486"), "To"));
+	fork_says(l, "ACK", branch, to);
+}
+
+/* What it says is answered at once, so, with this To (NULL: whatever), and in no other way. */
+static void assert_fork(struct lone *l, const char *method, const char *branch, const char *status, const char *to)
+{
+	unsigned mark = l->sent_count;
+	fork_says(l, method, branch, FORK_TO);
+	cr_assert_eq(l->sent_count, mark + 1, "%s %s", method, branch);
+	const char *text = text_of(l, mark, status);
+	if (to)
+		assert_header(text, "To", to);
+}
+
+/* 8.2.2.2 is about ongoing transactions: one that has failed has made room for the next route, which may lead here,
+ * too.  Each goes on being answered as it was. */
+Test(rfc3261_8_2_2_2, the_next_route_of_a_sequential_fork_is_no_merged_request)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char one[256], two[256], four[256];
+	fork_fails(l, "one", one);
+	fork_fails(l, "two", two);
+	cr_assert_str_neq(one, two);
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	assert_fork(l, "INVITE", "two", "SIP/2.0 486", two);
+	unsigned mark = l->sent_count;
+	fork_says(l, "INVITE", "three", FORK_TO);
+	cr_assert(heard(l, mark, "INVITE"));
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	assert_fork(l, "CANCEL", "two", "SIP/2.0 200", two); /* too late, and not of the call that goes on */
+	assert_fork(l, "CANCEL", "other", "SIP/2.0 481", NULL);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 100", NULL);
+	assert_fork(l, "INVITE", "four", "SIP/2.0 482", NULL);
+	mark = l->sent_count;
+	fork_says(l, "CANCEL", "three", FORK_TO);
+	cr_assert(heard(l, mark, "SIP/2.0 200"));
+	fork_says(l, "ACK", "three", header(text_of(l, mark, "SIP/2.0 487"), "To"));
+	fork_fails(l, "four", four);
+	assert_fork(l, "INVITE", "two", "SIP/2.0 486", two);
+	assert_fork(l, "INVITE", "four", "SIP/2.0 486", four);
+	lone_settle(l);
+	cr_assert_eq(l->cdr_count, 4);
+	lone_destroy(l);
+}
+
+Test(rfc3261_8_2_2_2, another_route_to_a_call_that_is_up_is_a_merged_request)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char one[256], to[256];
+	fork_fails(l, "one", one);
+	fork_says(l, "INVITE", "two", FORK_TO);
+	answer(l, B, text_of(l, 0, "INVITE"), "200 OK", CONTACT_B TYPE_SDP, SDP);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	snprintf(to, sizeof to, "%s", header(text_of(l, 0, "SIP/2.0 200"), "To"));
+	fork_says(l, "ACK", "ack", to);
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	assert_fork(l, "INVITE", "one", "SIP/2.0 486", one);
+	unsigned mark = l->sent_count;
+	say(l, A,
+	    "BYE sip:n SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-b\r\nFrom: <sip:1@h>;tag=1\r\nTo: %s\r\n"
+	    "Call-ID: fork\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+	    to);
+	answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+	assert_fork(l, "INVITE", "three", "SIP/2.0 482", NULL);
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- 8.2.6.1: Timestamp ---- */
 
 Test(rfc3261_8_2_6_1, a_100_has_the_timestamp_of_its_request)
@@ -907,6 +993,35 @@ Test(rfc3261_17_1_1_3, the_ack_to_a_failure_repeats_the_invite_and_not_the_early
 	lone_destroy(l);
 }
 
+/* A 2xx of an INVITE that was never sent has no ACK, and says nothing of those that are: one of ours that is open is
+ * still in the way of the peer's (14.2). */
+Test(rfc3261_13_2_2_4, a_2xx_with_the_cseq_of_no_invite_is_none)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = usual_call(l);
+	char invite[4096];
+	snprintf(invite, sizeof invite, "%s", text_of(l, 0, "INVITE"));
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned mark = l->sent_count;
+		say(l, B,
+		    "SIP/2.0 200 OK\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=%s\r\nCall-ID: %s\r\n"
+		    "CSeq: 2147483647 INVITE\r\n" CONTACT_B "Content-Length: 0\r\n\r\n",
+		    header(invite, "Via"), header(invite, "From"), header(invite, "To"), i ? "b2" : "b1",
+		    header(invite, "Call-ID"));
+		cr_assert_eq(l->sent_count, mark);
+	}
+	unsigned mark = l->sent_count;
+	answer(l, B, invite, "200 OK", CONTACT_B TYPE_SDP, SDP);
+	assert_header(text_of(l, mark, "ACK"), "CSeq", "1 ACK");
+	mark = l->sent_count;
+	request_of(&d, false, "INVITE", CONTACT_A TYPE_SDP, "v=0\r\no=a 1 2 IN IP4 192.0.2.1\r\n");
+	cr_assert(heard(l, mark, "INVITE"));
+	request_of(&d, true, "INVITE", CONTACT_B TYPE_SDP, "v=0\r\no=b 1 2 IN IP4 192.0.2.2\r\n");
+	cr_assert(heard(l, mark, "SIP/2.0 491"));
+	answer(l, B, text_of(l, mark, "INVITE"), "488 Not Acceptable Here", "", "");
+	over(&d);
+}
+
 /* A request line that a strict router has rewritten: the dialog is known by its tags (12.2.2). */
 Test(rfc3261_12_2_2, a_request_is_known_by_its_tags_whatever_its_request_uri)
 {
@@ -1012,6 +1127,88 @@ Test(rfc3261_17_2_3, a_repeated_request_in_a_dialog_has_the_branch_of_its_transa
 		assert_last_again(&d, methods[i], A ";branch=1", "SIP/2.0 200");
 		assert_last_again(&d, methods[i], A ";branch=z9hG4bK-other", i ? "SIP/2.0 481" : "SIP/2.0 500");
 	}
+	lone_settle(l);
+	lone_destroy(l);
+}
+
+/* A asks in the dialog, B answers what is passed on (NULL: nothing is); the same again gets the same, byte for byte. */
+static void assert_same_twice(struct dialogs *d, const char *method, const char *lines, const char *body,
+			      const char *status, const char *callee_says)
+{
+	static unsigned branches;
+	struct lone *l = d->l;
+	unsigned mark = l->sent_count;
+	char request[2048], first[4096];
+	snprintf(request, sizeof request,
+		 "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bK-s%u\r\nMax-Forwards: 70\r\nFrom: %s\r\n"
+		 "To: %s\r\nCall-ID: %s\r\nCSeq: %u %s\r\n%sContent-Length: %zu\r\n\r\n%s",
+		 method, d->target_a, d->a, branches++, d->from_a, d->to_a, d->call_a, ++d->cseq_a, method, lines,
+		 strlen(body), body);
+	feed(l, A, request);
+	if (callee_says)
+		answer(l, B, text_of(l, mark, method), callee_says, CONTACT_B, "");
+	snprintf(first, sizeof first, "%s", text_of(l, mark, status));
+	for (unsigned i = 0; i < 2; i++) {
+		mark = l->sent_count;
+		feed(l, A, request);
+		cr_assert_eq(l->sent_count, mark + 1, "%s", method);
+		cr_assert_str_eq(lone_sent(l, mark)->text, first);
+		lone_run(l, 5 * LONE_S);
+	}
+}
+
+/* Spec 4: "always answered the same", whatever the answer had beside what it repeats of its request.  RFC 4028 7.2: an
+ * UPDATE whose 200 has lost its Session-Expires has ended its sender's timer. */
+Test(rfc3261_17_2_2, a_repeated_request_in_a_dialog_has_the_answer_that_it_had)
+{
+	static const char more[] = "v=0\r\no=a 1 2 IN IP4 192.0.2.1\r\n";
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d =
+		call_up(l, A, B, CONTACT_A "Supported: timer\r\nSession-Expires: 300;refresher=uac\r\n", CONTACT_B);
+	unsigned mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A "Supported: timer\r\nSession-Expires: 200;refresher=uac\r\n", "",
+			  "SIP/2.0 200", NULL);
+	assert_header(text_of(l, mark, "SIP/2.0 200"), "Session-Expires", "200;refresher=uac");
+	mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A "Supported: timer\r\nSession-Expires: 20\r\n", "", "SIP/2.0 422",
+			  NULL);
+	assert_header(text_of(l, mark, "SIP/2.0 422"), "Min-SE", "90");
+	assert_same_twice(&d, "UPDATE", CONTACT_A TYPE_SDP, more, "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "REFER", CONTACT_A "Refer-To: <sip:c@h>\r\n", "", "SIP/2.0 202", "202 Accepted");
+	assert_same_twice(&d, "NOTIFY", CONTACT_A "Event: refer\r\n", "", "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "INFO", "", "", "SIP/2.0 200", "200 OK");
+	assert_same_twice(&d, "INFO", "", "", "SIP/2.0 405", "405 Method Not Allowed");
+	assert_same_twice(&d, "OPTIONS", "", "", "SIP/2.0 200", NULL);
+	mark = l->sent_count;
+	assert_same_twice(&d, "PUBLISH", "", "", "SIP/2.0 405", NULL);
+	cr_assert(strstr(header(text_of(l, mark, "SIP/2.0 405"), "Allow"), "INVITE"));
+	request_of(&d, false, "UPDATE", CONTACT_A TYPE_SDP, SDP);
+	mark = l->sent_count;
+	assert_same_twice(&d, "UPDATE", CONTACT_A TYPE_SDP, more, "SIP/2.0 500", NULL);
+	cr_assert_str_neq(header(text_of(l, mark, "SIP/2.0 500"), "Retry-After"), "");
+	over(&d);
+}
+
+Test(rfc3261_17_2_2, and_when_its_call_has_ended_too)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	struct dialogs d = call_up(l, A, B, CONTACT_A, CONTACT_B);
+	char request[2048], first[4096];
+	unsigned mark = l->sent_count;
+	snprintf(request, sizeof request,
+		 "UPDATE %s SIP/2.0\r\nVia: SIP/2.0/UDP " A ";branch=z9hG4bK-last\r\nMax-Forwards: 70\r\nFrom: %s\r\n"
+		 "To: %s\r\nCall-ID: %s\r\nCSeq: %u UPDATE\r\n" CONTACT_A "Supported: timer\r\n"
+		 "Session-Expires: 200\r\nContent-Length: 0\r\n\r\n",
+		 d.target_a, d.from_a, d.to_a, d.call_a, ++d.cseq_a);
+	feed(l, A, request);
+	snprintf(first, sizeof first, "%s", text_of(l, mark, "SIP/2.0 200"));
+	request_of(&d, false, "BYE", "", "");
+	answer(l, B, text_of(l, mark, "BYE"), "200 OK", "", "");
+	lone_run(l, 10 * LONE_S);
+	mark = l->sent_count;
+	feed(l, A, request);
+	cr_assert_eq(l->sent_count, mark + 1);
+	cr_assert_str_eq(lone_sent(l, mark)->text, first);
 	lone_settle(l);
 	lone_destroy(l);
 }
