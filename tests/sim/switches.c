@@ -18,11 +18,10 @@ struct switches {
 	struct parameters parameters; /* as they were when it began */
 	struct tried tries[CDR_ATTEMPTS_MAX];
 	unsigned count, to_gateways;
-	unsigned invites; /* of all attempts: one that follows on a 422 begins another early dialog */
 	bool rang, early_sdp, final_out, cancel_in;
-	/* Of the caller's INVITE: the latest tag it was answered with, when there were so many INVITEs. */
+	/* Of the caller's INVITE: the latest tag it was answered with, when there were so many attempts. */
 	char branch[64], tag[80];
-	unsigned tag_invites;
+	unsigned tag_count;
 	bool told;           /* with a session that stands: that of another branch of a fork has another tag */
 	struct bytes latest; /* response */
 };
@@ -63,19 +62,19 @@ static struct bytes keep(struct sim *sim, struct bytes text)
 	return (struct bytes){ copy, text.size };
 }
 
-/* RFC 3261 12.1.1: the early dialogs of two INVITEs of ours are two, those of one INVITE one until it has been told a
- * session reliably. */
+/* RFC 3261 12.1.1: the early dialogs of two gateways are two, those of one gateway one until it has been told a session
+ * reliably. */
 static void check_tag(struct sim *sim, struct switches *s, const struct wire *w)
 {
 	bool same = wire_is(w->to_tag, s->tag);
 	bool forked = s->told && !same;
-	if (s->tag[0] && same != (s->tag_invites == s->invites) && !forked)
+	if (s->tag[0] && same != (s->tag_count == s->count) && !forked)
 		sim_fail(sim, s->call, "rfc3261-12.1.1-tag", "%u with tag %.*s after %s, attempt %u", w->status,
 			 TEXT(w->to_tag), s->tag, s->count);
 	sim->counts.editions += s->tag[0] && !same;
-	s->told = (s->told && s->tag_invites == s->invites) || (w->rseq && w->body.size);
+	s->told = (s->told && s->tag_count == s->count) || (w->rseq && w->body.size);
 	snprintf(s->tag, sizeof s->tag, "%.*s", TEXT(w->to_tag));
-	s->tag_invites = s->invites;
+	s->tag_count = s->count;
 }
 
 void switches_response_out(struct sim *sim, struct switches *s, const struct wire *w)
@@ -159,7 +158,6 @@ void switches_invite_out(struct sim *sim, struct switches *s, const struct host 
 {
 	const struct routing_gateway *routing = switches_routing(sim, to);
 	struct tried *known = find(s, w), next = { .routing_id = routing ? routing->id : 0, .cseq = w->cseq };
-	s->invites++;
 	if (known) { /* again, after a 422 */
 		known->cseq = w->cseq;
 		return;
