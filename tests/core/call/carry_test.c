@@ -266,6 +266,9 @@ Test(rule7, the_last_target_is_written_before_its_turn_when_there_is_none)
 	d->sim->stopping = false;
 	cr_assert_eq(node_restart(d->sim, &(struct sim_restart){ 0 }), 0);
 	run(d, SIM_S);
+	over(d);
+}
+
 /* The INVITE is in no record yet, and its answer finds another process. */
 Test(rfc3261_13_2_2_4, the_200_to_a_reinvite_of_the_former_process_is_acked)
 {
