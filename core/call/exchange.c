@@ -319,10 +319,22 @@ static bool is_plain(const struct shard *s, const struct transaction *tx, unsign
 	       (size_t)(b->at - (line_end + 1)) == text_get(&s->texts, tx->head).size + lines.size + sizeof last - 1;
 }
 
-/* A whole answer may be kept for the case that its request comes again: new calls find room beside it. */
-static bool has_room_for_answers(const struct shard *s)
+bool exchange_has_many(const struct shard *s, const struct leg *leg, unsigned many)
 {
-	return pool_free(&s->transactions) > 4 * s->transaction_reserve && !text_is_low(&s->texts);
+	unsigned count = 0;
+	for (uint32_t i = leg->transactions; i != POOL_NONE && count < many; count++)
+		i = transaction_at(s, i)->next;
+	return count == many;
+}
+
+#define LEG_ANSWERS_MAX 16 /* of a peer that asks more often within 64*T1 the others are tombstones: it may go on */
+
+/* A whole answer may be kept for the case that its request comes again: new calls, and the leg's own requests, find
+ * room beside it. */
+static bool has_room_for_answers(const struct shard *s, const struct leg *leg)
+{
+	return pool_free(&s->transactions) > 4 * s->transaction_reserve && !text_is_low(&s->texts) &&
+	       !(leg && exchange_has_many(s, leg, LEG_ANSWERS_MAX));
 }
 
 /* The final answer to a request other than INVITE: whether the transaction stays for 64*T1 to repeat it.  Timer J is
@@ -330,7 +342,9 @@ static bool has_room_for_answers(const struct shard *s)
 static bool keep_answer(struct shard *s, struct transaction *tx, unsigned status, const struct builder *b,
 			bool has_body)
 {
-	if (flow_is_reliable(&tx->flow) || (!has_body && (is_plain(s, tx, status, b) || !has_room_for_answers(s))))
+	if (flow_is_reliable(&tx->flow))
+		return false;
+	if (!has_body && (is_plain(s, tx, status, b) || !has_room_for_answers(s, leg_at(s, tx->leg))))
 		return false;
 	keep(s, tx, b);
 	if (!has_body && tx->message == TEXT_NONE)

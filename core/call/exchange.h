@@ -59,6 +59,9 @@ static inline bool exchange_has_room(const struct shard *s)
 /* For shard_settle(). */
 void exchange_give(struct shard *s, struct transaction *tx);
 
+/* Whether the leg has so many transactions, over or not. */
+bool exchange_has_many(const struct shard *s, const struct leg *leg, unsigned many);
+
 /* Of a leg: the client transaction with this branch and method, the server transaction with this CSeq and method, any
  * but `except` of a kind that has no final response yet.  NULL: none. */
 struct transaction *exchange_client(const struct shard *s, const struct leg *leg, uint16_t branch_sequence,

@@ -419,19 +419,11 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 /* One leg may not hold so many transactions that finding one among them costs: real peers have one or two. */
 #define LEG_TRANSACTIONS_MAX 32
 
-static bool has_too_many_transactions(const struct shard *s, const struct leg *leg)
-{
-	unsigned count = 0;
-	for (uint32_t i = leg->transactions; i != POOL_NONE && count < LEG_TRANSACTIONS_MAX; count++)
-		i = transaction_at(s, i)->next;
-	return count == LEG_TRANSACTIONS_MAX;
-}
-
 static bool refuse_here(struct shard *s, const struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	if (reply_unsupported(s, m, from, !leg->session.off, true))
 		return true;
-	if (!has_too_many_transactions(s, leg))
+	if (!exchange_has_many(s, leg, LEG_TRANSACTIONS_MAX))
 		return false;
 	reply(s, m, from, 500, BYTES_NONE, BYTES("Retry-After: 10\r\n"));
 	return true;
