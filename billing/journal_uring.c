@@ -247,7 +247,7 @@ static int write_and_sync(void *context, int file, uint64_t offset, const void *
 		const size_t wanted = size - done < WRITE_BYTES ? size - done : WRITE_BYTES;
 		size_t written = 0;
 
-		r = write_once(d, file, offset + done, (const char *)from + done, wanted, &written);
+		r = write_once(d, file, offset + done, done > 0 ? (const char *)from + done : from, wanted, &written);
 		done += written;
 	} while (r == 0 && done < size);
 	/* The kernel calls pages clean that it failed to write.  Who reads them afterwards is to see what the disk has.

@@ -92,6 +92,8 @@ struct leg *leg_find(const struct shard *s, const struct ident *id)
 void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret_dialog)
 {
 	pack_read(text_get(&s->texts, leg->texts), ret_dialog->text, DIALOG_TEXTS);
+	if (s->moved_leg != POOL_NONE && s->moved_leg == leg_index(s, leg))
+		ret_dialog->text[DIALOG_TARGET] = s->moved_to;
 }
 
 bool leg_set_dialog(struct shard *s, struct leg *leg, const struct dialog *dialog)
@@ -116,6 +118,14 @@ bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target)
 	if (leg->call != POOL_NONE)
 		carry_note(s, call_at(s, leg->call), CARRY_WHOLE);
 	return leg_set_dialog(s, leg, &dialog);
+}
+
+void leg_move(struct shard *s, struct leg *leg, const struct sip_message *m)
+{
+	if (!m->contact.uri.size || leg_set_target(s, leg, m->contact.uri))
+		return;
+	s->moved_leg = leg_index(s, leg);
+	s->moved_to = m->contact.uri;
 }
 
 /* The tag at the end of its own From and To; only where it is tagged. */
@@ -444,8 +454,7 @@ void leg_ack_with(struct shard *s, struct leg *leg, uint32_t body, const struct 
 
 void leg_ack_ended(struct shard *s, struct leg *leg, const struct sip_message *m)
 {
-	if (m->contact.uri.size)
-		leg_set_target(s, leg, m->contact.uri);
+	leg_move(s, leg, m);
 	leg_ack(s, leg, m->cseq, POOL_NONE);
 }
 

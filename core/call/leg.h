@@ -31,6 +31,9 @@ void leg_dialog(const struct shard *s, const struct leg *leg, struct dialog *ret
 /* false: no room; the texts are as they were. */
 bool leg_set_dialog(struct shard *s, struct leg *leg, const struct dialog *dialog);
 bool leg_set_target(struct shard *s, struct leg *leg, struct bytes target);
+/* The same for the Contact of the message under way, if it has one; without room what is sent before the next message
+ * goes there all the same: the ACK of a 2xx (12.2.1.2). */
+void leg_move(struct shard *s, struct leg *leg, const struct sip_message *m);
 /* Call-ID: as stored, or the token written into `token`. */
 struct bytes leg_call_id(const struct shard *s, const struct leg *leg, char token[static IDENT_SIZE]);
 /* Whether a message that names the leg by `token`, its own, has its Call-ID. */

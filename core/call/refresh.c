@@ -311,8 +311,7 @@ static void take_session(struct shard *s, struct leg *leg, const struct sip_mess
 static void succeeded(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct call *call = call_at(s, leg->call);
-	if (m->contact.uri.size)
-		leg_set_target(s, leg, m->contact.uri);
+	leg_move(s, leg, m);
 	if (tx->method == SIP_INVITE)
 		leg_ack(s, leg, tx->cseq, POOL_NONE);
 	refresh_confirmed(s, leg, tx, m);

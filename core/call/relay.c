@@ -491,8 +491,7 @@ void relay_dialog_lost(struct shard *s, struct leg *leg)
 static void take_targets(struct shard *s, struct leg *leg, struct leg *asker, const struct transaction *asked,
 			 const struct sip_message *m)
 {
-	if (m->contact.uri.size)
-		leg_set_target(s, leg, m->contact.uri);
+	leg_move(s, leg, m);
 	if (asked->contact != TEXT_NONE)
 		leg_set_target(s, asker, text_get(&s->texts, asked->contact));
 }

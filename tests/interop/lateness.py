@@ -8,8 +8,11 @@ MARKS = (b"__asan_init", b"__tsan_init")
 
 
 def set_for(binary):
+    """Whether it is instrumented."""
     global allowed_s
     with open(binary, "rb") as file:
         text = file.read()
-    if any(mark in text for mark in MARKS):
+    instrumented = any(mark in text for mark in MARKS)
+    if instrumented:
         allowed_s = INSTRUMENTED_S
+    return instrumented

@@ -43,6 +43,7 @@ import sanitizers
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
 from switch import CannotStart, Switch, drained_gauges, has_ipv6
+from ua import Agent
 
 
 class Tally:
@@ -203,7 +204,8 @@ def main(options):
     tally = Tally()
     directory = tempfile.mkdtemp(prefix="ringwheel-interop-")
     sanitizers.report_to(directory)
-    lateness.set_for(options.ringwheel)
+    if lateness.set_for(options.ringwheel):
+        Agent.PATIENCE_S *= 3
     try:
         if options.direct:
             run_direct(options, directory, tally)
