@@ -181,7 +181,8 @@ static int write_and_sync(void *context, int file, uint64_t offset, const void *
 	put(f, offset, from, first);
 	if (takes_ns && !d->wait(d->context, takes_ns / 2))
 		return -EIO;
-	put(f, offset + first, (const uint8_t *)from + first, size - first);
+	if (size > first)
+		put(f, offset + first, (const uint8_t *)from + first, size - first);
 	if (takes_ns && !d->wait(d->context, takes_ns / 2))
 		return -EIO;
 	for (size_t i = 0; i < blocks_of(f); i++)
