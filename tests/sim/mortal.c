@@ -59,7 +59,9 @@ void node_die(struct world *w, enum death death)
 		if (n->shards[i].queue)
 			keep_queue(w, &n->shards[i]);
 	if (!w->outage_count || w->outages[w->outage_count - 1].to_ns)
-		w->outages[w->outage_count++].from_ns = w->now_ns;
+		w->outages[w->outage_count++] = (struct outage){ .from_ns = w->now_ns, .kept_ns = w->now_ns };
+	if (death == MACHINE_DEATH && w->kept_ns < w->outages[w->outage_count - 1].kept_ns)
+		w->outages[w->outage_count - 1].kept_ns = w->kept_ns;
 	assert(w->outage_count < sizeof w->outages / sizeof *w->outages);
 }
 
@@ -523,6 +525,7 @@ static void tell_shards(struct world *w)
 void node_turn(struct world *w)
 {
 	struct node *n = w->node;
+	uint64_t gathered_ns = w->now_ns;
 	int result = 0;
 	intake_gather(n->intake);
 	if (intake_wants_sync(n->intake)) {
@@ -532,6 +535,8 @@ void node_turn(struct world *w)
 	}
 	if (n->dying)
 		return;
+	if (result == 0)
+		w->kept_ns = gathered_ns;
 	sink_watch(w);
 	n->in_sync = true;
 	intake_tend(n->intake, world_clock_ns(w), w->sink.journal == journal_id(n->journal) ? w->sink.position : 0);

@@ -159,7 +159,9 @@ struct world {
 	struct mortal_call known[MORTAL_CALLS_MAX];
 	struct outage {
 		uint64_t from_ns, to_ns; /* to_ns 0: not over */
+		uint64_t kept_ns;        /* what was told to the node from then on went with the machine */
 	} outages[64];
+	uint64_t kept_ns; /* what was told until then is on the disk */
 	unsigned outage_count;
 
 	/* Drawn from the seed. */

@@ -240,14 +240,18 @@ static void check_hold(struct world *w, uint32_t i)
 			   (long long)best);
 }
 
-/* The node was down so long that refreshes did not come in time. */
+/* The node was down so long that refreshes did not come in time; or it has forgotten that they came: a disk that took
+ * seconds for each sync, and then the machine died. */
 static bool was_neglected(const struct world *w, uint32_t i)
 {
 	const struct call_truth *truth = calls_truth(w->calls, i);
 	uint64_t from_ns = 0, to_ns = 0;
+	if (truth->seen_ns >
+	    truth->ok.after_ns + NEGLECT_NS) /* its 200 waited for the disk, and no refresh came before */
+		return true;
 	for (unsigned k = 0; k < w->outage_count; k++) {
 		if (!k || w->outages[k].from_ns > to_ns + BREATH_NS)
-			from_ns = w->outages[k].from_ns;
+			from_ns = w->outages[k].kept_ns;
 		to_ns = w->outages[k].to_ns;
 		if (to_ns - from_ns > NEGLECT_NS && to_ns > truth->ok.before_ns)
 			return true;
