@@ -35,7 +35,7 @@ static uint64_t lived_ns(const struct call_image *c)
 			between_ns = at_ns && is_before(c->connect_ns, at_ns) ? at_ns - c->connect_ns : 0;
 		else
 			between_ns = c->last_confirmed_us > c->facts.connect_us
-					     ? (uint64_t)(c->last_confirmed_us - c->facts.connect_us) * 1000
+					     ? ((uint64_t)c->last_confirmed_us - (uint64_t)c->facts.connect_us) * 1000
 					     : 0;
 		latest_ns = between_ns > latest_ns ? between_ns : latest_ns;
 	}
@@ -44,7 +44,9 @@ static uint64_t lived_ns(const struct call_image *c)
 
 static int64_t hold_us(const struct shard *s, const struct call_image *c)
 {
-	int64_t most_us = s->now.real_us - c->facts.connect_us, us = (int64_t)(lived_ns(c) / 1000);
+	int64_t most_us, us = (int64_t)(lived_ns(c) / 1000);
+	if (__builtin_sub_overflow(s->now.real_us, c->facts.connect_us, &most_us))
+		return 0; /* no moment that there was: nothing of it is believed */
 	return us < most_us ? us : most_us > 0 ? most_us : 0;
 }
 

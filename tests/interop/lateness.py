@@ -2,6 +2,7 @@
 instrumented by a sanitizer each turn takes several times as long."""
 
 allowed_s = 0.05
+instrumented = False
 
 INSTRUMENTED_S = 0.25
 MARKS = (b"__asan_init", b"__tsan_init")
@@ -9,7 +10,7 @@ MARKS = (b"__asan_init", b"__tsan_init")
 
 def set_for(binary):
     """Whether it is instrumented."""
-    global allowed_s
+    global allowed_s, instrumented
     with open(binary, "rb") as file:
         text = file.read()
     instrumented = any(mark in text for mark in MARKS)

@@ -410,7 +410,7 @@ static void open_listeners(void)
 {
 	char error[256];
 
-	for (uint16_t port = 30000 + (uint16_t)(getpid() % 10000);; port++) {
+	for (uint16_t port = 61000 + (uint16_t)(getpid() % 4000);; port++) {
 		load(port);
 		int r = listeners_open(&config, WORKERS, &listeners, error);
 
