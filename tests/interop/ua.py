@@ -9,6 +9,7 @@ Messages are named by kind: "BYE" is a request, "200 BYE" a response to one.
 """
 
 import collections
+import errno
 import itertools
 import os
 import socket
@@ -56,12 +57,25 @@ class Agent:
         self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self.sock.bind((host, port))
+        self._bind((host, port))
         self.host, self.port = self.sock.getsockname()[:2]
         self.inbox = collections.deque()
         self.repeats = collections.Counter()
         self.seen = set()
         self.trace = []  # (seconds, direction, start line, CSeq): what a failed test prints
+
+    def _bind(self, address):
+        """A socket that was closed a moment ago may still be in a child of this process that has yet to become another
+        program."""
+        deadline = time.monotonic() + 2
+        while True:
+            try:
+                self.sock.bind(address)
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def close(self):
         self.sock.close()
