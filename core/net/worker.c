@@ -806,9 +806,11 @@ static void take_up_calls(struct worker *w)
 			mailbox_flush(w->out[i]);
 }
 
-/* All workers have taken up theirs: what those calls have of lines and credit is known before the first datagram. */
+/* All workers have taken up theirs: what those calls have of lines and credit is known before the first datagram.  The
+ * others are at work, so datagrams come too; and the configuration that the shard was made with may be gone. */
 static void hear_of_calls(struct worker *w)
 {
+	take_configuration(w);
 	for (unsigned i = 0; i < FIRST_PORTIONS && take_mailboxes(w); i++)
 		;
 }

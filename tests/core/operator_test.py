@@ -5,6 +5,7 @@
 
 Each test has a switch of its own on loopback; a line for each, exit status 1 if any failed."""
 
+import contextlib
 import csv
 import json
 import os
@@ -408,9 +409,23 @@ class Peers:
     def expect(self, end, beginning):
         """The next message that begins like this; others are let go by."""
         while True:
-            message, source = end.recvfrom(65536)
+            try:
+                message, source = end.recvfrom(65536)
+            except socket.timeout:
+                raise AssertionError("no %s; waiting for the caller: %s; %s" % (
+                    beginning, self.waiting(self.caller), self.switch.log())) from None
             if message.decode().startswith(beginning):
                 return message.decode(), source
+
+    @staticmethod
+    def waiting(end):
+        """The first lines of what has come to an end and was not read."""
+        lines = []
+        end.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines.append(end.recv(65536).decode().split("\r\n")[0])
+        return lines
 
     def call(self):
         self.request("INVITE", 1)

@@ -33,6 +33,14 @@ static void check(bool ok, const char *format, ...)
 	exit(1);
 }
 
+static void wait_until(_Atomic uint64_t *value, uint64_t least, const char *what)
+{
+	for (unsigned tries = 0; atomic_load(value) < least; tries++) {
+		check(tries < 10000, "%s: %lu of %lu", what, (unsigned long)atomic_load(value), (unsigned long)least);
+		usleep(1000);
+	}
+}
+
 /* The shard: answers every datagram with its own bytes.  The first character says which shard it belongs to; 'n' makes
  * it send notes to the next shard, whose last one is answered to all; 'u' is sent to where there is no way. */
 struct shard {
@@ -50,12 +58,16 @@ struct shard {
 static _Atomic uint64_t configured[WORKERS]; /* the newest generation each has */
 static _Atomic uint64_t calls_max_shared, notes_in_order, deadlines, truncated_seen;
 
+static _Thread_local bool is_late; /* this thread's first turn is held back */
+static _Atomic uint64_t late_may_go_on;
+
 int shard_create(const struct shard_settings *settings, struct shard **ret_shard)
 {
 	struct shard *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return -ENOMEM;
+	is_late = settings->shard == WORKERS - 1;
 	s->settings = *settings;
 	s->config = settings->config;
 	atomic_fetch_add(&calls_max_shared, settings->calls_max);
@@ -68,6 +80,18 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 void shard_destroy(struct shard *s)
 {
 	free(s);
+}
+
+void __real_snapshot_enter(void);
+void __wrap_snapshot_enter(void);
+
+/* The last worker is ready, and has not looked at the configuration since. */
+void __wrap_snapshot_enter(void)
+{
+	if (is_late)
+		wait_until(&late_may_go_on, 1, "the first turn");
+	is_late = false;
+	__real_snapshot_enter();
 }
 
 static void see_time(struct shard *s, uint64_t now_ns)
@@ -500,6 +524,31 @@ static uint64_t total(size_t offset)
 
 #define TOTAL(name) total(offsetof(struct shard_stats, name))
 
+/* The first turn of a worker is late: others have handed it datagrams, and the configuration that its shard was made
+ * with has been replaced and freed. */
+static void a_configuration_changes_before_the_first_turn(void)
+{
+	const char text[] = { '0' + WORKERS - 1, 'x' };
+	int fds[PEERS];
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		fds[i] = peer(i % 2);
+		check(send(fds[i], text, sizeof text, 0) == sizeof text, "cannot send");
+	}
+	for (unsigned tries = 0; TOTAL(datagrams_handed_over) == 0; tries++) {
+		check(tries < 5000, "nothing was handed over");
+		usleep(1000);
+	}
+	struct config *former = snapshot_replace(&snapshot, another_config());
+	explicit_bzero(former, sizeof *former);
+	free(former);
+	atomic_store(&late_may_go_on, 1);
+	for (unsigned i = 0; i < PEERS; i++) {
+		expect_echo(fds[i], text, sizeof text);
+		close(fds[i]);
+	}
+}
+
 /* Each shard's datagrams come back whatever worker they reach, over both address families. */
 static void every_datagram_is_echoed(void)
 {
@@ -605,14 +654,6 @@ static void sizes_from_nothing_to_the_largest(void)
 	expect_echo(fd, text, 1);
 	check(truncated_seen == 1, "a cut datagram was not seen as one");
 	close(fd);
-}
-
-static void wait_until(_Atomic uint64_t *value, uint64_t least, const char *what)
-{
-	for (unsigned tries = 0; atomic_load(value) < least; tries++) {
-		check(tries < 10000, "%s: %lu of %lu", what, (unsigned long)atomic_load(value), (unsigned long)least);
-		usleep(1000);
-	}
 }
 
 /* More notes than a mailbox holds, from a worker that has nothing else to do afterwards. */
@@ -971,6 +1012,7 @@ int main(void)
 	start();
 	recovery_free(recovery);
 	check(calls_max_shared == CALLS_MAX, "the shards may have %lu calls", (unsigned long)calls_max_shared);
+	a_configuration_changes_before_the_first_turn();
 	every_datagram_is_echoed();
 	what_comes_during_a_long_turn_keeps_its_time();
 	a_burst_larger_than_all_buffers_is_echoed();
