@@ -12,7 +12,6 @@
 #define SECOND_NS       UINT64_C(1000000000)
 #define NEVER           UINT64_MAX
 #define TIME_MAX_NS     (UINT64_MAX / 2) /* of the clock: an interval and a grace of 32 bits fit behind it */
-#define MIN_SE_MAX_S    86400            /* a 422 that names more is not followed, a request's timer not taken */
 #define LOW_INTERVAL_S  30               /* what a 2xx below the minimum is raised to, to time the refreshes by */
 #define PROBE_BEFORE_NS (64 * SECOND_NS)
 #define RETRY_MIN_NS    SECOND_NS
@@ -334,7 +333,7 @@ void session_timer_answer(const struct session_timer *t, const struct session_ti
 {
 	static const struct session_timer_headers nothing;
 
-	if (request->min_se_s > MIN_SE_MAX_S)
+	if (request->min_se_s > SESSION_INTERVAL_MAX_S)
 		request = &nothing;
 	bool timed = request->supported || request->has_interval || (in_dialog && has_timer(t));
 
@@ -427,7 +426,8 @@ void session_timer_confirmed(struct session_timer *t, const struct session_timer
 
 bool session_timer_too_small(struct session_timer *t, const struct session_timer_headers *response)
 {
-	if (t->off || !response->has_min_se || response->min_se_s <= t->min_se_s || response->min_se_s > MIN_SE_MAX_S)
+	if (t->off || !response->has_min_se || response->min_se_s <= t->min_se_s ||
+	    response->min_se_s > SESSION_INTERVAL_MAX_S)
 		return false;
 	t->min_se_s = response->min_se_s;
 	return true;

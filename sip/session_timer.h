@@ -23,6 +23,9 @@
 #include "sip/build.h"
 #include "sip/message.h"
 
+/* No interval of ours is longer, nor any Min-SE: a 422 that names more is not followed, a request's timer not taken. */
+#define SESSION_INTERVAL_MAX_S 86400u
+
 /* The parameters of a leg, those in force when its call started. */
 struct session_timer_rules {
 	uint32_t ttl_s : 20;    /* SS_SIP_SESSION_TTL: at most 86400 */

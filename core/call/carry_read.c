@@ -149,7 +149,8 @@ static void take_call(struct input *in, struct call_image *c)
 	c->no_timer_cap_s = take_bounded(in, 0, DURATION_MAX);
 	c->max_duration_s = take_bounded(in, 0, DURATION_MAX);
 	c->probe_interval_s = take_bounded(in, 0, DURATION_MAX);
-	uint32_t ttl_s = take_bounded(in, 1, 86400), min_se_s = take_bounded(in, 1, 86400);
+	uint32_t ttl_s = take_bounded(in, 1, SESSION_INTERVAL_MAX_S);
+	uint32_t min_se_s = take_bounded(in, 1, SESSION_INTERVAL_MAX_S);
 	uint32_t grace_s = take_u16(in), segments = take_u8(in);
 	want(in, grace_s <= 60 && segments >= 2);
 	c->rules = session_timer_rules(ttl_s, min_se_s, grace_s, segments);
@@ -201,9 +202,9 @@ static void take_session(struct input *in, struct session_timer *t)
 {
 	t->confirmed_at_ns = take_u64(in);
 	t->due_ns = take_u64(in);
-	t->interval_s = take_u32(in);
+	t->interval_s = take_bounded(in, 0, SESSION_INTERVAL_MAX_S);
 	t->refresh_s = take_u32(in);
-	t->min_se_s = take_u32(in);
+	t->min_se_s = take_bounded(in, 1, SESSION_INTERVAL_MAX_S);
 	t->wait = take_u8(in);
 	t->segments = take_u8(in);
 	t->segment = take_u8(in);
@@ -214,7 +215,7 @@ static void take_session(struct input *in, struct session_timer *t)
 	bool idle = t->wait == SESSION_IDLE;
 	want(in, t->wait <= SESSION_GRACE && t->segments >= 2 && t->segment >= 1 && t->segment <= t->segments &&
 			 !(t->off && t->interval_s) && (idle || t->interval_s) && t->refresh_s <= t->interval_s &&
-			 (idle || t->refresh_s) && t->min_se_s >= 1 &&
+			 (idle || t->refresh_s) &&
 			 (idle ? t->we_refresh : t->we_refresh == (t->wait != SESSION_PROBE)));
 }
 
@@ -269,8 +270,8 @@ static void take_invite(struct input *in, struct call_image *c)
 	i->branch_hash = take_u32(in);
 	i->key = take_u64(in);
 	i->peer = take_peer(in);
-	i->session.interval_s = take_u32(in);
-	i->session.min_se_s = take_u32(in);
+	i->session.interval_s = take_bounded(in, 0, SESSION_INTERVAL_MAX_S);
+	i->session.min_se_s = take_bounded(in, 0, SESSION_INTERVAL_MAX_S);
 	unsigned flags = take_u8(in);
 	i->session.we_refresh = flags & 1;
 	i->session.peer_has_tag = flags >> 1 & 1;
