@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts the tests of one `meson test` run: tests/count.py BUILD_DIR prints "PASSED FAILED SKIPPED".
+"""Counts the tests of one `meson test` run: tests/count.py LOG, its meson-logs/testlog.json, prints "PASSED FAILED SKIPPED".
 
 A Criterion program holds many tests and says how many in its last line; any other program is one test."""
 import json
@@ -28,7 +28,7 @@ def count(record):
 
 def main():
     totals = [0, 0, 0]
-    with open(sys.argv[1] + "/meson-logs/testlog.json", encoding="utf-8", errors="replace") as log:
+    with open(sys.argv[1], encoding="utf-8", errors="replace") as log:
         for line in log:
             totals = [a + b for a, b in zip(totals, count(json.loads(line)))]
     print(*totals)
