@@ -10,16 +10,15 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "core/net/worker_edge.h"
 #include "core/steer.h"
 
 enum {
 	DEADLINES_PER_TURN = 1000,
 	HANDED_OVER_PER_TURN = 512, /* of one mailbox */
 	FIRST_PORTIONS = 64,        /* so many of them before the first turn: a whole mailbox of notes */
-	LOG_LINES_PER_SECOND = 1000,
 };
 
-#define QUEUE_LOOK_NS   UINT64_C(1000000) /* between two looks at a receive queue */
 #define SENDS_TELL_NS   UINT64_C(10000000000)
 #define NOTES_WAIT_NS   UINT64_C(1000000)    /* the longest sleep while a note waits for room in a mailbox */
 #define LAST_WORDS_NS   UINT64_C(1000000000) /* from the shard's end on, for what waits on connections */
@@ -27,198 +26,6 @@ enum {
 #define PARTING_NS      UINT64_C(100000000)  /* of it, for the peers' ends of connections */
 #define LEAVE_WAIT_NS   UINT64_C(1000000)
 #define CAUGHT_UP_TURNS 3 /* without a datagram: what waited in the sockets at the start has been read */
-
-bool command_list_give(struct command_list *list, struct command *command)
-{
-	struct command *newest = atomic_load_explicit(&list->newest, memory_order_relaxed);
-
-	do
-		command->next = newest;
-	while (!atomic_compare_exchange_weak_explicit(&list->newest, &newest, command, memory_order_release,
-						      memory_order_relaxed));
-	return newest == NULL;
-}
-
-struct command *command_list_take(struct command_list *list)
-{
-	if (!atomic_load_explicit(&list->newest, memory_order_relaxed))
-		return NULL;
-	struct command *newest = atomic_exchange_explicit(&list->newest, NULL, memory_order_acquire);
-	struct command *oldest = NULL;
-
-	while (newest) {
-		struct command *next = newest->next;
-
-		newest->next = oldest;
-		oldest = newest;
-		newest = next;
-	}
-	return oldest;
-}
-
-/* The shard's edge. */
-
-static char *edge_lend(void *context, size_t size)
-{
-	struct worker *w = context;
-	char *at = uring_lend(&w->uring, size);
-
-	if (!at)
-		w->uring.lost++;
-	return at;
-}
-
-/* By the worker whose connection it is; one that names none goes by a connection of this one.  A request that no
- * connection takes is told of in the next turn. */
-static void send_on_stream(struct worker *w, const struct flow *to, struct bytes message)
-{
-	const unsigned owner = to->connection != 0 ? connection_worker(to->connection) : w->index;
-
-	if (owner != w->index && owner < w->settings->workers) {
-		if (!mailbox_push_outgoing(w->out[owner], to, message)) {
-			w->uring.lost++;
-			uring_refuse(&w->uring, message);
-		}
-		w->crowded |= mailbox_is_crowded(w->out[owner]);
-	} else if (w->has_streams && !streams_send(&w->streams, w->index, to, message)) {
-		uring_refuse(&w->uring, message);
-	}
-}
-
-static void edge_send(void *context, const struct flow *to, char *at, size_t size)
-{
-	struct worker *w = context;
-
-	if (!flow_is_reliable(to)) {
-		uring_send(&w->uring, to->listener, &to->peer, at, size);
-		return;
-	}
-	send_on_stream(w, to, (struct bytes){ at, (uint32_t)size });
-	uring_unlend(&w->uring);
-}
-
-static void edge_connect(void *context, struct flow *to, bool patient)
-{
-	struct worker *w = context;
-
-	if (w->has_streams)
-		streams_connect(&w->streams, to, patient);
-}
-
-static void edge_unlend(void *context, char *at)
-{
-	struct worker *w = context;
-
-	(void)at;
-	uring_unlend(&w->uring);
-}
-
-static bool edge_hand_over(void *context, unsigned shard, const struct arrival *arrival, const struct flow *from,
-			   struct bytes datagram)
-{
-	struct worker *w = context;
-
-	assert(shard < w->settings->workers && shard != w->index);
-	const bool pushed = mailbox_push_datagram(w->out[shard], arrival, from, datagram);
-	w->crowded |= w->has_streams && (!pushed || mailbox_is_crowded(w->out[shard]));
-	if (!pushed) {
-		w->uring.lost++;
-		return false;
-	}
-	stat_add(&w->stats->datagrams_handed_over, 1);
-	return true;
-}
-
-static void edge_post(void *context, unsigned shard, const struct note *note)
-{
-	struct worker *w = context;
-
-	assert(shard < w->settings->workers && shard != w->index);
-	mailbox_post(w->out[shard], note);
-}
-
-static bool edge_cdr(void *context, const struct cdr *cdr)
-{
-	struct worker *w = context;
-
-	return record_queue_push(w->settings->cdr_queues[w->index], cdr);
-}
-
-static uint8_t *edge_record_lend(void *context, size_t size)
-{
-	struct worker *w = context;
-
-	return record_queue_lend(w->settings->cdr_queues[w->index], size);
-}
-
-static void edge_record(void *context, enum record_kind kind, size_t size)
-{
-	struct worker *w = context;
-
-	record_queue_publish(w->settings->cdr_queues[w->index], kind, size);
-}
-
-static bool journal_takes(const struct worker *w)
-{
-	return !w->settings->intake || intake_is_taking(w->settings->intake);
-}
-
-static bool edge_record_calm(void *context)
-{
-	struct worker *w = context;
-
-	return record_queue_free(w->settings->cdr_queues[w->index]) >= w->settings->cdr_queue_bytes / 8 * 7;
-}
-
-/* Ended calls keep their records until there is room, so the queue need not hold all that are up: half of it free means
- * that the billing thread keeps pace. */
-static bool edge_cdr_room(void *context)
-{
-	struct worker *w = context;
-	const struct record_queue *queue = w->settings->cdr_queues[w->index];
-	const bool taking = journal_takes(w);
-
-	if (taking && record_queue_free(queue) >= w->settings->cdr_queue_bytes / 2)
-		return true;
-	if (!w->no_cdr_room)
-		log_printf(LOG_ERROR, "event=new_calls_refused shard=%u records_waiting=%llu reason=\"%s\"", w->index,
-			   (unsigned long long)record_queue_depth(queue),
-			   taking ? "the journal does not keep pace" : "the journal takes no more");
-	w->no_cdr_room = true;
-	return false;
-}
-
-/* Told with some room to spare, or a queue that stays half full would be told of over and over. */
-static void tell_cdr_room(struct worker *w)
-{
-	if (!w->no_cdr_room || !journal_takes(w) ||
-	    record_queue_free(w->settings->cdr_queues[w->index]) < w->settings->cdr_queue_bytes / 4 * 3)
-		return;
-	w->no_cdr_room = false;
-	log_printf(LOG_NOTICE, "event=new_calls_taken_again shard=%u", w->index);
-}
-
-static void edge_relayed(void *context, uint64_t in_ns)
-{
-	struct worker *w = context;
-
-	if (w->relayed_count < WORKER_RELAYED_MAX)
-		w->relayed_ns[w->relayed_count++] = in_ns;
-}
-
-static void edge_log(void *context, int level, const char *line)
-{
-	struct worker *w = context;
-	uint32_t suppressed;
-
-	if (!log_wanted(level))
-		return; /* nor counted against the limit */
-	if (!log_limited(&w->log_site, LOG_LINES_PER_SECOND, w->clock.now_ns, &suppressed))
-		return;
-	if (suppressed > 0)
-		log_printf(LOG_WARNING, "event=log_lines_suppressed shard=%u lines=%u", w->index, suppressed);
-	log_line(level, line);
-}
 
 /* What comes in. */
 
@@ -491,64 +298,18 @@ static void measure_relayed(struct worker *w, uint64_t now_ns)
 	w->relayed_count = 0;
 }
 
-/* ---- how far it is behind ---- */
-
-static void look_at_queues(struct worker *w)
-{
-	receive_queues_look(w->datagram_sockets, w->datagram_socket_count, &w->queues);
-	w->drops += w->queues.drops - w->drops_before;
-	w->drops_before = w->queues.drops;
-	if (w->queues.permille > w->queue_permille_max)
-		w->queue_permille_max = w->queues.permille;
-	w->look_ns = w->clock.now_ns + w->datagram_socket_count * QUEUE_LOOK_NS;
-}
-
-/* Whoever has just slept had nothing to read; a look costs a system call a socket. */
 static void tell_turn(struct worker *w)
 {
-	if (w->slept)
-		w->queues.permille = 0;
-	else if (w->clock.now_ns >= w->look_ns)
-		look_at_queues(w);
-	shard_turn(w->shard, w->clock.now_ns, w->queues.permille, w->slept);
+	shard_turn(w->shard, w->clock.now_ns, inflow_permille(&w->inflow, w->clock.now_ns, w->slept), w->slept);
 	w->slept = false;
 }
 
-static void publish_queues(struct worker *w)
-{
-	stat_set(&w->stats->queue_permille, w->queue_permille_max);
-	w->queue_permille_max = 0;
-	look_at_queues(w);
-	uint64_t invites = w->filter ? surplus_bpf_dropped(w->filter) : 0;
-	uint64_t unread = invites + (w->filter ? surplus_bpf_acks(w->filter) : 0); /* the kernel counts them in, too */
-	stat_set(&w->stats->invites_dropped_kernel, invites);
-	stat_set(&w->stats->queue_drops, w->drops > unread ? w->drops - unread : 0);
-}
-
-/* The filter is attached for as long as it has anything to drop. */
-static void attach_filter(struct worker *w, bool attach)
-{
-	if (attach)
-		attach = surplus_bpf_attach(w->filter, w->datagram_sockets, w->datagram_socket_count) == 0;
-	else
-		surplus_bpf_detach(w->filter, w->datagram_sockets, w->datagram_socket_count);
-	w->filter_attached = attach;
-}
-
-static void shed_in_kernel(struct worker *w)
+static void publish_inflow(struct worker *w)
 {
 	uint64_t asked, taken;
 
-	if (!w->filter)
-		return;
 	shard_demand(w->shard, &asked, &taken);
-	surplus_period(&w->surplus, asked - w->asked, taken - w->taken);
-	w->asked = asked;
-	w->taken = taken;
-	surplus_bpf_let_in(w->filter, w->surplus.share);
-	bool wanted = w->surplus.share < SURPLUS_ALL || stat_get(&w->stats->overloaded) > 0;
-	if (wanted != w->filter_attached)
-		attach_filter(w, wanted);
+	inflow_publish(&w->inflow, w->clock.now_ns, asked, taken, w->stats);
 }
 
 static void publish(struct worker *w, uint64_t now_ns)
@@ -567,10 +328,9 @@ static void publish(struct worker *w, uint64_t now_ns)
 	}
 	stat_set(&w->stats->loop_busy_ratio, period_ns > 0 ? busy_ns * 1000 / period_ns : 0);
 	shard_publish_stats(w->shard);
-	publish_queues(w);
-	shed_in_kernel(w);
+	publish_inflow(w);
 	tell_failed_sends(w, now_ns);
-	tell_cdr_room(w);
+	worker_edge_look(w);
 	uring_retry(&w->uring);
 	if (w->has_streams)
 		streams_look(&w->streams);
@@ -750,22 +510,7 @@ static int make_shard(struct worker *w)
 	const struct config *config = snapshot_config(w->settings->snapshot);
 	struct shard_settings settings = {
 		.config = config,
-		.edge = {
-			.context = w,
-			.lend = edge_lend,
-			.send = edge_send,
-			.unlend = edge_unlend,
-			.connect = edge_connect,
-			.hand_over = edge_hand_over,
-			.post = edge_post,
-			.cdr = edge_cdr,
-			.record_lend = edge_record_lend,
-			.record = edge_record,
-			.record_calm = edge_record_calm,
-			.cdr_room = edge_cdr_room,
-			.relayed = edge_relayed,
-			.log = edge_log,
-		},
+		.edge = worker_edge(w),
 		.stats = w->stats,
 		.tallies = w->settings->tallies,
 		.qualities = w->settings->qualities,
@@ -857,14 +602,6 @@ static uint64_t listening_sockets(const struct config *config)
 	return bits;
 }
 
-/* Queues are looked at, and filters attached, where datagrams wait; connections have their own bounds. */
-static void list_datagram_sockets(struct worker *w, const int *sockets, unsigned count, uint64_t listening)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (!(listening >> i & 1))
-			w->datagram_sockets[w->datagram_socket_count++] = sockets[i];
-}
-
 static int open_uring(struct worker *w, char error[static 256])
 {
 	const struct config *config = snapshot_config(w->settings->snapshot);
@@ -879,7 +616,6 @@ static int open_uring(struct worker *w, char error[static 256])
 	}
 	const int *sockets = listeners_of(listeners, w->index);
 	const unsigned count = listeners_count(listeners);
-	list_datagram_sockets(w, sockets, count, listening);
 	r = uring_open(&w->uring, sockets, count, listening, w->wake_fd, error);
 	if (r < 0 && w->has_streams)
 		streams_destroy(&w->streams);
@@ -893,15 +629,15 @@ static void close_uring(struct worker *w)
 		streams_destroy(&w->streams);
 }
 
-/* Where there is none the worker refuses what it can. */
-static void load_filter(struct worker *w)
+static void open_inflow(struct worker *w)
 {
+	const struct config *config = snapshot_config(w->settings->snapshot);
+	const struct listeners *listeners = w->settings->listeners;
 	struct steer_key key;
 
-	surplus_init(&w->surplus);
-	steer_key_init(&key, w->settings->secret, snapshot_config(w->settings->snapshot)->node);
-	if (surplus_bpf_load(key.marker, &w->filter) < 0)
-		w->filter = NULL;
+	steer_key_init(&key, w->settings->secret, config->node);
+	inflow_open(&w->inflow, listeners_of(listeners, w->index), listeners_count(listeners),
+		    listening_sockets(config), key.marker);
 	explicit_bzero(&key, sizeof key);
 }
 
@@ -927,7 +663,7 @@ static int begin(struct worker *w, char error[static 256])
 		close_uring(w);
 		return r;
 	}
-	load_filter(w);
+	open_inflow(w);
 	take_up_calls(w);
 	return 0;
 }
@@ -953,9 +689,7 @@ void *worker_main(void *worker)
 		return NULL;
 	uring_submit(&w->uring);
 	shard_destroy(w->shard);
-	if (w->filter_attached)
-		attach_filter(w, false);
-	surplus_bpf_free(w->filter);
+	inflow_close(&w->inflow);
 	close_uring(w);
 	return NULL;
 }

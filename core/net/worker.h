@@ -14,27 +14,17 @@
 
 #include "core/log.h"
 #include "core/net/clock.h"
+#include "core/net/command_list.h"
 #include "core/net/crew.h"
+#include "core/net/inflow.h"
 #include "core/net/mailbox.h"
-#include "core/net/receive_queue.h"
 #include "core/net/stream.h"
-#include "core/net/surplus.h"
 #include "core/net/uring.h"
 #include "core/shard.h"
 
 #define WORKER_BUSY_SLOTS  10  /* loop_busy_ratio covers so many periods of WORKER_PUBLISH_NS */
 #define WORKER_RELAYED_MAX 512 /* INVITEs of one turn whose way through is measured */
 #define WORKER_PUBLISH_NS  UINT64_C(100000000)
-
-/* Commands that threads pass on: any number of givers, one taker, first in first out. */
-struct command_list {
-	_Atomic(struct command *) newest;
-};
-
-/* true: the list was empty before. */
-bool command_list_give(struct command_list *list, struct command *command);
-/* All of them, oldest first; NULL: none. */
-struct command *command_list_take(struct command_list *list);
 
 struct worker {
 	struct doorbell doorbell; /* first: on a line of its own */
@@ -79,17 +69,7 @@ struct worker {
 	uint64_t calls_left, calls_ended; /* of a former process, that were not taken up (core/shard.h) */
 	bool more;                        /* deadlines are left over from the last turn */
 	bool slept;                       /* since the last turn */
-	int datagram_sockets[CONFIG_LISTENS_MAX];
-	unsigned datagram_socket_count;
-	struct receive_queues queues; /* as of the last look */
-	uint32_t drops_before;        /* at the look before that */
-	uint64_t drops;               /* by the queues, and by what was attached to them */
-	unsigned queue_permille_max;  /* since it was last published */
-	uint64_t look_ns;             /* when the next look is due */
-	struct surplus_bpf *filter;   /* drops in the kernel what need not be read; NULL: it cannot */
-	bool filter_attached;
-	struct surplus surplus; /* INVITEs that it lets in */
-	uint64_t asked, taken;  /* as the shard last said (shard_demand()) */
+	struct inflow inflow;
 	uint64_t publish_ns;
 	uint64_t busy_ns[WORKER_BUSY_SLOTS], period_ns[WORKER_BUSY_SLOTS];
 	uint64_t busy_now_ns, period_from_ns;

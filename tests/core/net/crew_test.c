@@ -16,6 +16,7 @@
 #include "core/net/clock.h"
 #include "core/net/crew.h"
 #include "core/shard.h"
+#include "tests/core/net/somewhere.h"
 
 enum { SKIPPED = 77, WORKERS = 3, PEERS = 16, ROUNDS = 50, NOTES = 20000, LARGEST = 17200, CALLS_MAX = 3 * 100 + 2 };
 enum { RESTORED = 2 }; /* a kind of note */
@@ -409,12 +410,13 @@ static const uint8_t secret[32];
 static struct recovery *recovery; /* of no calls */
 static struct crew *crew;
 
-static void load(unsigned port)
+static const struct config *load(uint16_t port)
 {
 	char path[] = "/tmp/ringwheel-crew-XXXXXX", error[512];
 	int fd = mkstemp(path);
 
 	check(fd >= 0, "no file");
+	config_free(loaded);
 	dprintf(fd,
 		"max_message = 16384\n"
 		"listen \"four\" { transport = \"udp\" address = \"127.0.0.1\" port = %u }\n"
@@ -428,21 +430,7 @@ static void load(unsigned port)
 	config = *loaded;
 	config.generation = 0;
 	listens = loaded->listens;
-}
-
-static void open_listeners(void)
-{
-	char error[256];
-
-	for (uint16_t port = 61000 + (uint16_t)(getpid() % 4000);; port++) {
-		load(port);
-		int r = listeners_open(&config, WORKERS, &listeners, error);
-
-		if (r == 0)
-			return;
-		check(r == -EADDRINUSE, "%s", error);
-		config_free(loaded);
-	}
+	return &config;
 }
 
 /* A block of its own, so that a reader of one that was freed is seen. */
@@ -1005,7 +993,7 @@ static void the_port_is_free_at_once(void)
 int main(void)
 {
 	log_open();
-	open_listeners();
+	listeners = listen_somewhere(WORKERS, load);
 	check(recovery_create(&recovery) == 0 && recovery_finish(recovery, 1, &(struct recovery_report){ 0 }) == 0,
 	      "no memory");
 	send_ahead();

@@ -16,6 +16,7 @@
 
 #include "core/net/listener.h"
 #include "core/net/steer_bpf.h"
+#include "tests/core/net/somewhere.h"
 
 enum { SKIPPED = 77, MESSAGES = 20000, SENT = 2000, WORKERS = 7 };
 
@@ -138,21 +139,14 @@ static void what_it_cannot_find_it_leaves_to_the_kernel(void)
 	steer_bpf_free(steer);
 }
 
-static struct listeners *listen_on(struct config *config, struct listen_config *listen, const char *host)
+static struct listen_config listen_config = { .name = "test" };
+
+static const struct config *on_port(uint16_t port)
 {
-	struct listeners *listeners;
-	char error[256];
+	static struct config config = { .listens = &listen_config, .listen_count = 1 };
 
-	address_read_host(bytes_of(host), &listen->address);
-	config->listens = listen;
-	config->listen_count = 1;
-	for (listen->address.port = 20000 + (uint16_t)(getpid() % 10000);; listen->address.port++) {
-		int r = listeners_open(config, WORKERS, &listeners, error);
-
-		if (r == 0)
-			return listeners;
-		check(r == -EADDRINUSE, "%s", error);
-	}
+	listen_config.address.port = port;
+	return &config;
 }
 
 /* Which worker's socket has it; each has at most one datagram at a time. */
@@ -197,12 +191,11 @@ static void a_call_id_past_4_kib_is_left_to_the_kernel(const struct listeners *l
 /* Real sockets: a socket's index in its group is its worker's, and the program sees the payload from its first byte. */
 static void the_kernel_hands_it_to_the_worker(const char *host)
 {
-	static struct config config;
-	static struct listen_config listen = { .name = "test" };
-	struct listeners *listeners = listen_on(&config, &listen, host);
+	address_read_host(bytes_of(host), &listen_config.address);
+	struct listeners *listeners = listen_somewhere(WORKERS, on_port);
 	struct steer_bpf *steer = load(WORKERS);
 	struct sockaddr_storage sa;
-	unsigned sa_size = address_to_sockaddr(&listen.address, &sa);
+	unsigned sa_size = address_to_sockaddr(&listen_config.address, &sa);
 	int fd = socket(sa.ss_family, SOCK_DGRAM, 0);
 	char error[256];
 

@@ -20,6 +20,7 @@
 #include "core/net/listener.h"
 #include "core/net/stream.h"
 #include "core/net/uring.h"
+#include "tests/core/net/somewhere.h"
 
 enum { SKIPPED = 77, PATIENCE_MS = 10000, ROOM = 1 << 20, SHARD = 5 };
 
@@ -137,12 +138,13 @@ static void pass(uint64_t seconds)
 	}
 }
 
-static void load(unsigned port)
+static const struct config *load(uint16_t port)
 {
 	char path[] = "/tmp/ringwheel-stream-XXXXXX", error[512];
 	int fd = mkstemp(path);
 
 	check(fd >= 0, "no file");
+	config_free(config);
 	dprintf(fd,
 		"max_connections = 20\nmax_connections_per_source = 4\nmax_message = 4096\n"
 		"listen \"main\" { transport = \"tcp\" address = \"127.0.0.1\" port = %u }\n"
@@ -151,21 +153,14 @@ static void load(unsigned port)
 	close(fd);
 	check(config_load(path, &config, error) == 0, "%s", error);
 	unlink(path);
+	return config;
 }
 
 static void start(void)
 {
 	char error[256] = "";
 
-	for (unsigned port = 20000 + (unsigned)getpid() % 900;; port++) {
-		load(port);
-		int r = listeners_open(config, 1, &listeners, error);
-
-		if (r == 0)
-			break;
-		check(r == -EADDRINUSE, "%s", error);
-		config_free(config);
-	}
+	listeners = listen_somewhere(1, load);
 	count = calloc(1, sizeof *count);
 	wake_fd = eventfd(0, EFD_CLOEXEC);
 	check(count && wake_fd >= 0, "no memory");
