@@ -193,8 +193,9 @@ def need_exhausted(call, row, increment_s, late_s):
     need(row["end_reason"] == "balance_exhausted", "end_reason is %s", row["end_reason"])
     need(past_ms <= DEADLINE_MS, "hold_ms is %d", row["hold_ms"])
     for bye in call.byes.values():
-        after_s = bye.received_s - row["connect_us"] / 1e6 - row["hold_ms"] / 1000
-        need(-0.002 <= after_s <= lateness.allowed_s + late_s, "BYE came %.3f s after the end", after_s)
+        end_s = row["connect_us"] / 1e6 + row["hold_ms"] / 1000
+        after_s = bye.received_s - end_s
+        need(-0.002 <= after_s <= lateness.allowed(end_s, bye.received_s) + late_s, "BYE came %.3f s after the end", after_s)
         need(bye.get("Reason") == EXHAUSTED_REASON, "Reason: %s", bye.get("Reason"))
 
 

@@ -206,6 +206,7 @@ def main(options):
     sanitizers.report_to(directory)
     if lateness.set_for(options.ringwheel):
         Agent.PATIENCE_S *= 3
+    watching = lateness.watch(directory)
     try:
         if options.direct:
             run_direct(options, directory, tally)
@@ -214,6 +215,7 @@ def main(options):
         for title, lines in sanitizers.reports(directory):
             tally.line("FAIL", "sanitizer", title, lines)
     finally:
+        lateness.end(watching)
         if options.keep:
             print("kept: " + directory)
         else:

@@ -189,7 +189,7 @@ EXPIRED = dict(end_reason="session_timeout", end_side="switch", sip_code=200, an
 
 def need_within(peer, what, at, earliest, latest):
     """A deadline: never early (but for what two clocks differ by), and late only as allowed."""
-    need(earliest - 0.002 <= at <= latest + lateness.allowed_s + peer.machine_late_s,
+    need(earliest - 0.002 <= at <= latest + lateness.allowed(latest, at) + peer.machine_late_s,
          "%s: %s %.3f s after its earliest moment instead of 0..%.3f s", peer.agent.name, what, at - earliest,
          latest - earliest)
 
@@ -250,5 +250,5 @@ def need_last_confirmed(t, peers):
     row = t.rows(1)[0]
     earliest, latest = max(c for p in peers for c in p.confirmed)
     at = row["last_confirmed_us"] / 1e6
-    need(earliest - 0.05 <= at <= latest + lateness.allowed_s + peers[0].machine_late_s, "last_confirmed_us is %.3f s off",
-         at - earliest)
+    need(earliest - 0.05 <= at <= latest + lateness.allowed(latest, at) + peers[0].machine_late_s,
+         "last_confirmed_us is %.3f s off", at - earliest)
