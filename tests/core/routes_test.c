@@ -527,8 +527,12 @@ Test(spec_7_prefix_mode, prefixes_made_up_to_meet)
 			word = prefix_word_next(word, *c);
 		i += i >= CROWD || prefix_lines_at(&lines, word) == &lines.lines[7];
 	}
-	for (unsigned i = 0; i < CROWD; i += 2) /* some of the others begin with one of them */
-		snprintf(t.texts[CROWD + i], sizeof t.texts[i], "%s%.20s", t.texts[i], t.texts[CROWD + i + 1]);
+	for (unsigned i = 0; i < CROWD; i += 2) { /* some of the others begin with one of them */
+		char longer[sizeof t.texts[i]];
+
+		snprintf(longer, sizeof longer, "%.20s%.20s", t.texts[i], t.texts[CROWD + i + 1]);
+		strcpy(t.texts[CROWD + i], longer);
+	}
 	prefix_lines_destroy(&lines);
 	share_out(&t, 4, COUNT / 4);
 	naive_make(&naive, t.gateways, 4);
