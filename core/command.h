@@ -47,6 +47,7 @@ struct command {
 	bool keep_calls;
 	uint32_t account_id; /* COMMAND_CREDIT */
 	int64_t amount_e8;
+	uint32_t generation;  /* likewise: the configuration that was in force when the balance moved */
 	uint32_t cursor;      /* the shard's: next call slot to look at; 0 at first */
 	unsigned shard;       /* which shard it was given to */
 	void *owner;          /* the control thread's */

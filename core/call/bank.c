@@ -222,12 +222,12 @@ void bank_returned(struct shard *s, unsigned from, const struct credit_return *b
 	serve(s, back->account_id, b);
 }
 
-void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8)
+void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8, uint32_t generation)
 {
 	if (!account_id || account_id >= LINES_MAX || !bank_is_here(s, account_id))
 		return;
 	struct bank *b = bank_of(s, account_id);
-	if (!b->open)
+	if (!b->open || b->tariff_generation > generation)
 		return;
 	move(&b->balance_e8, amount_e8);
 	serve(s, account_id, b);
@@ -241,8 +241,10 @@ void bank_configured(struct shard *s)
 		if (account->id >= LINES_MAX || !bank_is_here(s, account->id))
 			continue;
 		struct bank *b = bank_of(s, account->id);
-		if (!b->open) /* a shard that has the tariff already may have told of fees */
+		if (!b->open) { /* a shard that has the tariff already may have told of fees */
 			move(&b->balance_e8, account->balance_e8);
+			b->tariff_generation = s->config->tariff_generation;
+		}
 		b->overdraft_e8 = account->overdraft_e8;
 		b->open = true;
 		serve(s, account->id, b);

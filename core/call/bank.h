@@ -34,9 +34,10 @@ struct bank {
 	int64_t balance_e8;
 	int64_t overdraft_e8; /* OVERDRAFT_UNLIMITED: all is granted */
 	int64_t out_e8;
-	uint64_t lenders;  /* bit by shard: may hold what no call has, or have it on its way back */
-	uint64_t recalled; /* those of them that are to give it back, and have not yet */
-	uint16_t turn;     /* the shard that is served next */
+	uint64_t lenders;           /* bit by shard: may hold what no call has, or have it on its way back */
+	uint64_t recalled;          /* those of them that are to give it back, and have not yet */
+	uint32_t tariff_generation; /* of the tariff that it began with */
+	uint16_t turn;              /* the shard that is served next */
 	bool open;
 	bool serving;           /* somebody is being answered, further up */
 	struct bank_ask asks[]; /* by shard */
@@ -66,9 +67,10 @@ bool bank_has_plenty(const struct shard *s, uint32_t account_id, int64_t amount_
 void bank_asked(struct shard *s, unsigned from, const struct credit_ask *ask);
 void bank_returned(struct shard *s, unsigned from, const struct credit_return *back);
 
-/* The balance has moved (COMMAND_CREDIT).  Nothing happens if the home is elsewhere, or the account is not known: the
- * tariff that brings it will have the balance. */
-void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8);
+/* The balance has moved (COMMAND_CREDIT) while the configuration of that generation was in force.  Nothing happens if
+ * the home is elsewhere, or the account is not known: the tariff that brings it will have the balance; nor if the one
+ * that has brought it was read later. */
+void bank_credit(struct shard *s, uint32_t account_id, int64_t amount_e8, uint32_t generation);
 
 /* s->config is the first one, or has come in place of another. */
 void bank_configured(struct shard *s);

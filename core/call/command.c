@@ -187,7 +187,7 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 		return true;
 	}
 	if (command->kind == COMMAND_CREDIT) {
-		bank_credit(s, command->account_id, command->amount_e8);
+		bank_credit(s, command->account_id, command->amount_e8, command->generation);
 		shard_settle(s);
 		return true;
 	}

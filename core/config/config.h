@@ -182,7 +182,8 @@ struct config {
 	uint32_t routing_count;
 	struct route_table *routes;
 	struct source_table *sources;
-	struct tariff *tariff; /* accounts and rates; NULL: there are none, or they have not been read */
+	struct tariff *tariff;      /* accounts and rates; NULL: there are none, or they have not been read */
+	uint32_t tariff_generation; /* for which it was read: balances have what had moved before that */
 	const void *
 		*gateways; /* by id: its struct mapping_gateway or routing_gateway, NULL: not in this configuration */
 	struct gateway_limits *limits; /* likewise; apart, since a shard looks at all of them when it takes one over */

@@ -28,6 +28,7 @@ int config_take_tariff(struct config *c, struct tariff *tariff)
 	drop_tariff(c);
 	*shares = 1;
 	c->tariff = tariff;
+	c->tariff_generation = c->generation;
 	c->tariff_shares = shares;
 	return 0;
 }

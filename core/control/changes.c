@@ -84,6 +84,7 @@ static void tell_home(struct change_job *job)
 	job->credit = (struct command){ .kind = COMMAND_CREDIT,
 					.account_id = job->change.credit_account,
 					.amount_e8 = job->change.outcome.moved_e8,
+					.generation = job->change.generation,
 					.shard = shard,
 					.owner = job->control };
 	node_submit(node, shard, &job->credit);

@@ -44,6 +44,15 @@ static struct crew *crew_of(struct worker *w)
 	return (struct crew *)((char *)w->completed - offsetof(struct crew, completed));
 }
 
+/* Of several the first one counts.  Under the lock: workers that have a thread may fail meanwhile. */
+static void fail(struct crew *c, int r, const char *error)
+{
+	if (c->failure < 0)
+		return;
+	c->failure = r;
+	snprintf(c->error, sizeof c->error, "%s", error);
+}
+
 /* In the worker's thread. */
 static void worker_ready(struct worker *w, int r, const char *error)
 {
@@ -51,10 +60,8 @@ static void worker_ready(struct worker *w, int r, const char *error)
 
 	pthread_mutex_lock(&c->mutex);
 	c->ready++;
-	if (r < 0 && c->failure == 0) {
-		c->failure = r;
-		snprintf(c->error, sizeof c->error, "%s", error);
-	}
+	if (r < 0)
+		fail(c, r, error);
 	pthread_cond_broadcast(&c->changed);
 	while (!c->decided)
 		pthread_cond_wait(&c->changed, &c->mutex);
@@ -172,8 +179,12 @@ static int start_threads(struct crew *c)
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r < 0) {
-		c->failure = r;
-		snprintf(c->error, sizeof c->error, "cannot start a worker thread: %s", strerror(-r));
+		char error[128];
+
+		snprintf(error, sizeof error, "cannot start a worker thread: %s", strerror(-r));
+		pthread_mutex_lock(&c->mutex);
+		fail(c, r, error);
+		pthread_mutex_unlock(&c->mutex);
 	}
 	return wait_ready(c);
 }

@@ -189,6 +189,7 @@ Test(accounts_control, a_topup_is_told_to_the_accounts_home_shard_before_it_is_a
 	cr_assert_eq(node->held->shard, 2);
 	cr_assert_eq(node->held->account_id, node->credit_account);
 	cr_assert_eq(node->held->amount_e8, 300000000);
+	cr_assert_eq(node->held->generation, node->config.generation, "of which configuration");
 	cr_assert_null(fake_line(node, fd), "answered too early");
 	fake_release(node);
 	char *line = fake_line(node, fd);

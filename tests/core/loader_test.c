@@ -278,13 +278,33 @@ static void a_topup_names_the_account_that_the_shards_know(void)
 	order(&c, ORDER_ACCOUNT_TOPUP, "acme");
 	check(c.result == 0 && c.outcome.balance_e8 == 5 && c.outcome.moved_e8 == 5, "%s", c.error);
 	check(c.credit_account == tariff_account_at(now()->tariff, 0)->id, "account %u", c.credit_account);
-	check(now() == before, "a balance is no other configuration");
+	check(now() == before && c.generation == before->generation, "a balance is no other configuration");
+	check(before->tariff_generation <= c.generation, "its balances are of before");
 	check(account_add(ledger, &by_hand, 1, error) == 0, "%s", error);
 	c = (struct change){ .order.amount_e8 = 7 };
 	order(&c, ORDER_ACCOUNT_TOPUP, "zeta");
 	check(c.result == 0 && c.credit_account == 0, "nobody knows it yet");
 	ask(&c, CHANGE_RELOAD);
 	check(tariff_account_at(now()->tariff, 1)->balance_e8 == 7, "found without it");
+}
+
+/* The home of an account may have slept while the account came, its balance moved and other accounts came: what it
+ * then begins with has the movement, which it is told of all the same. */
+static void a_tariff_that_was_read_after_a_topup_says_so(void)
+{
+	struct change add = { .order.account = { .given = 0 } }, topup = { .order.amount_e8 = 9 }, c;
+
+	order(&add, ORDER_ACCOUNT_ADD, "eta");
+	order(&topup, ORDER_ACCOUNT_TOPUP, "eta");
+	check(add.result == 0 && topup.result == 0 && topup.credit_account != 0, "%s%s", add.error, topup.error);
+	set(&c, "SS_SIP_SESSION_TTL", "900");
+	check(tariff_account(now()->tariff, topup.credit_account)->balance_e8 == 0, "a parameter reads no balances");
+	check(now()->tariff_generation <= topup.generation, "the movement would be lost");
+	lock(&c, false);
+	check(tariff_account(now()->tariff, topup.credit_account)->balance_e8 == 9, "read without the movement");
+	check(now()->tariff_generation > topup.generation, "the movement would count twice");
+	ask(&c, CHANGE_RELOAD);
+	check(now()->tariff_generation == now()->generation, "a reload reads all");
 }
 
 static void move_ledger(const char *from_end, const char *to_end)
@@ -316,7 +336,7 @@ static void a_ledger_that_was_moved_away_is_not_made_anew(void)
 	move_ledger(".away", "");
 	ask(&c, CHANGE_RELOAD);
 	check(c.result == 0, "%s", c.error);
-	check(tariff_account_count(now()->tariff) == 2, "other accounts");
+	check(tariff_account_count(now()->tariff) == 3, "other accounts");
 }
 
 static void many_changes_under_readers(void)
@@ -465,6 +485,7 @@ int main(void)
 	orders_change_accounts_and_rates();
 	what_cannot_be_done_changes_nothing();
 	a_topup_names_the_account_that_the_shards_know();
+	a_tariff_that_was_read_after_a_topup_says_so();
 	a_ledger_that_was_moved_away_is_not_made_anew();
 	many_changes_under_readers();
 	loader_stop(loader);

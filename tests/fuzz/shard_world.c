@@ -472,7 +472,9 @@ void world_command(struct world *w, unsigned shard, struct command *command)
 void world_top_up(struct world *w)
 {
 	uint32_t id = account_id("customer");
-	struct command command = { .kind = COMMAND_CREDIT, .account_id = id, .amount_e8 = MONEY_ONE };
+	struct command command = {
+		.kind = COMMAND_CREDIT, .account_id = id, .amount_e8 = MONEY_ONE, .generation = UINT32_MAX
+	};
 	world_command(w, id % w->shard_count, &command);
 }
 

@@ -269,8 +269,10 @@ static struct config *load_config(struct sim *sim, const char *parameters, const
 		fprintf(stderr, "%s\n", error);
 		abort();
 	}
-	if (sim->settings.tariff)
+	if (sim->settings.tariff) {
 		config->tariff = sim->settings.tariff(sim);
+		config->tariff_generation = config->generation;
+	}
 	return config;
 }
 
@@ -524,6 +526,8 @@ void node_advance(struct sim *sim)
 void node_command(struct sim *sim, struct command *command)
 {
 	sim->stopping |= command->kind == COMMAND_STOP;
+	if (!command->generation)
+		command->generation = sim->config->generation;
 	for (unsigned i = 0; i < sim->shard_count; i++) {
 		command->cursor = 0;
 		while (!shard_command(sim->shards[i].shard, node_clock_ns(sim), command))

@@ -98,6 +98,15 @@ static void top_up(struct sim *sim, int64_t amount_e8)
 	node_command(sim, &command);
 }
 
+/* Told to a shard now, after it moved under the configuration of that generation. */
+static void top_up_of(struct sim *sim, int64_t amount_e8, uint32_t generation)
+{
+	struct command command = {
+		.kind = COMMAND_CREDIT, .account_id = alice_id(), .amount_e8 = amount_e8, .generation = generation
+	};
+	node_command(sim, &command);
+}
+
 /* Everything is over, and the bank has what there was, plus top-ups, less what the records say. */
 static void finish_with(struct sim *sim, int64_t balance_e8)
 {
@@ -861,6 +870,26 @@ Test(accounts, one_that_gets_an_unlimited_overdraft_is_not_cut)
 	assert_reason(call, normal);
 	assert_bill(call, 500, "5.00", "2.70");
 	finish_with(sim, -440 * CENT);
+}
+
+/* The home of an account slept while it was added and topped up and another tariff was read: the balance that it begins
+ * with has what it is told of then. */
+Test(accounts, a_balance_that_moved_before_the_account_was_seen_counts_once)
+{
+	for (unsigned shards = 1; shards <= 2; shards++) {
+		usual(0);
+		tariff.unknown = true;
+		struct sim *sim = sim_rated(.shards = shards);
+		uint32_t before = sim->config->generation;
+		tariff.unknown = false;
+		tariff.alice.balance_e8 = 10 * MONEY_ONE;
+		node_configure(sim, NULL, NULL);
+		top_up_of(sim, 10 * MONEY_ONE, before);
+		cr_assert_eq(credit_balance_e8(sim, alice_id()), 10 * MONEY_ONE);
+		node_configure(sim, NULL, NULL);
+		top_up_of(sim, 5 * MONEY_ONE, sim->config->generation);
+		finish_with(sim, 15 * MONEY_ONE);
+	}
 }
 
 /* bill_until = "last_confirmed": the callee's host dies, the session timer ends the call, and what was not proven is
