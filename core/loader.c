@@ -417,7 +417,8 @@ static void carry_out_order(struct loader *l, struct changes *batch, const char 
 		order_carry_out(&l->order, ledger, now_us(), &outcome);
 	if (outcome.tariff_changed)
 		loaded = load_made(l, ledger, &made, error);
-	if (!begin_adopting(l)) {
+	if (!begin_adopting(l)) { /* who asked hears nothing any more: it is told here what the database has */
+		tell_order(&(struct change){ .order = l->order, .outcome = outcome });
 		drop_made(&made);
 		free(outcome.text);
 		return;

@@ -409,6 +409,45 @@ static void wait_begun(const struct change *c)
 		usleep(100);
 }
 
+static _Atomic bool slow_orders;
+static char told[1024]; /* the latest event */
+
+void __real_order_carry_out(const struct order *, const char *, int64_t, struct order_outcome *);
+void __wrap_order_carry_out(const struct order *, const char *, int64_t, struct order_outcome *);
+void __wrap_log_printf(int level, const char *format, ...);
+
+void __wrap_order_carry_out(const struct order *order, const char *path, int64_t at_us,
+			    struct order_outcome *ret_outcome)
+{
+	__real_order_carry_out(order, path, at_us, ret_outcome);
+	if (atomic_load(&slow_orders))
+		usleep(300000);
+}
+
+void __wrap_log_printf(int level, const char *format, ...)
+{
+	va_list arguments;
+
+	(void)level;
+	va_start(arguments, format);
+	vsnprintf(told, sizeof told, format, arguments);
+	va_end(arguments);
+}
+
+/* The database has it, and who asked gets no answer any more. */
+static void an_order_that_a_stop_overtakes_is_in_the_log(void)
+{
+	static struct change c = { .kind = CHANGE_ORDER,
+				   .order = { .kind = ORDER_ACCOUNT_TOPUP, .account.name = "acme", .amount_e8 = 3 } };
+
+	atomic_store(&slow_orders, true);
+	loader_give(loader, &c);
+	wait_begun(&c);
+	loader_stop(loader);
+	atomic_store(&slow_orders, false);
+	check(strstr(told, "event=account_topup account=\"acme\" moved_e8=3") == told, "it told: %s", told);
+}
+
 /* The first load has begun when the others are asked for; those next to each other are one load, which is the second
  * one to read the file. */
 static void reloads_that_wait_are_one(void)
@@ -488,7 +527,7 @@ int main(void)
 	a_tariff_that_was_read_after_a_topup_says_so();
 	a_ledger_that_was_moved_away_is_not_made_anew();
 	many_changes_under_readers();
-	loader_stop(loader);
+	an_order_that_a_stop_overtakes_is_in_the_log();
 	check(loader_start(&snapshot, NULL, &loader, (char[256]){ "" }) == 0, "no second loader");
 	reloads_that_wait_are_one();
 	a_stop_leaves_a_silent_load_behind();
