@@ -357,6 +357,7 @@ def retry_after(t):
     refuse(callee, 486)
     ended(caller, 486)
     t.cdr(**dict(BUSY, **served(t, 1, callee, (0, 503), (1, 486))))
+    time.sleep(0.1)
     for _ in range(4):
         caller = placed(t, a)
         callee = invited(second)
@@ -421,6 +422,7 @@ def all_rest(t):
     refuse(callee, 503, [("Retry-After", "30")])
     need(not ended(caller, 503).has("Retry-After"), "the carrier's Retry-After was passed on")
     t.cdr(end_reason="rejected", end_side="callee", sip_code=503, **served(t, 0, callee, (0, 503)))
+    time.sleep(0.1)  # other shards hear of it in their next turn
     final = ended(placed(t, a), 503)
     need((final.get("Reason") or "").startswith("Q.850;cause=34") and not final.has("Retry-After"), "%s", final.raw)
     need(state_of(t, 0) == "resting", "gateways.list says %s", state_of(t, 0))
