@@ -275,6 +275,7 @@ def longest_rest(t):
         goes_to(t, a, first, 0)
         t.switch.call("parameters.set", name="RW_RETRY_AFTER_MAX", value=1)
         began = rests("3600")
+        time.sleep(0.1)  # other shards hear of it in their next turn
         goes_to(t, a, second, 1)
         time.sleep(max(0.0, began + 1.2 - time.monotonic()))
         goes_to(t, a, first, 0)
