@@ -65,9 +65,9 @@ struct world {
 	bool no_cdr_room;
 
 	struct world_arrival *arrival; /* NULL: nothing comes in at the moment */
-	struct {
-		uint64_t transaction, until_ns;
-	} accepted[64]; /* INVITEs that got a 2xx */
+	struct world_accepted {
+		uint64_t transaction, tag, until_ns; /* tag: of the dialog */
+	} accepted[64];                              /* INVITEs that got a 2xx */
 	unsigned accepted_count;
 
 	char cdr_ids[WORLD_CDRS_MAX][CDR_ID_SIZE];
