@@ -10,6 +10,7 @@ import os
 import time
 import traceback
 
+import lateness
 from ua import Agent, Dialog, Unmet, need
 from sipmsg import sdp
 from switch import SWITCH_HOST, SWITCH_PORT, free_port, has_ipv6, mapping_gateway, routing_gateway
@@ -259,6 +260,7 @@ class Test:
     def run(self):
         """"ok", or ("FAIL" | "skip", why)."""
         started_us = time.time() * 1e6
+        lateness.here.test = self
         try:
             if self.six and not has_ipv6():
                 raise Skip("this machine has no IPv6 address ::1 on lo")

@@ -4,11 +4,17 @@ instrumented by a sanitizer each turn takes several times as long.
 A whole machine may stand still, too, or one of its cores, whose worker is late then however it is written.  So a process
 on each core goes to sleep over and over, and notes when it was woken late:
 
-    lateness.py CPU FILE        until its parent has gone; a line each, of two moments (time.time())"""
+    lateness.py CPU FILE        until its parent has gone; a line each, of two moments (time.time())
 
+And with twenty scenarios at a time a thread of the switch may be the last of many to have its core: the kernel counts
+for each how long it waited."""
+
+import collections
+import glob
 import os
 import subprocess
 import sys
+import threading
 import time
 
 allowed_s = 0.05
@@ -17,6 +23,8 @@ instrumented = False
 INSTRUMENTED_S = 0.25
 MARKS = (b"__asan_init", b"__tsan_init")
 TICK_S = 0.005
+
+here = threading.local()  # .test: what this thread runs
 
 _files = []
 
@@ -59,6 +67,39 @@ def of_machine_s(from_s, to_s):
         longest = max([longest, *(float(woken) - float(wanted) for wanted, woken in intervals
                                   if float(wanted) <= to_s and float(woken) >= from_s)])
     return longest
+
+
+class Waits:
+    """How long the threads of this test's switch have waited for a core lately."""
+
+    EVERY_S, KEPT = 0.1, 4
+
+    def __init__(self):
+        self.samples = collections.deque(maxlen=self.KEPT)
+        self.next_s = 0.0
+
+    @staticmethod
+    def _waited():
+        switch = getattr(getattr(here, "test", None), "switch", None)
+        process, waited = switch and switch.process, {}
+        for path in glob.glob("/proc/%d/task/*/schedstat" % process.pid) if process else ():
+            try:
+                with open(path) as file:
+                    waited[path] = int(file.read().split()[1]) / 1e9
+            except (OSError, IndexError):
+                pass  # it has just ended
+        return waited
+
+    def look(self):
+        """Often, in a loop."""
+        if time.monotonic() >= self.next_s:
+            self.samples.append(self._waited())
+            self.next_s = time.monotonic() + self.EVERY_S
+
+    def longest_s(self):
+        """By any of them in the last 0.3 s or so."""
+        now, before = self._waited(), self.samples[0] if self.samples else {}
+        return max((s - before.get(task, 0.0) for task, s in now.items()), default=0.0)
 
 
 def allowed(from_s, to_s):

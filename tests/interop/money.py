@@ -169,8 +169,9 @@ def until_over(calls, seconds):
     meanwhile (the switch may have been as late)."""
     agents = {a.sock: a for c in calls for a in (c.caller.agent, c.callee.agent)}
     of = {call_id: c for c in calls for call_id in c.call_ids}
-    deadline, late_s = time.monotonic() + seconds, 0.0
+    deadline, late_s, waits = time.monotonic() + seconds, 0.0, lateness.Waits()
     while not all(c.is_over for c in calls):
+        waits.look()
         wake = time.monotonic() + TICK_S
         need(wake < deadline, "no BYE to both sides within %.1f s", seconds)
         readable, _, _ = select.select(list(agents), [], [], TICK_S)
@@ -184,7 +185,7 @@ def until_over(calls, seconds):
                 call = of[message.call_id]
                 call.byes[message.call_id] = message
                 (call.caller if agent is call.caller.agent else call.callee).answer(message, 200)
-    return late_s
+    return max(late_s, waits.longest_s())
 
 
 def need_exhausted(call, row, increment_s, late_s):
