@@ -196,7 +196,7 @@ def update_without_body(t):
     t.cdr_answered()
 
 
-@scenario(direct=True)
+@scenario()
 def requests_passed_on(t):
     """INFO, MESSAGE, NOTIFY and REFER pass in both directions with body and the headers that belong to them."""
     caller, callee = t.answered()
