@@ -1,6 +1,5 @@
 """The switch that is killed, and what happened to it when."""
 
-import glob
 import json
 import os
 import signal
@@ -8,6 +7,7 @@ import subprocess
 import threading
 import time
 
+import lateness
 from switch import Switch, free_port, mapping_gateway, routing_gateway
 
 HOST = "127.0.0.1"
@@ -26,11 +26,10 @@ class Death:
 
 
 class Starvation(threading.Thread):
-    """When the switch had work and no core: on a machine that is busy otherwise nobody keeps time.  Linux counts for
-    each thread how long it waited in the run queue."""
+    """When the switch had work and no core: on a machine that is busy otherwise nobody keeps time."""
 
     EVERY_S = 0.02
-    LEAST_NS = 5000000
+    LEAST_S = 0.005
 
     def __init__(self, node):
         super().__init__(daemon=True)
@@ -41,23 +40,11 @@ class Starvation(threading.Thread):
     def run(self):
         known, before_us = {}, now_us()
         while not self.ended.wait(self.EVERY_S):
-            waited = self._waited()
+            waited = lateness.waited_s(self.node.process)
             at_us = now_us()
-            if any(ns - known.get(task, 0) > self.LEAST_NS for task, ns in waited.items()):
+            if any(s - known.get(task, 0) > self.LEAST_S for task, s in waited.items()):
                 self.intervals.append((before_us, at_us))
             known, before_us = waited, at_us
-
-    def _waited(self):
-        process, waited = self.node.process, {}
-        if not process:
-            return waited
-        for path in glob.glob("/proc/%d/task/*/schedstat" % process.pid):
-            try:
-                with open(path) as file:
-                    waited[path] = int(file.read().split()[1])
-            except (OSError, IndexError):
-                pass  # it has just ended
-        return waited
 
     def touches(self, from_us, to_us):
         return any(begin <= to_us and end >= from_us for begin, end in self.intervals)

@@ -69,6 +69,23 @@ def of_machine_s(from_s, to_s):
     return longest
 
 
+def waited_s(process):
+    """What Linux counts for each thread: how long it waited in the run queue."""
+    waited = {}
+    for path in glob.glob("/proc/%d/task/*/schedstat" % process.pid) if process else ():
+        try:
+            with open(path) as file:
+                waited[path] = int(file.read().split()[1]) / 1e9
+        except (OSError, IndexError):
+            pass  # it has just ended
+    return waited
+
+
+def _of_this_test():
+    switch = getattr(getattr(here, "test", None), "switch", None)
+    return waited_s(switch.process if switch else None)
+
+
 class Waits:
     """How long the threads of this test's switch have waited for a core lately."""
 
@@ -78,27 +95,15 @@ class Waits:
         self.samples = collections.deque(maxlen=self.KEPT)
         self.next_s = 0.0
 
-    @staticmethod
-    def _waited():
-        switch = getattr(getattr(here, "test", None), "switch", None)
-        process, waited = switch and switch.process, {}
-        for path in glob.glob("/proc/%d/task/*/schedstat" % process.pid) if process else ():
-            try:
-                with open(path) as file:
-                    waited[path] = int(file.read().split()[1]) / 1e9
-            except (OSError, IndexError):
-                pass  # it has just ended
-        return waited
-
     def look(self):
         """Often, in a loop."""
         if time.monotonic() >= self.next_s:
-            self.samples.append(self._waited())
+            self.samples.append(_of_this_test())
             self.next_s = time.monotonic() + self.EVERY_S
 
     def longest_s(self):
         """By any of them in the last 0.3 s or so."""
-        now, before = self._waited(), self.samples[0] if self.samples else {}
+        now, before = _of_this_test(), self.samples[0] if self.samples else {}
         return max((s - before.get(task, 0.0) for task, s in now.items()), default=0.0)
 
 
