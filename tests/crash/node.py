@@ -1,5 +1,6 @@
 """The switch that is killed, and what happened to it when."""
 
+import glob
 import json
 import os
 import signal

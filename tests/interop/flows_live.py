@@ -12,7 +12,7 @@ from harness import RG_PORT, scenario
 from sipmsg import sdp
 from sipp import run_pair
 from switch import mapping_gateway, routing_gateway
-from ua import Dialog, Unmet, need
+from ua import Unmet, need
 
 OTHER = "8880"  # a prefix that own_switch() does not route
 TIMER = [("Supported", "timer")]

@@ -6,6 +6,7 @@ switches of their own.
 """
 
 import concurrent.futures
+import importlib
 import os
 import shutil
 import subprocess
@@ -13,37 +14,20 @@ import tempfile
 import threading
 import time
 
-# Each module registers its scenarios.
-import flows_sipp  # noqa: F401
-import flows_setup  # noqa: F401
-import flows_dialog  # noqa: F401
-import flows_ending  # noqa: F401
-import flows_refusal  # noqa: F401
-import flows_reliable  # noqa: F401
-import flows_routing  # noqa: F401
-import flows_timeout  # noqa: F401
-import flows_failover  # noqa: F401
-import flows_failover_sipp  # noqa: F401
-import flows_choice  # noqa: F401
-import flows_timers  # noqa: F401
-import flows_timers_nua  # noqa: F401
-import flows_timers_refresh  # noqa: F401
-import flows_timers_refused  # noqa: F401
-import flows_node  # noqa: F401
-import flows_live  # noqa: F401
-import flows_routing_live  # noqa: F401
-import flows_malformed  # noqa: F401
-import flows_billing  # noqa: F401
-import flows_tcp  # noqa: F401
-import flows_proxy  # noqa: F401
-import flows_ipv6  # noqa: F401
-import flows_kamailio  # noqa: F401
 import lateness
 import sanitizers
 from harness import Network, SCENARIOS, Test, gateways_text
 from profiles import PROFILES
 from switch import CannotStart, Switch, drained_gauges, has_ipv6
 from ua import Agent
+
+# Each registers its scenarios.
+for subject in (
+    "sipp", "setup", "dialog", "ending", "refusal", "reliable", "routing", "timeout", "failover",
+    "failover_sipp", "choice", "timers", "timers_nua", "timers_refresh", "timers_refused", "node", "live",
+    "routing_live", "malformed", "billing", "tcp", "proxy", "ipv6", "kamailio",
+):
+    importlib.import_module("flows_" + subject)
 
 
 class Tally:
