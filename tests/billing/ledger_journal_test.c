@@ -92,7 +92,7 @@ Test(ledger_journal, what_a_former_process_left_is_charged_before_the_first_call
 	expect_charged(150);
 }
 
-Test(ledger_journal, calls_that_end_are_charged_within_a_second)
+Test(ledger_journal, calls_that_end_are_charged_by_the_feeder)
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
 	struct feeder *feeder;
@@ -103,7 +103,7 @@ Test(ledger_journal, calls_that_end_are_charged_within_a_second)
 	cr_assert_eq(feeder_start(journal, &sink, true, NULL, &feeder, error), 0, "%s", error);
 	push(10, 500);
 	for (unsigned tries = 0; number_of("SELECT count(*) FROM ledger") < 1020; tries++) {
-		cr_assert_lt(tries, 100, "not within a second");
+		cr_assert_lt(tries, 1000, "not within ten seconds");
 		nanosleep(&moment, NULL);
 	}
 	expect_charged(510);

@@ -26,7 +26,7 @@ def wait_for(holds, what, seconds=30):
 
 
 def free_port():
-    for port in random.sample(range(20600, 20700), 100):
+    for port in random.sample(range(19000, 20000), 1000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -7,6 +7,7 @@ Each test has a switch of its own on loopback; a line for each, exit status 1 if
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 import resource
@@ -53,12 +54,24 @@ def unless_gone(_, __, fault):
         raise fault[1]
 
 
+ports = itertools.cycle(range(61000 + os.getpid() % 4000, 65500))
+
+
+def free_port():
+    """A port of UDP that nobody has, and none that the kernel gives out nor of tests/interop."""
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Switch:
     def __init__(self, workers=1, max_calls=1000, extra=""):
         self.directory = tempfile.mkdtemp(prefix="ringwheel-operator-")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.config = self.path("ringwheel.conf")
         with open(self.config, "w") as out:
             out.write(CONFIGURATION % {"workers": workers, "max_calls": max_calls, "port": self.port} + extra)
@@ -537,7 +550,7 @@ def keep_calls(switch):
     begun = time.monotonic()
     switch.ask("node.stop", keep_calls=True)
     need(switch.process.wait(5) == 0, "exit status: " + switch.log())
-    need(time.monotonic() - begun < 2, "it took its time")
+    need(time.monotonic() - begun < 4, "it took its time")
 
 
 @test

@@ -120,7 +120,7 @@ def a_server_that_is_away_keeps_no_call_from_being_made():
             need("The CDRs cannot be read: PostgreSQL: " in reason and "refused" in reason, reason)
             begun = time.monotonic()
             need(switch.stop(20) == 1, "exit status: " + switch.log())
-            need(time.monotonic() - begun < 10.5, "the stop took %.1f s" % (time.monotonic() - begun))
+            need(time.monotonic() - begun < 15, "the stop took %.1f s" % (time.monotonic() - begun))
             switch.start()  # without the server
             switch.call(3)
             total += 3
@@ -145,7 +145,7 @@ def a_silent_server_delays_neither_the_control_socket_nor_the_stop():
             time.sleep(0.3)
             begun = time.monotonic()
             switch.ask("node.info")
-            need(time.monotonic() - begun < 0.5, "the control socket waited")
+            need(time.monotonic() - begun < 2, "the control socket waited")
             need(asking[0].poll() is None, "there was an answer")
             need("timeout expired" in asking[0].communicate(timeout=10)[1], "the reason")
             for other in asking[1:]:
@@ -154,7 +154,7 @@ def a_silent_server_delays_neither_the_control_socket_nor_the_stop():
             begun = time.monotonic()
             switch.process.send_signal(signal.SIGTERM)
             need(switch.process.wait(20) == 1, "exit status: " + switch.log())
-            need(time.monotonic() - begun < 10.5, "the stop took %.1f s" % (time.monotonic() - begun))
+            need(time.monotonic() - begun < 15, "the stop took %.1f s" % (time.monotonic() - begun))
 
 
 def main():

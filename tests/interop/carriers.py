@@ -74,9 +74,10 @@ def ended(caller, code):
     return final
 
 
-def lines_come_home():
-    """What a call gave back is known to every shard: a note between two of them may be behind the next INVITE."""
-    time.sleep(0.1)
+def notes_come_home():
+    """A line that is free again, or a gateway's rest, is known to every shard: a note between two of them may be behind
+    the next INVITE."""
+    time.sleep(0.25)
 
 
 def silent(*agents):

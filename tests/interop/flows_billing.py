@@ -116,11 +116,11 @@ def adjusted(t, name, row, before):
     need(t.switch.rows("cdr_id = ?", (row["cdr_id"],))[0]["fee"] == row["fee"], "the CDR itself has changed")
 
 
-@billing("fb-date", seconds=4)
+@billing("fb-date", seconds=6)
 def the_rate_in_effect_at_connect(t):
     """A new rate begins while one call rings and one is up; an import changes the table while both are up."""
     p = t.number[:4]
-    at = int(time.time()) + 3
+    at = int(time.time()) + 5
     old, new = Rate(p, "0.6", until=utc(at)), Rate(p, "1.5", since=utc(at))
     rates(t, t.name, old, new)
     account(t, "fb-date", "100", t.name)

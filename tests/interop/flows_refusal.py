@@ -66,13 +66,13 @@ def scanner_beside_a_call(t):
     begun = time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as scanner:
         scanner.bind((host, 0))
-        scanner.settimeout(0.4)
         for number in range(2000):
             request = scanner_request(("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE")[number % 4], host, number)
             sent["%d@%s" % (number, host)] = len(request)
             scanner.sendto(request, t.to)
         try:
             while True:
+                scanner.settimeout(0.4 if len(answers) >= 20 else 3)
                 answer = scanner.recv(65536)
                 name = answer.decode().split("Call-ID: ")[1].split("\r\n")[0]
                 need(name not in answers, "answered twice: %s", name)

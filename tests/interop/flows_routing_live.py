@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from carriers import (connect, ended, given_up, invited, lines_come_home, placed, refuse, rings, served, silent,
+from carriers import (connect, ended, given_up, invited, notes_come_home, placed, refuse, rings, served, silent,
                       state_of, waited)
 from harness import carrier_name, carriers_text, scenario
 from sipmsg import sdp
@@ -162,14 +162,14 @@ def reload_changes_a_capacity(t):
         goes_to(t, a, second, 1)
         reload(t, "rwctl", gateways(t, ({"capacity": 2}, {})))
         t.hang_up(*up.pop())
-        lines_come_home()
+        notes_come_home()
         goes_to(t, a, second, 1)
         t.hang_up(*up.pop())
-        lines_come_home()
+        notes_come_home()
         goes_to(t, a, first, 0)
         reload(t, "rwctl", gateways(t, ({}, {})))
         t.hang_up(*up.pop())
-        lines_come_home()
+        notes_come_home()
         goes_to(t, a, first, 0)
         silent(a, first, second)
 
@@ -345,7 +345,12 @@ def options_check(t):
     """options_check: a gateway that is silent for two periods is passed over, until its first answer, even a 404."""
     a, first, second = t.caller(), t.carrier(0), t.carrier(1)
     with running(t, ({"options_check": "on"}, {}), {"SS_SIP_OPTIONS_CHECK_PERIOD": PERIOD}):
-        goes_to(t, a, first, 0)  # nothing is known against it yet
+        caller = placed(t, a)  # nothing is known against it yet
+        callee, pings = Dialog.incoming(first, first.expect("INVITE", skip=("OPTIONS",))), []
+        callee.reply(486)
+        first.expect("ACK", skip=("OPTIONS",))
+        ended(caller, 486)
+        t.cdr(**dict(BUSY, **served(t, 0, callee, (0, 486))))
         ping = first.expect("OPTIONS", timeout=PERIOD + 2)
         need(ping.contact() and ping.get("Max-Forwards") and ping.to_tag is None, "OPTIONS: %s", ping.raw)
         t.switch.wait_log("event=gateway_down", timeout=3 * PERIOD)

@@ -64,6 +64,7 @@ timer_flow("callee_only", "only the callee has timers: the cap ends it", "no_tim
            hold_ms=lasted(5), refreshes_sent=2, refreshes_confirmed=2)
 timer_flow("none", "nobody has timers: the cap ends it, unrefreshed", "no_timer_cap", session_timer="none",
            hold_ms=lasted(5), refreshes_sent=0)
+# Who lives has windows of 3 s, so that its third refresh is not near the end.
 timer_flow("caller_dies", "the caller is gone after its ACK", "session_timeout", session_timer="a+b",
            hold_ms=lasted(4), refreshes_sent=3, refreshes_confirmed=2)
 timer_flow("callee_dies", "the callee is gone after the ACK", "session_timeout", session_timer="a+b",

@@ -325,10 +325,10 @@ def tcp_caller_does_not_read(t):
     need(t.switch.stats()["connections_unread"] > before, "not counted")
 
 
-@scenario(profile=None, mg=None, rg=None, seconds=5)
+@scenario(profile=None, mg=None, rg=None, seconds=8)
 def tcp_limits(t):
     """max_connections_per_source, connection_idle, and the statistics of both."""
-    own_switch(t, keys={"max_connections_per_source": 3, "connection_idle": 2})
+    own_switch(t, keys={"max_connections_per_source": 3, "connection_idle": 5})
     try:
         a = stream_caller(t)
         standing = [a.connect(t.to) for _ in range(3)]
@@ -337,13 +337,13 @@ def tcp_limits(t):
             a.expect("200 OPTIONS")
         a.expect_end(a.connect(t.to))
         wanted = {"connections": 3, "connections_accepted": 3, "connections_refused": 1}
-        until = time.monotonic() + 2  # they are published ten times a second
+        until = time.monotonic() + 4  # they are published ten times a second
         while {k: t.switch.stats()[k] for k in wanted} != wanted:
             need(time.monotonic() < until, "%s, not %s", t.switch.stats(), wanted)
             time.sleep(0.02)
         for connection in standing:
             a.expect_end(connection)
-        need(not t.switch.wait_stats(["connections"], 2), "not counted off")
+        need(not t.switch.wait_stats(["connections"], 4), "not counted off")
         need(t.switch.stats()["connections_idle"] == 3, "%d were idle", t.switch.stats()["connections_idle"])
         a.connect(t.to)
     finally:

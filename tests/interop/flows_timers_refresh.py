@@ -18,7 +18,7 @@ def timers_caller_refreshes(t):
     a, b = begin(t, says(TTL, "uac"), agrees(TTL))
     need_session(a.dialog.response, TTL, "uac")
     a.refresh_every(0.55 * TTL, says(TTL, "uac", MIN))
-    run((a, b), 2.2 * TTL)
+    run((a, b), 2.1 * TTL)
     need(len(a.responses) == 3, "%d answers", len(a.responses))
     for response in a.responses:
         need(response.code == 200, "%s", response.start)
@@ -37,7 +37,7 @@ def timers_callee_refreshes(t):
     a, b = begin(t, says(TTL, "uac"), agrees(TTL, "uas"))
     a.refresh_every(2, says(TTL, "uac"))
     b.refresh_every(0.55 * TTL, says(TTL, "uac"), "INVITE")
-    run((a, b), 2.2 * TTL)
+    run((a, b), 2.1 * TTL)
     finals = [r for r in b.responses if r.code == 200]
     need(len(finals) == len(b.sent) == 3, "%d answers to %d re-INVITEs", len(finals), len(b.sent))
     for response in finals:

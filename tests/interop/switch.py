@@ -20,11 +20,12 @@ class CannotStart(Exception):
     """The switch ended before it answered; the text is what it said."""
 
 
-_ports = itertools.count(20000 + os.getpid() * 61 % 12000)
+_first = os.getpid() * 61 % 12000
+_ports = itertools.cycle([*range(20000 + _first, 32000), *range(20000, 20000 + _first)])
 
 
 def free_port(host, kind=socket.SOCK_DGRAM):
-    """A port that nobody has, of UDP unless said.  Never the same twice and none that the kernel gives out: a second
+    """A port that nobody has, of UDP unless said.  Not the same one soon again and none that the kernel gives out: a second
     switch could share it unnoticed (SO_REUSEPORT), and each would get half of the datagrams."""
     while True:
         port = next(_ports)
