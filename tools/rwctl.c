@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/rwctl_client.h"
+#include "tools/rwctl_limit.h"
 #include "tools/rwctl_moment.h"
 #include "tools/rwctl_show.h"
 #include "tools/rwctl_table.h"
@@ -20,8 +21,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-#define PAGE_ROWS    10000 /* that cdr.list gives at once */
-#define ROWS_DEFAULT 100   /* of a list for which no limit was given: the switch's own default */
+#define PAGE_ROWS 10000 /* that cdr.list gives at once */
 
 /* Options that belong to some commands only: bits. */
 enum {
@@ -275,6 +275,8 @@ static int read_command(struct order *o, int argc, char **argv)
 		if (known->val > OPTION_BITS &&
 		    (o->options & (unsigned)(known->val - OPTION_BITS) & ~o->verb->options) != 0)
 			return usage_error("this command has no option --", known->name);
+	if (o->options & ANSWERED && o->options & UNANSWERED)
+		return usage_error("either --answered or --unanswered", "");
 	int operands = 0;
 	for (; operands < argc - 1; operands++) {
 		const char *name = operands < 3 ? o->verb->operands[operands] : NULL;
@@ -301,24 +303,6 @@ static int read_command(struct order *o, int argc, char **argv)
 		o->show = show_parameter_set;
 	}
 	return -1;
-}
-
-/* One row more than by default is asked for, so that it shows whether there are any. */
-static bool ask_for_one_more(const struct order *o)
-{
-	if (o->verb->method == NULL || !(o->verb->options & LIMIT) || (o->options & (LIMIT | SUMS)))
-		return false;
-	json_object_set_new(o->params, "limit", json_integer(ROWS_DEFAULT + 1));
-	return true;
-}
-
-static void cut_at_default(json_t *rows)
-{
-	if (json_array_size(rows) <= ROWS_DEFAULT)
-		return;
-	json_array_remove(rows, ROWS_DEFAULT);
-	fflush(stdout);
-	fprintf(stderr, "rwctl: first %d shown; --limit for more\n", ROWS_DEFAULT);
 }
 
 /* More records than the switch gives at once are asked for page by page. */
@@ -367,11 +351,13 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 	if (o->method == NULL) {
 		good = top_run(c, o->json, error);
 	} else {
-		bool one_more = ask_for_one_more(o);
+		bool one_more = o->verb->options & LIMIT && !(o->options & (LIMIT | SUMS));
+		if (one_more)
+			limit_ask_for_one_more(o->params);
 		json_t *result = ask(c, o, error);
 		good = result != NULL;
 		if (good && one_more)
-			cut_at_default(result);
+			limit_cut(result);
 		if (good && o->json) {
 			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
 			putchar('\n');

@@ -42,13 +42,8 @@ static void show_rates(const json_t *rows, FILE *out)
 	table_print(t, out);
 }
 
-/* Of tables, or of the rows of one. */
-static void show_list(const json_t *result, FILE *out)
+static void show_tables(const json_t *result, FILE *out)
 {
-	if (json_object_get(json_array_get(result, 0), "prefix") != NULL) {
-		show_rates(result, out);
-		return;
-	}
 	struct table *t = table_create("TABLE|>RATES|>ACCOUNTS|IMPORTED");
 	size_t index;
 	json_t *row;
@@ -93,16 +88,17 @@ static void show_delete(const json_t *result, FILE *out)
 }
 
 const struct words rates_words[] = {
+	{ "rates", "list", "rates.list", show_tables, 0, { 0 }, 0, false, "rates list", "rate tables" },
 	{ "rates",
 	  "list",
 	  "rates.list",
-	  show_list,
+	  show_rates,
 	  WORDS_PREFIX | WORDS_LIMIT,
 	  { "table" },
-	  0,
+	  1,
 	  false,
-	  "rates list [TABLE [--prefix DIGITS] [--limit N]]",
-	  "rate tables, or the rows of one" },
+	  "rates list TABLE [--prefix DIGITS] [--limit N]",
+	  "the rows of one" },
 	{ "rates",
 	  "lookup",
 	  "rates.lookup",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/rwctl_client.h"
+#include "tools/rwctl_limit.h"
 #include "tools/rwctl_moment.h"
 #include "tools/rwctl_table.h"
 
@@ -45,13 +46,16 @@ struct order {
 static const struct words *const tables[] = { account_words, rates_words };
 #define TABLES (sizeof tables / sizeof tables[0])
 
-static const struct words *find(const char *first, const char *second)
+/* Of two rows for the same words the later one takes more operands. */
+static const struct words *find(const char *first, const char *second, int operands)
 {
+	const struct words *found = NULL;
 	for (size_t t = 0; t < TABLES; t++)
 		for (const struct words *w = tables[t]; w->first != NULL; w++)
-			if (strcmp(w->first, first) == 0 && strcmp(w->second, second) == 0)
-				return w;
-	return NULL;
+			if (strcmp(w->first, first) == 0 && strcmp(w->second, second) == 0 &&
+			    (found == NULL || operands >= w->operands_min))
+				found = w;
+	return found;
 }
 
 /* The first argument that is neither an option nor the value of -s; argc: there is none. */
@@ -202,7 +206,7 @@ static int read_command(struct order *o, int argc, char **argv)
 {
 	if (argc < 2)
 		return usage_error("a second word is missing after ", argv[0]);
-	o->words = find(argv[0], argv[1]);
+	o->words = find(argv[0], argv[1], argc - 2);
 	if (o->words == NULL)
 		return usage_error("there is no such command: ", argv[1]);
 	for (const struct option *known = options; known->name != NULL; known++)
@@ -237,10 +241,15 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 	struct client *c;
 	if (client_open(o->socket, &c, error) < 0)
 		return false;
+	bool one_more = o->words->options & WORDS_LIMIT && !(o->options & WORDS_LIMIT);
+	if (one_more)
+		limit_ask_for_one_more(o->params);
 	json_t *result = client_call(c, o->words->method, json_incref(o->params), error);
 	client_close(c);
 	if (result == NULL)
 		return false;
+	if (one_more)
+		limit_cut(result);
 	if (o->json) {
 		json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');

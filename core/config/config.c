@@ -51,7 +51,7 @@ static int load_paths(struct loading *l)
 	const struct section *node = reader_section(&l->reader, SECTION_NODE, 0);
 	const struct setting *data_dir = reader_setting(node, "data_dir", 0);
 	const struct setting *control = reader_setting(node, "control", 0);
-	unsigned line = control ? control->line : data_dir ? data_dir->line : 0;
+	unsigned line = control ? control->line : data_dir ? data_dir->line : 1;
 	size_t max = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
 	int result = load_path(l, data_dir ? data_dir->line : 0, "data_dir", data_dir ? data_dir->text : "data",
 			       c->data_dir);
@@ -65,7 +65,7 @@ static int load_paths(struct loading *l)
 	} else if (strlen(c->data_dir) <= max) {
 		snprintf(c->control, sizeof c->control, "%.200s/" SOCKET_NAME, c->data_dir);
 	}
-	if (strlen(c->data_dir) > max && !control)
+	if (!control && (strlen(c->data_dir) > max || strlen(c->control) > max))
 		return reader_refuse(&l->reader, line,
 				     "data_dir: longer than %zu characters with /" SOCKET_NAME
 				     " behind it: give a shorter path as control",

@@ -3,6 +3,7 @@
 #define RW_TESTS_CORE_CONFIG_ERRORS_H
 
 #define L       "listen \"main\" { address = \"127.0.0.1\" }\n" /* line 1 */
+#define NAME_32 "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
 #define NAME_64 "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd"
 
 static const struct config_error {
@@ -62,6 +63,7 @@ static const struct config_error {
 	{ L "prefix_mode = \"inherit\"\n", 2, "'inherit' is not allowed: terminate, continue" },
 	{ L "data_dir = \"\"\n", 2, "path is missing" },
 	{ L "data_dir = \"/" NAME_64 NAME_64 "\"\n", 2, "give a shorter path as control" },
+	{ L "data_dir = \"/" NAME_64 "/" NAME_32 "\"\n", 2, "give a shorter path as control" },
 	{ L "control = \"\"\n", 2, "path is missing" },
 	{ L "control = \"/" NAME_64 NAME_64 "\"\n", 2, "at most 107" },
 	/* listen */

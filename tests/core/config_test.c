@@ -247,6 +247,25 @@ Test(spec_2_config, relative_paths_are_relative_to_the_file)
 	config_free(c);
 }
 
+Test(spec_2_config, a_socket_in_a_deep_directory_needs_a_path_of_its_own)
+{
+	char directory[300], path[400], error[512];
+	struct config *c;
+
+	snprintf(directory, sizeof directory, "%s/" NAME_64, scratch);
+	cr_assert_eq(mkdir(directory, 0700), 0);
+	snprintf(path, sizeof path, "%s/rw.conf", directory);
+	FILE *out = fopen(path, "w");
+	cr_assert_not_null(out);
+	fputs("listen \"a\" { }\n", out);
+	fclose(out);
+	cr_expect_eq(config_load(path, &c, error), -EINVAL);
+	cr_expect_not_null(strstr(error, "rw.conf:1: data_dir: longer than 107 characters with /ringwheel.sock"), "%s",
+			   error);
+	unlink(path);
+	rmdir(directory);
+}
+
 Test(spec_2_config, file_without_directory_means_the_working_directory)
 {
 	struct config *c;

@@ -464,6 +464,7 @@ Test(rwctl, wrong_usage_is_2_and_help_is_0)
 	cr_assert_eq(RWCTL("calls", "--limit", "x"), 2);
 	cr_assert_eq(RWCTL("calls", "--older-than", "5y"), 2);
 	cr_assert_eq(RWCTL("calls", "--gateway", "\xff"), 2);
+	cr_assert_eq(RWCTL("cdr", "--answered", "--unanswered"), 2);
 	cr_assert_eq(run((char *const[]){ (char *)"rwctl", NULL }), 2);
 	cr_assert_eq(RWCTL("--help"), 0);
 	expect("usage: rwctl [-s SOCKET] [--json] COMMAND");
@@ -614,6 +615,31 @@ Test(rwctl, rates_are_imported_looked_up_exported_and_deleted)
 	unlink(copy);
 }
 
+Test(rwctl, rates_and_ledgers_cut_at_their_default_say_so)
+{
+	char text[4096] = "prefix,rate_per_minute\n";
+	for (unsigned i = 0; i <= 100; i++)
+		sprintf(text + strlen(text), "%u,1\n", 44000 + i);
+	cr_assert_eq(RWCTL("rates", "import", "t", (char *)rates_file(text)), 0, "%s", errors);
+	cr_assert_eq(RWCTL("rates", "list", "t"), 0);
+	expect("44099");
+	cr_assert_null(strstr(output, "44100"));
+	cr_assert_str_eq(errors, "rwctl: first 100 shown; --limit for more\n");
+	cr_assert_eq(RWCTL("rates", "list", "t", "--limit", "101"), 0);
+	expect("44100");
+	cr_assert_str_empty(errors);
+	cr_assert_eq(RWCTL("rates", "list", "t", "--prefix", "45"), 0);
+	cr_assert_str_eq(output, "PREFIX  NAME  RATE/MIN  CONNECT  FIRST S  NEXT S  GRACE S  FROM  TO\n",
+			 "no heading of tables");
+	cr_assert_eq(RWCTL("account", "add", "acme"), 0);
+	for (unsigned i = 0; i <= 100; i++)
+		cr_assert_eq(RWCTL("account", "topup", "acme", "1"), 0, "%s", errors);
+	cr_assert_eq(RWCTL("account", "ledger", "acme"), 0);
+	cr_assert_str_eq(errors, "rwctl: first 100 shown; --limit for more\n");
+	expect("101.00");
+	cr_assert_null(strstr(output, "  1.00     1.00"));
+}
+
 Test(rwctl, bad_rows_are_printed_a_line_each)
 {
 	char *file = (char *)rates_file("prefix,rate_per_minute\n4\033x,1\n45,\n");
@@ -641,6 +667,8 @@ Test(rwctl, two_words_that_are_wrong)
 	cr_assert_eq(RWCTL("account", "lock", "a", "b", "c"), 2);
 	cr_assert_eq(RWCTL("rates", "lookup", "44"), 2);
 	cr_assert_eq(RWCTL("rates", "list", "t", "--limit", "many"), 2);
+	cr_assert_eq(RWCTL("rates", "list", "--prefix", "44"), 2, "of which table");
+	cr_assert_not_null(strstr(errors, "no option --prefix"));
 	cr_assert_eq(RWCTL("cdr", "adjust", "00000000000000000000000000000000"), 2, "the fee is missing");
 	cr_assert_eq(RWCTL("cdr", "adjust", "00000000000000000000000000000000", "--fee", "1"), 1);
 	cr_assert_not_null(strstr(errors, "there is no call"));
