@@ -37,11 +37,16 @@ static void take_waits(const struct setup *setup, struct attempt *attempt, const
 		attempt->wait_s[i] = own[i] ? (uint16_t)own[i] : setup->wait_s[i];
 }
 
+/* A gateway that goes back and forth gains no time by it, and loses none: one that rings on after a 181 without SDP has
+ * its time for ringing. */
 static void wait_for(struct shard *s, struct attempt *attempt, enum attempt_waiting waiting)
 {
+	uint64_t *ends_ns = &attempt->wait_ends_ns[waiting];
+	if (!*ends_ns)
+		*ends_ns = s->now.now_ns + seconds_ns(attempt->wait_s[waiting]);
+	else if (*ends_ns < attempt->wait_ends_ns[attempt->waiting])
+		return;
 	attempt->waiting = (uint8_t)waiting;
-	if (!attempt->wait_ends_ns[waiting]) /* a gateway that goes back and forth gains no time by it */
-		attempt->wait_ends_ns[waiting] = s->now.now_ns + seconds_ns(attempt->wait_s[waiting]);
 	wheel_arm(&s->wheel, &attempt->timer, attempt->wait_ends_ns[waiting]);
 }
 

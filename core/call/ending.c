@@ -128,7 +128,13 @@ static void submit(struct shard *s, const struct cdr *cdr)
 	if (ending_submit_now(s, cdr))
 		return;
 	stat_add(&s->stats->cdr_queued, 1);
-	uint32_t size = (uint32_t)cdr_encode(cdr, (uint8_t *)s->work, DATAGRAM_MAX);
+	struct cdr record = *cdr;
+	uint32_t size = (uint32_t)cdr_encode(&record, (uint8_t *)s->work, DATAGRAM_MAX);
+	if (size >
+	    BACKLOG_RECORD_MAX - 16) { /* tens of attempts, of long names: which ones is the least that it tells */
+		record.attempts_count = 0;
+		size = (uint32_t)cdr_encode(&record, (uint8_t *)s->work, DATAGRAM_MAX);
+	}
 	assert(size);
 	uint64_t at = s->backlog_last % s->backlog_size;
 	if (s->backlog_size - at < size + 8) { /* a record does not wrap: a zero size sends the reader to the start */

@@ -3,6 +3,7 @@
 #include "core/call/carry.h"
 #include "core/call/exchange.h"
 #include "core/call/leg.h"
+#include "core/call/stranger.h"
 #include "sip/pack.h"
 
 /* Whether a failure can be that of a re-INVITE: a callee that has refused its first had early dialogs at most, and one
@@ -42,7 +43,8 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 	datagram_begin(s, &b);
 	dialog_build_request(&b, &dialog, &request);
 	build_body(&b, BYTES_NONE);
-	datagram_send(s, &b, to);
+	if (tx || build_size(&b) <= s->memo->came_bytes + STRANGER_EXTRA_BYTES) /* To is in it twice */
+		datagram_send(s, &b, to);
 }
 
 /* The dialog a 2xx made, seen from us, of the response alone; routes are written into s->work. */
@@ -198,13 +200,23 @@ static bool is_of_an_invite(const struct shard *s, const struct leg *leg, const 
 	return m->cseq <= (carry_is_carried(s, leg) ? leg->local_cseq : leg->invite_cseq);
 }
 
+/* The ACK to a failure without transaction goes where it came from, which may be forged: to its leg's peer or a
+ * gateway, to others as strangers have answers (core/call/stranger.h). */
+static bool may_have_ack(struct shard *s, const struct leg *leg, const struct flow *from)
+{
+	return is_of_the_peer(leg, from) || stranger_is_answered(s, from);
+}
+
 void late_invite_response(struct shard *s, struct leg *leg, const struct ident *id, const struct sip_message *m,
 			  const struct flow *from)
 {
 	if (m->status < 200)
 		return;
 	if (m->status >= 300) {
-		late_ack_failure(s, leg, NULL, m, from);
+		if (may_have_ack(s, leg, from))
+			late_ack_failure(s, leg, NULL, m, from);
+		else
+			stat_add(&s->stats->datagrams_unmatched, 1);
 		return;
 	}
 	if (leg && !is_of_an_invite(s, leg, m)) {
@@ -212,7 +224,7 @@ void late_invite_response(struct shard *s, struct leg *leg, const struct ident *
 		return;
 	}
 	if (leg && leg->state != LEG_EARLY && leg_remote_tag_is(s, leg, m->to.tag)) {
-		if (leg->ack_wanted)
+		if (leg->ack_wanted && m->cseq == leg->invite_cseq)
 			return; /* delayed offer: the caller's ACK has the answer */
 		stat_add(&s->stats->retransmits_in, 1);
 		leg_ack(s, leg, m->cseq, m->cseq == leg->ack_cseq ? leg->ack_body : POOL_NONE);

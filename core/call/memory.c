@@ -22,12 +22,11 @@
 #include "core/config/rewrite.h"
 #include "core/siphash.h"
 
-#define LEG_SPARE          16384u /* attempts under way and legs that wait for their transactions */
-#define TRANSACTION_SPARE  65536u
-#define TOMBSTONES_MIN     65536u
-#define TEXT_SPARE_BYTES   (UINT64_C(64) << 20)
-#define TEXT_CALL_BYTES    4096u /* both dialogs, numbers, two session bodies, kept messages */
-#define BACKLOG_CALL_BYTES 2048u
+#define LEG_SPARE         16384u /* attempts under way and legs that wait for their transactions */
+#define TRANSACTION_SPARE 65536u
+#define TOMBSTONES_MIN    65536u
+#define TEXT_SPARE_BYTES  (UINT64_C(64) << 20)
+#define TEXT_CALL_BYTES   4096u /* both dialogs, numbers, two session bodies, kept messages */
 
 static int create_tables(struct shard *s, uint32_t calls)
 {
@@ -37,7 +36,7 @@ static int create_tables(struct shard *s, uint32_t calls)
 		heads <<= 1;
 	s->body_head_mask = heads - 1;
 	s->bodies_max = 2 * calls + LEG_SPARE;
-	s->backlog_size = (uint64_t)calls * BACKLOG_CALL_BYTES + 2 * CDR_BYTES_MAX;
+	s->backlog_size = (uint64_t)calls * BACKLOG_RECORD_MAX + 2 * CDR_BYTES_MAX;
 	s->body_heads = memory_reserve((size_t)heads * sizeof *s->body_heads);
 	s->leases = memory_reserve_sparse(LINES_MAX * sizeof *s->leases);
 	s->limits = memory_reserve_sparse(LINES_MAX * sizeof *s->limits);

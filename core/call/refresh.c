@@ -208,7 +208,8 @@ static void expire(struct shard *s, struct call *call, uint64_t at_ns)
 static void session_due(struct shard *s, struct leg *leg)
 {
 	struct call *call = call_at(s, leg->call);
-	uint64_t due_ns = leg->session.due_ns;
+	/* After a standstill it may have been due for something else, and the window is over since. */
+	uint64_t due_ns = leg->session.due_ns, expires_ns = session_timer_expires_ns(&leg->session);
 	switch (session_timer_due(&leg->session, &call->rules, s->now.now_ns, shard_random(s))) {
 	case SESSION_ACT_NONE:
 		break;
@@ -222,7 +223,7 @@ static void session_due(struct shard *s, struct leg *leg)
 		send_refresh(s, leg, true);
 		break;
 	case SESSION_ACT_HANG_UP:
-		expire(s, call, due_ns);
+		expire(s, call, due_ns > expires_ns ? due_ns : expires_ns);
 		break;
 	}
 }
@@ -245,6 +246,7 @@ void refresh_begin_probes(struct shard *s, struct leg *leg)
 static void send_probe(struct shard *s, struct leg *leg)
 {
 	struct builder b;
+	leg->probe_open = false; /* one that is not sent is not a silence */
 	struct transaction *tx = leg_request(s, leg, SIP_OPTIONS, ROLE_PROBE, 70, &b);
 	if (!tx)
 		return;
@@ -277,7 +279,8 @@ static void probe_due(struct shard *s, struct leg *leg)
 		return;
 	}
 	leg->probe_due_ns = s->now.now_ns + probe_interval_ns(call);
-	send_probe(s, leg);
+	if (leg->side == LEG_CALLEE || call->state != CALL_ANSWERED) /* it would overtake our 200 */
+		send_probe(s, leg);
 }
 
 void refresh_due(struct shard *s, struct leg *leg)

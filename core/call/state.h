@@ -128,6 +128,7 @@ struct shard {
 	struct strangers *strangers;              /* (core/call/stranger.h) */
 
 	/* Encoded CDRs that the queue had no room for: a ring of bytes that can hold those of all calls. */
+#define BACKLOG_RECORD_MAX 4096u /* bytes of one, with its size */
 	uint8_t *backlog;
 	uint64_t backlog_size, backlog_first, backlog_last;
 	uint32_t backlog_count;

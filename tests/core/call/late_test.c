@@ -70,3 +70,30 @@ Test(rfc3261_17_1_1_3, a_late_failure_gets_an_ack_only_if_it_is_of_our_invite)
 	cr_assert_eq(acks(d), before);
 	sim_destroy(d->sim);
 }
+
+/* Known bug 41: the first 200 comes again while a re-INVITE without SDP waits for the caller's ACK: that one has none
+ * to wait for. */
+Test(rfc3261_13_2_2_4, a_first_200_that_comes_again_has_its_ack_while_a_later_one_waits)
+{
+	struct duel *d = duel_up(.seed = 3);
+	char text[1024], via[256], call_id[80];
+	d->a.no_ack = true;
+	say(&d->a, "INVITE", "", BYTES_NONE);
+	run(d, SIM_S);
+	struct heard *first = nth(&d->b, "INVITE", 0), *second = nth(&d->b, "INVITE", 1);
+	cr_assert(second && second->status == 200);
+	unsigned before = acks(d);
+	snprintf(via, sizeof via, "%s", header(first, "Via"));
+	snprintf(call_id, sizeof call_id, "%s", header(first, "Call-ID"));
+	int size = snprintf(text, sizeof text,
+			    "SIP/2.0 200 OK\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n"
+			    "Contact: <sip:b@%s>\r\nContent-Length: 0\r\n\r\n",
+			    via, header(second, "From"), header(second, "To"), call_id, header(first, "CSeq"),
+			    "10.2.0.1:5060");
+	peer_send_raw(d->sim, d->b.host, (struct bytes){ text, (uint32_t)size });
+	run(d, SIM_S);
+	cr_assert_eq(acks(d), before + 1);
+	d->a.no_ack = false;
+	run(d, 5 * SIM_S);
+	over(d);
+}

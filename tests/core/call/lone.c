@@ -68,6 +68,8 @@ static void copy(char *out, size_t room, const struct cdr_text *text)
 static bool cdr(void *context, const struct cdr *cdr)
 {
 	struct lone *l = context;
+	if (l->queue_full)
+		return false;
 	l->cdr_count++;
 	l->cdr = (struct lone_cdr){ .sip_code = (uint16_t)cdr->sip_code,
 				    .q850 = (uint16_t)cdr->q850,
@@ -118,6 +120,11 @@ static struct config *make_config(const char *gateways, const char *parameters)
 
 struct lone *lone_create(const char *gateways, const char *parameters)
 {
+	return lone_create_for(gateways, parameters, CALLS_MAX);
+}
+
+struct lone *lone_create_for(const char *gateways, const char *parameters, unsigned calls_max)
+{
 	static const uint8_t secret[32] = { 7, 7, 7 };
 	struct lone *l = calloc(1, sizeof *l);
 	assert(l);
@@ -143,7 +150,7 @@ struct lone *lone_create(const char *gateways, const char *parameters)
 		.secret = secret,
 		.shard_count = 1,
 		.boot = 1,
-		.calls_max = CALLS_MAX,
+		.calls_max = calls_max,
 		.seed = 1,
 		.now_ns = l->now_ns,
 	};

@@ -45,12 +45,15 @@ struct lone {
 	unsigned sent_count;
 	void (*seen)(struct lone *l, const struct lone_sent *sent); /* NULL, or told of each */
 	void *context;
+	bool queue_full; /* takes no CDR */
 	unsigned cdr_count;
 	struct lone_cdr cdr; /* the latest */
 };
 
 /* `gateways`: sections of the configuration (LONE_GATEWAYS); `parameters`: lines, NULL: none. */
 struct lone *lone_create(const char *gateways, const char *parameters);
+/* The same with a max_calls of its own. */
+struct lone *lone_create_for(const char *gateways, const char *parameters, unsigned calls_max);
 /* Checks the shard's tables, too. */
 void lone_destroy(struct lone *l);
 

@@ -409,6 +409,36 @@ Test(spec_11_strangers, answers_to_dialogs_that_are_over_are_limited)
 	end();
 }
 
+static void feed_failure(const char *host, const char *token, unsigned target_size)
+{
+	char text[8000];
+	snprintf(text, sizeof text,
+		 "SIP/2.0 400 x\r\nv:SIP/2.0/UDP h;branch=z9hG4bK%.*s0001\r\nf:<sip:a@b>;tag=%.*s\r\n"
+		 "t:<sip:%0*u@b>;tag=x\r\ni:c\r\nCSeq:1 INVITE\r\n\r\n",
+		 IDENT_SIZE, token, IDENT_SIZE, token, (int)target_size, 0);
+	feed(host, text);
+}
+
+/* Whoever holds a token of a call that is over cannot have us send ACKs to where they like, at any rate, nor larger
+ * ones. */
+Test(spec_11_strangers, acks_to_failures_of_no_leg_are_limited_and_no_amplifier)
+{
+	begin("RW_UNAUTHORIZED_RATE = 10");
+	struct ident id = { .slot = 3, .generation = 9, .boot = 1 };
+	char token[IDENT_SIZE];
+	ident_write(&stand.shard->key, &id, token);
+	feed_failure("10.2.0.1", token, 2000);
+	cr_assert_eq(stand.sent, 0, "%s", stand.last);
+	feed_failure("10.2.0.1", token, 1);
+	cr_assert_eq(stand.sent, 1);
+	cr_assert(last_is("ACK "), "%s", stand.last);
+	for (unsigned i = 0; i < 1000; i++)
+		feed_failure("198.51.100.1", token, 1);
+	cr_assert_eq(stand.sent, 1 + 11);
+	cr_assert_eq(stand.stats.datagrams_unmatched, 1000 - 11);
+	end();
+}
+
 Test(SS_REPLY_UNAUTHORIZED, off_is_silence_to_all_that_a_stranger_says)
 {
 	begin("SS_REPLY_UNAUTHORIZED = off");

@@ -101,6 +101,32 @@ Test(spec_6, a_repeated_provisional_response_does_not_restart_the_time)
 	finish(sim);
 }
 
+/* A hunt group: 183 without SDP, 180, and when that phone was not taken, 181 and the next one.  It rings on. */
+Test(spec_6, going_back_to_a_state_takes_no_time_from_the_newer_one)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY,
+				  .parameters = "SS_SIP_TIMEOUT_RINGING = 30 SS_SIP_TIMEOUT_SESSION_PROGRESS = 8");
+	struct sim_call *call = sim_call_now(
+		sim,
+		.answers = { { .progress_ns = SIM_S, .progress_bare = true, .ring_ns = 3 * SIM_S, .never = true } });
+	char forwarded[2048];
+	sim_run(sim, 5 * SIM_S);
+	cr_assert_eq(sim_seen(call, IN_B, "180 INVITE"), 1);
+	struct bytes ringing = call->callees->taken->response;
+	cr_assert(ringing.size < sizeof forwarded && memcmp(ringing.at, "SIP/2.0 180", 11) == 0);
+	memcpy(forwarded, ringing.at, ringing.size);
+	forwarded[10] = '1';
+	for (unsigned i = 0; i < 3; i++) {
+		peer_send_raw(sim, call->callees->host, (struct bytes){ forwarded, ringing.size });
+		sim_run(sim, 5 * SIM_S);
+	}
+	cr_assert_eq(sim_seen(call, OUT_A, "181 INVITE"), 3);
+	sim_run(sim, 60 * SIM_S);
+	assert_after(sim_seen_ns(call, OUT_B, "CANCEL", 0), sim_seen_ns(call, IN_B, "180 INVITE", 0), 30 * SIM_S);
+	cr_assert_eq(cdr_of(call)->end_reason, CDR_END_timeout_ringing);
+	finish(sim);
+}
+
 /* Set-up as a whole, however many gateways: 408, or 480 when it rang. */
 Test(spec_6, set_up_as_a_whole_has_an_end)
 {

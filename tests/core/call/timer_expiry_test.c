@@ -2,6 +2,7 @@
  * "Expiry", "Non-timer callers", "Every call", "Parameters change for calls that start after the change". */
 #include "script.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -301,6 +302,40 @@ Test(RW_NO_TIMER_PROBE_INTERVAL, a_leg_that_never_answers_is_left_alone)
 	cr_assert_eq(d->sim->log_lines, 1);
 	cr_assert(strstr(d->sim->last_log, "event=probing_stopped") && strstr(d->sim->last_log, "leg=b"), "%s",
 		  d->sim->last_log);
+	over(d);
+}
+
+/* It would overtake our 200, which the caller has not heard yet. */
+Test(RW_NO_TIMER_PROBE_INTERVAL, a_caller_is_not_asked_before_its_ack)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY, .parameters = probes(1));
+	struct duel *d = script_call_in(sim, &(struct plan){ .seed = SEED });
+	d->a.no_ack = true;
+	run(d, 10 * SIM_S);
+	cr_assert_eq(count(&d->a, "OPTIONS"), 0);
+	cr_assert_geq(count(&d->b, "OPTIONS"), 8);
+	say_numbered(&d->a, "ACK", (uint32_t)atoi(header(nth(&d->a, "200 INVITE", 0), "CSeq")), "", BYTES_NONE);
+	run(d, 10 * SIM_S);
+	cr_assert_geq(count(&d->a, "OPTIONS"), 4);
+	over(d);
+}
+
+/* Silent once; then there is no transaction for the next OPTIONS, which is no second silence. */
+Test(RW_NO_TIMER_PROBE_INTERVAL, a_probe_that_is_not_sent_is_no_silence)
+{
+	struct duel *d = duel_up(.parameters = probes(60));
+	struct shard *s = d->sim->shards[0].shard;
+	answers(&d->b.options, "200", "-", "200");
+	run_until(d, d->up_ns + 150 * SIM_S);
+	cr_assert_eq(count(&d->b, "OPTIONS"), 2);
+	uint32_t reserve = s->transaction_reserve;
+	s->transaction_reserve = s->transactions.size;
+	run_until(d, d->up_ns + 210 * SIM_S);
+	s->transaction_reserve = reserve;
+	cr_assert_eq(count(&d->b, "OPTIONS"), 2);
+	run_until(d, d->up_ns + 310 * SIM_S);
+	cr_assert_eq(count(&d->b, "OPTIONS"), 4);
+	cr_assert_eq(count(&d->b, "BYE"), 0);
 	over(d);
 }
 

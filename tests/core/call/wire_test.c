@@ -528,6 +528,51 @@ Test(spec_9, a_call_counts_from_when_its_200_came_to_when_its_bye_came)
 	lone_destroy(l);
 }
 
+/* Each has failed at 64 gateways of long names, and the queue takes nothing: a record is never lost for its length. */
+Test(spec_11, the_records_of_all_calls_find_room_beside_a_full_queue)
+{
+	enum { CALLS = 64, GATEWAYS = 64 };
+	char gateways[GATEWAYS * 160] = "mapping_gateway \"m\" { address = \"192.0.2.1\" }\n";
+	for (unsigned i = 0; i < GATEWAYS; i++)
+		sprintf(gateways + strlen(gateways),
+			"routing_gateway \"%063u\" { address = \"192.0.2.2:5060\" prefix = \"880\" }\n", i);
+	struct lone *l = lone_create_for(gateways, NULL, CALLS);
+	l->queue_full = true;
+	for (unsigned call = 0; call < CALLS; call++) {
+		unsigned mark = l->sent_count;
+		invite_to(l, A, "sip:880171@node", A, CONTACT_A TYPE_SDP, SDP);
+		for (unsigned i = 0; i < GATEWAYS; i++) {
+			const struct lone_sent *invite = heard(l, mark, "INVITE");
+			cr_assert(invite, "%u gateways", i);
+			mark = l->sent_count;
+			answer(l, B, invite->text, "503 Service Unavailable", "", "");
+		}
+		cr_assert(heard(l, mark, "SIP/2.0 503"));
+	}
+	lone_run(l, 200 * LONE_S);
+	cr_assert_eq(l->cdr_count, 0);
+	l->queue_full = false;
+	lone_run(l, LONE_S);
+	cr_assert_eq(l->cdr_count, CALLS);
+	lone_destroy(l);
+}
+
+/* A machine that was suspended for longer than the window: the call is over when the window was, not when the refresh
+ * was due. */
+Test(rfc4028_10, a_window_that_ends_while_nothing_runs_ends_the_call_at_its_end)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	call_up(l, A, B, CONTACT_A "Supported: timer\r\nSession-Expires: 600\r\n", CONTACT_B);
+	lone_run(l, 100 * LONE_S);
+	l->now_ns += 700 * LONE_S;
+	lone_run(l, LONE_S);
+	cr_assert_eq(l->cdr_count, 1);
+	cr_assert_eq(l->cdr.reason, CDR_END_session_timeout);
+	cr_assert_eq(l->cdr.hold_ms, 600000);
+	lone_settle(l);
+	lone_destroy(l);
+}
+
 /* ---- RFC 3326: Reason ---- */
 
 Test(rfc3326_2, all_reasons_of_a_bye_pass_and_the_cause_is_recorded)
