@@ -47,16 +47,42 @@ struct transaction *exchange_take(struct shard *s, struct leg *leg, enum transac
 	tx->role = (uint8_t)role;
 	tx->peer = POOL_NONE;
 	tx->offer = POOL_NONE;
+	if (kind == CLIENT || kind == INVITE_CLIENT)
+		tx->stream_next = tx->stream_previous = POOL_NONE;
 	tx->leg = leg_index(s, leg);
 	tx->next = leg->transactions;
 	leg->transactions = index;
 	return tx;
 }
 
+static void put_on_stream(struct shard *s, struct transaction *tx)
+{
+	tx->stream_next = s->streamed;
+	s->streamed = transaction_index(s, tx);
+	if (tx->stream_next != POOL_NONE)
+		transaction_at(s, tx->stream_next)->stream_previous = s->streamed;
+}
+
+/* It keeps its successor, where a walk through them goes on. */
+static void take_off_stream(struct shard *s, struct transaction *tx)
+{
+	if (s->streamed == transaction_index(s, tx))
+		s->streamed = tx->stream_next;
+	else if (tx->stream_previous != POOL_NONE)
+		transaction_at(s, tx->stream_previous)->stream_next = tx->stream_next;
+	else
+		return;
+	if (tx->stream_next != POOL_NONE)
+		transaction_at(s, tx->stream_next)->stream_previous = tx->stream_previous;
+	tx->stream_previous = POOL_NONE;
+}
+
 void exchange_end(struct shard *s, struct transaction *tx)
 {
 	if (tx->over)
 		return;
+	if (tx->kind == CLIENT || tx->kind == INVITE_CLIENT)
+		take_off_stream(s, tx);
 	tx->state = TRANSACTION_NONE;
 	wheel_cancel(&s->wheel, &tx->timer);
 	if (tx->in_table)
@@ -242,8 +268,11 @@ void exchange_stop_resending(struct shard *s, struct transaction *tx)
 void exchange_send(struct shard *s, struct transaction *tx, struct builder *b)
 {
 	keep(s, tx, b);
-	if (flow_is_reliable(&tx->flow) && s->edge.connect)
-		s->edge.connect(s->edge.context, &tx->flow, tx->role == ROLE_SETUP);
+	if (flow_is_reliable(&tx->flow)) {
+		put_on_stream(s, tx);
+		if (s->edge.connect)
+			s->edge.connect(s->edge.context, &tx->flow, tx->role == ROLE_SETUP);
+	}
 	datagram_send(s, b, &tx->flow);
 	exchange_event(s, tx, EVENT_BEGIN);
 }

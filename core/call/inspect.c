@@ -126,6 +126,25 @@ static void check_legs(const struct shard *s)
 	assert(transactions == s->transactions.used);
 }
 
+static bool is_streamed(const struct transaction *tx)
+{
+	return (tx->kind == CLIENT || tx->kind == INVITE_CLIENT) && flow_is_reliable(&tx->flow);
+}
+
+static void check_streamed(const struct shard *s)
+{
+	uint32_t listed = 0, streamed = 0, previous = POOL_NONE;
+	for (uint32_t i = s->streamed; i != POOL_NONE; i = transaction_at(s, i)->stream_next, listed++) {
+		assert(transaction_at(s, i)->slot.used && is_streamed(transaction_at(s, i)));
+		assert(transaction_at(s, i)->stream_previous == previous);
+		previous = i;
+	}
+	for (uint32_t i = pool_next_used(&s->transactions, 0); i != POOL_NONE;
+	     i = pool_next_used(&s->transactions, i + 1))
+		streamed += is_streamed(transaction_at(s, i));
+	assert(listed == streamed);
+}
+
 static void check_calls(const struct shard *s)
 {
 	uint64_t active = 0, setup = 0;
@@ -226,6 +245,7 @@ void shard_check(const struct shard *s)
 	table_check(&s->table);
 	wheel_check(&s->wheel);
 	check_legs(s);
+	check_streamed(s);
 	check_calls(s);
 	carry_check(s);
 	check_timers(s);

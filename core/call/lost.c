@@ -7,17 +7,18 @@
  * final one may come by a connection that the peer opens (18.2.2). */
 static bool waits_for(const struct transaction *tx, uint32_t connection, uint32_t generation)
 {
-	return (tx->kind == CLIENT || tx->kind == INVITE_CLIENT) && !tx->over && tx->state == TRANSACTION_CALLING &&
-	       flow_is_reliable(&tx->flow) && tx->flow.connection == connection &&
+	return !tx->over && tx->state == TRANSACTION_CALLING && tx->flow.connection == connection &&
 	       tx->flow.connection_generation == generation;
 }
 
-/* A walk through all transactions: connections end rarely.  What begins meanwhile has another connection. */
+/* A walk through all that are on connections.  What begins meanwhile has another one, and stands before the first; what
+ * ends meanwhile is readable until the shard settles, and knows its successor. */
 void lost_connection(struct shard *s, uint32_t connection, uint32_t generation)
 {
-	for (uint32_t i = pool_next_used(&s->transactions, 0); i != POOL_NONE;
-	     i = pool_next_used(&s->transactions, i + 1)) {
+	uint32_t next;
+	for (uint32_t i = s->streamed; i != POOL_NONE; i = next) {
 		struct transaction *tx = transaction_at(s, i);
+		next = tx->stream_next;
 		if (!waits_for(tx, connection, generation))
 			continue;
 		if (tx->role == ROLE_SETUP)

@@ -114,7 +114,7 @@ int shard_create(const struct shard_settings *settings, struct shard **ret_shard
 	s->now.now_ns = s->clock_ns = settings->now_ns;
 	s->now.real_us = settings->now_us;
 	s->machine = settings->machine;
-	s->over_transactions = s->over_legs = s->over_calls = s->moved_leg = POOL_NONE;
+	s->over_transactions = s->over_legs = s->over_calls = s->streamed = s->moved_leg = POOL_NONE;
 	ident_key_init(&s->key, settings->secret, settings->config->node);
 	wheel_init(&s->wheel, settings->now_ns);
 	s->room = settings->calls_max;

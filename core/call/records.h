@@ -341,9 +341,14 @@ struct transaction {
 	struct wheel_entry timer; /* the earlier of the two below */
 	uint64_t resend_at_ns;    /* 0: none */
 	uint64_t ends_at_ns;      /* 0: none */
-	uint64_t key;             /* server: what a retransmission is found by (core/call/table.h) */
-	uint32_t chain;           /* in the table */
-	uint32_t next;            /* on the leg */
+	union {
+		uint64_t key; /* server: what a retransmission is found by (core/call/table.h) */
+		struct {      /* client: its neighbours in shard.streamed */
+			uint32_t stream_next, stream_previous;
+		};
+	};
+	uint32_t chain; /* in the table */
+	uint32_t next;  /* on the leg */
 	uint32_t leg;
 	uint32_t peer; /* ROLE_RELAY: its transaction on the other leg; ROLE_CHECK: the struct check */
 	union {

@@ -149,6 +149,7 @@ struct shard {
 	/* What ended during the input under way: still valid memory until shard_settle(), so that nobody who is told of
 	 * an end has to care who else holds the record. */
 	uint32_t over_transactions, over_legs, over_calls;
+	uint32_t streamed;  /* client transactions on connections, the latest first (core/call/lost.h) */
 	uint32_t moved_leg; /* its peer's new target, below, found no room: what is sent in this input goes there;
 			       POOL_NONE */
 	struct bytes moved_to;
