@@ -14,6 +14,12 @@ static bool had_dialog(const struct shard *s, const struct leg *leg, const struc
 	       (leg->side == LEG_CALLER || (leg->ack_cseq && leg_remote_tag_is(s, leg, m->to.tag)));
 }
 
+/* The INVITE went there, whatever a reload has made of that gateway since. */
+static bool is_of_the_peer(const struct leg *leg, const struct flow *from)
+{
+	return leg && address_same_host(&leg->flow.peer, &from->peer);
+}
+
 void late_ack_failure(struct shard *s, const struct leg *leg, const struct transaction *tx, const struct sip_message *m,
 		      const struct flow *from)
 {
@@ -43,7 +49,8 @@ void late_ack_failure(struct shard *s, const struct leg *leg, const struct trans
 	datagram_begin(s, &b);
 	dialog_build_request(&b, &dialog, &request);
 	build_body(&b, BYTES_NONE);
-	if (tx || build_size(&b) <= s->memo->came_bytes + STRANGER_EXTRA_BYTES) /* To is in it twice */
+	/* To is in it twice; the routes of a leg may be longer than all that its peer has said. */
+	if (tx || is_of_the_peer(leg, from) || build_size(&b) <= s->memo->came_bytes + STRANGER_EXTRA_BYTES)
 		datagram_send(s, &b, to);
 }
 
@@ -125,12 +132,6 @@ void late_remember_leg(struct shard *s, const struct leg *callee)
 }
 
 #define FORKS_MAX 256 /* legs that end forks, at the same moment */
-
-/* The INVITE went there, whatever a reload has made of that gateway since. */
-static bool is_of_the_peer(const struct leg *leg, const struct flow *from)
-{
-	return leg && address_same_host(&leg->flow.peer, &from->peer);
-}
 
 /* Whoever holds an old token of ours could have us send requests about: Call-ID and From must be those of a callee leg
  * of that token, the sender that leg's peer or one of our gateways, and if the leg is no more, all that is sent goes
