@@ -366,15 +366,35 @@ static void close_leg(struct shard *s, const struct carry_closing *closing)
 	leg_release(s, leg);
 }
 
+static struct ending ending_of(const struct carry_closing *closing)
+{
+	enum cdr_end_reason reason = (enum cdr_end_reason)closing->reason;
+	return (struct ending){ .reason = reason,
+				.side = CDR_SIDE_SWITCH,
+				.at_ns = closing->at_ns,
+				.reason_header = reason_header(reason) };
+}
+
 static void close_call(struct shard *s, const struct carry_closing *closing)
 {
 	struct call *call = pool_find(&s->calls, closing->call, closing->generation);
-	struct ending ending = { .reason = (enum cdr_end_reason)closing->reason,
-				 .side = CDR_SIDE_SWITCH,
-				 .at_ns = closing->at_ns,
-				 .reason_header = reason_header((enum cdr_end_reason)closing->reason) };
-	if (call)
-		call_end(s, call, &ending);
+	struct ending ending = ending_of(closing);
+	if (!call)
+		return;
+	call->closing = false;
+	call_end(s, call, &ending);
+}
+
+struct ending carry_passed(const struct shard *s, const struct call *call)
+{
+	const struct carry *c = s->carry;
+	uint32_t i = c->closing_first;
+	while (c->closing[i].leg != POOL_NONE || c->closing[i].call != call_index(s, call) ||
+	       c->closing[i].generation != call->slot.generation) {
+		i++;
+		assert(i < c->closing_count);
+	}
+	return ending_of(&c->closing[i]);
 }
 
 /* A call has two legs that may be to hear BYE. */

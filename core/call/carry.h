@@ -19,6 +19,7 @@
 #ifndef RW_CORE_CALL_CARRY_H
 #define RW_CORE_CALL_CARRY_H
 
+#include "core/call/ending.h"
 #include "core/call/state.h"
 
 /* Parts of a call that change (record_call_head.part), stored; and as bits of call.changed. */
@@ -166,6 +167,8 @@ bool carry_write_closed(struct shard *s, const struct leg *leg);
 /* Whether there is memory to put another call, or its two legs, on the list of those to be ended; then they are. */
 bool carry_can_close(struct shard *s);
 void carry_close_later(struct shard *s, const struct carry_closing *closing);
+/* How a call on that list (call->closing) has ended, whatever reaches it before its turn. */
+struct ending carry_passed(const struct shard *s, const struct call *call);
 
 /* Differs between nodes whose tokens the other cannot read. */
 uint32_t carry_key_print(const struct shard *s);

@@ -428,6 +428,7 @@ static void close_later(struct shard *s, struct call *call, const struct passed 
 	rest(leg_at(s, call->caller_leg));
 	rest(leg_at(s, call->callee_leg));
 	call->ends_ns = 0;
+	call->closing = true;
 	setup_arm(s, call);
 	carry_close_later(s, &(struct carry_closing){ .call = call_index(s, call),
 						      .generation = call->slot.generation,
@@ -493,8 +494,11 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 	if (!call)
 		return false;
 	take_timers(s, c, call, &passed);
+	if (close || has_moved(s, c)) /* with another name or secret nobody can say anything in its dialogs */
+		passed = (struct passed){ true, last_life_ns(s, call), CDR_END_node_crash };
 	bool waits = !c->acked && is_before(s->now.now_ns, ack_ends_ns(s, c, call->connect_ns));
-	if (!charge_restore(s, call, c->charge) || (waits && !wait_for_ack(s, c, call))) {
+	if (!charge_restore(s, call, c->charge, passed.any ? passed.at_ns : 0) ||
+	    (waits && !wait_for_ack(s, c, call))) {
 		drop_call(s, call);
 		return false;
 	}
@@ -509,8 +513,6 @@ static bool restore_live(struct shard *s, const struct call_image *c, bool close
 	call->mapping_line = call->routing_line = 1;
 	count_in(s, call);
 	s->carry->taken = true;
-	if (close || has_moved(s, c)) /* with another name or secret nobody can say anything in its dialogs */
-		passed = (struct passed){ true, last_life_ns(s, call), CDR_END_node_crash };
 	if (passed.any)
 		close_later(s, call, &passed);
 	else

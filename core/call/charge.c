@@ -259,15 +259,20 @@ void charge_catch_up(struct shard *s, struct charge *charge, uint64_t at_ns)
 	lengthen(s, charge);
 }
 
-/* Takes what the time until now, and a second more, costs; it is talked already. */
-static void debit_elapsed(struct shard *s, struct charge *charge)
+static void debit(struct shard *s, struct charge *charge, uint64_t hold_ms)
 {
-	uint64_t billed_s = rating_billed_s(&charge->customer, &charge->rules, elapsed_ms(s, charge) + 1000);
-	int64_t need = need_e8(charge, billed_s), more = need - charge->reserved_e8;
+	int64_t need = need_e8(charge, rating_billed_s(&charge->customer, &charge->rules, hold_ms)),
+		more = need - charge->reserved_e8;
 	if (need < MONEY_MAX && more > 0) {
 		purse_force(s, charge->account_id, more);
 		charge->reserved_e8 = need;
 	}
+}
+
+/* Takes what the time until now, and a second more, costs; it is talked already. */
+static void debit_elapsed(struct shard *s, struct charge *charge)
+{
+	debit(s, charge, elapsed_ms(s, charge) + 1000);
 	lengthen(s, charge);
 	if (charge_is_over(s, charge, s->now.now_ns)) { /* it costs more than anybody has */
 		charge->ends_ns = s->now.now_ns;
@@ -452,7 +457,7 @@ void charge_settle(struct shard *s, struct charge *charge, uint32_t vendor_accou
 
 /* ---- over a restart ---- */
 
-bool charge_restore(struct shard *s, struct call *call, struct bytes in)
+bool charge_restore(struct shard *s, struct call *call, struct bytes in, uint64_t ended_ns)
 {
 	struct charge read = { .has_customer = false };
 	struct bytes name;
@@ -475,7 +480,11 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in)
 	charge->has_vendor = read.has_vendor;
 	charge->account_id = account ? account->id : 0;
 	charge->ends_ns = NEVER;
-	if (is_unlimited(account))
+	if (ended_ns && account && !is_unlimited(account))
+		debit(s, charge, (ended_ns - call->connect_ns) / 1000000);
+	else if (ended_ns)
+		return true;
+	else if (is_unlimited(account))
 		set_unlimited(s, charge);
 	else if (account)
 		debit_elapsed(s, charge);

@@ -101,9 +101,10 @@ void charge_refused(struct shard *s, struct charge *charge);
 /* The charge of an answered call, for its RECORD_LIVE; 0 bytes: it has none. */
 size_t charge_write(const struct shard *s, const struct call *call, char *out);
 /* Likewise back, once the call stands (connect_ns, facts or set-up).  It is debited for all its time since connect,
- * whether the credit is there or not, and goes on from there; an account that is no more pays nothing, but the record
- * will say what the call cost.  Empty: the call has none.  false: damaged or of an unknown version. */
-bool charge_restore(struct shard *s, struct call *call, struct bytes in);
+ * whether the credit is there or not, and goes on from there; or, where it has ended meanwhile (ended_ns; 0: it has
+ * not), for its time until then, and no credit ends it.  An account that is no more pays nothing, but the record will
+ * say what the call cost.  Empty: the call has none.  false: damaged or of an unknown version. */
+bool charge_restore(struct shard *s, struct call *call, struct bytes in, uint64_t ended_ns);
 
 /* Of a call that is not carried on: what it costs up to its end (`ret_bill` is all zero before), and, once the CDR is
  * written, that the customer has paid it. */

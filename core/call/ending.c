@@ -387,10 +387,16 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 	}
 	uint64_t follows_ns = call->connect_ns ? call->connect_ns : call->start_ns;
 	uint64_t end_ns = ending->at_ns ? ending->at_ns : shard_came_ns(s, follows_ns);
-	struct ending exhausted;
+	const struct ending *recorded = ending;
+	struct ending passed, exhausted;
 	struct facts facts;
 	if (call->over)
 		return;
+	if (call->closing) { /* it was over before; whoever is faster than its BYEs changes nothing in the record */
+		passed = carry_passed(s, call);
+		recorded = &passed;
+		end_ns = passed.at_ns;
+	}
 	carry_call_ends(s, call);
 	call->over = true;
 	struct setup *setup = setup_of(s, call);
@@ -406,11 +412,11 @@ void call_end(struct shard *s, struct call *call, const struct ending *ending)
 		charge_forget(s, call, charge);
 	if (charge && !ending->not_connected && charge_is_over(s, charge, end_ns)) {
 		exhausted = credit_ending(s, charge);
-		ending = &exhausted;
+		recorded = ending = &exhausted;
 		end_ns = exhausted.at_ns;
 	}
-	write_record(s, call, &facts, ending, end_ns); /* the record of its end precedes the answer to the BYE */
-	count(s, call, ending);
+	write_record(s, call, &facts, recorded, end_ns); /* the record of its end precedes the answer to the BYE */
+	count(s, call, recorded);
 	if (call->connect_ns && !ending->not_connected && is_before(call->connect_ns, end_ns))
 		quality_end(s->quality, s->now.now_ns, call->routing_id, end_ns - call->connect_ns);
 	finish_caller(s, call, ending);

@@ -72,6 +72,7 @@ struct call {
 	uint32_t journaled : 1;    /* a RECORD_LIVE of it is out: changes are worth a record too */
 	uint32_t over : 1;         /* has ended; in shard.over_calls until the input under way is done with */
 	uint32_t held : 1;         /* its 200 waits until its RECORD_LIVE is on the disk */
+	uint32_t closing : 1;      /* carried over and ended before: on carry.closing until its BYEs are due */
 };
 
 static_assert(sizeof(struct call) == 128, "two cache lines: see the table in docs/architecture.md");

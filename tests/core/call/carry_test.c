@@ -605,6 +605,35 @@ Test(rfc4028_10, a_window_that_ended_meanwhile_ended_then)
 	over(d);
 }
 
+/* Many are ended a few at a time; one that its peer, or the operator, ends before its turn has ended when it had. */
+Test(rfc4028_10, a_window_that_ended_meanwhile_ended_then_whatever_comes_first)
+{
+	struct sim *sim = sim_new(.seed = SEED, .gateways = ONE_GATEWAY);
+	struct duel *duels[24];
+	const unsigned count_of = sizeof duels / sizeof *duels;
+	for (unsigned i = 0; i < count_of; i++)
+		duels[i] = script_call_in(sim, &(struct plan){ .seed = SEED, .invite = TIMED, .first = { TIMED_OK } });
+	sim_run(sim, 100 * SIM_S);
+	node_kill(sim);
+	sim_run(sim, 700 * SIM_S);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ 0 }), 0);
+	struct shard *s = sim->shards[0].shard;
+	shard_advance(s, sim->now_ns, 1);
+	unsigned ended = 0;
+	for (uint32_t i = pool_next_used(&s->calls, 0); i != POOL_NONE; i = pool_next_used(&s->calls, i + 1)) {
+		struct ending hang_up = { .reason = CDR_END_normal, .side = CDR_SIDE_CALLER };
+		call_end(s, call_at(s, i), &hang_up);
+		ended++;
+	}
+	cr_assert_gt(ended, 0);
+	sim_run(sim, 40 * SIM_S);
+	for (unsigned i = 0; i < count_of; i++) {
+		assert_reason(duels[i]->call, session_timeout);
+		cr_assert_eq(cdr_of(duels[i]->call)->hold_ms, 600000);
+	}
+	sim_destroy(sim);
+}
+
 /* The window counts from the latest confirmation, which is a record of its own. */
 Test(rfc4028_10, a_confirmation_is_carried)
 {

@@ -1073,14 +1073,14 @@ static void carry_over_bytes(struct sim *sim, size_t added)
 	charge_settle(s, charge, 0);
 	facts_set_charge(s, call, 0);
 	for (uint32_t cut = 1; cut < size - CHARGE_ADDED; cut++)
-		cr_assert_not(charge_restore(s, call, (struct bytes){ written, cut }));
+		cr_assert_not(charge_restore(s, call, (struct bytes){ written, cut }, 0));
 	written[0]++;
-	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }));
+	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }, 0));
 	written[0]--;
 	written[size - 1] += 2;
-	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }));
+	cr_assert_not(charge_restore(s, call, (struct bytes){ written, (uint32_t)size }, 0));
 	written[size - 1] -= 2;
-	cr_assert(charge_restore(s, call, (struct bytes){ written, (uint32_t)(size - CHARGE_ADDED + added) }));
+	cr_assert(charge_restore(s, call, (struct bytes){ written, (uint32_t)(size - CHARGE_ADDED + added) }, 0));
 }
 
 static void carry_over(struct sim *sim)
@@ -1139,6 +1139,25 @@ Test(restart, the_debit_may_go_below_zero)
 	sim_run(sim, 300 * SIM_S);
 	assert_cut(call, 51);
 	finish_with(sim, -31 * CENT);
+}
+
+/* Its window was over long before the start: it owes what it had cost by then, and no credit ends it meanwhile. */
+Test(restart, a_call_that_has_ended_meanwhile_costs_nothing_since)
+{
+	struct timer_script timed = { .on = true, .updates = true, .interval_s = 90 };
+	usual(10 * MONEY_ONE);
+	struct sim *sim = sim_rated();
+	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .timers = { timed, timed });
+	sim_run(sim, 20 * SIM_S);
+	node_kill(sim);
+	sim_run(sim, 2000 * SIM_S);
+	cr_assert_eq(node_restart(sim, &(struct sim_restart){ 0 }), 0);
+	int64_t held = 10 * MONEY_ONE - credit_left_e8(sim, alice_id());
+	sim_run(sim, SIM_S);
+	assert_reason(call, session_timeout);
+	cr_assert_eq(cdr_of(call)->hold_ms / 1000, 90);
+	cr_assert_eq(held, cdr_of(call)->billed_s * CENT, "%lld", (long long)held);
+	finish_with(sim, 10 * MONEY_ONE - cdr_of(call)->billed_s * CENT);
 }
 
 static void note_record(struct sim *sim, const struct recovered_call *call, void *context)
