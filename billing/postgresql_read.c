@@ -150,7 +150,7 @@ static int write_fees(const struct fees *fees, char **ret_ids, char **ret_e8)
 	for (size_t i = 0; result == 0 && i < fees_count(fees); i++) {
 		int64_t fee_e8;
 		const char *cdr_id = fees_at(fees, i, &fee_e8);
-		if (cdr_id[strspn(cdr_id, "0123456789abcdef")] != '\0')
+		if (cdr_id[strspn(cdr_id, "0123456789abcdef-")] != '\0')
 			continue; /* no record has it */
 		fprintf(ids, "%c%s", separator, cdr_id);
 		fprintf(e8, "%c%" PRId64, separator, fee_e8);

@@ -16,7 +16,7 @@ static void expect_ids(const char *path, struct cdr_filter filter, const unsigne
 
 	cr_assert_eq(l.count, count);
 	for (unsigned i = 0; i < count; i++)
-		cr_assert_eq(strtoul(l.ids[i] + CDR_ID_START_DIGITS, NULL, 16), numbers[i], "row %u", i);
+		cr_assert_eq(strtoul(l.ids[i] + CDR_ID_SIZE - 8, NULL, 16), numbers[i], "row %u", i);
 	json_decref(l.first);
 }
 

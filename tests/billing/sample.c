@@ -26,8 +26,8 @@ static void set_id(struct cdr *cdr, uint64_t number)
 {
 	char id[CDR_ID_SIZE + 1];
 
-	snprintf(id, sizeof(id), "%0*" PRIx64 "%0*" PRIx64, CDR_ID_START_DIGITS, (uint64_t)cdr->start_us,
-		 CDR_ID_SIZE - CDR_ID_START_DIGITS, number);
+	snprintf(id, sizeof(id), "%0*" PRIx64 "-%04x-000-%08x", CDR_ID_START_DIGITS, (uint64_t)cdr->start_us,
+		 (unsigned)(number >> 32) & 0xffff, (unsigned)number);
 	memcpy(cdr->cdr_id, id, CDR_ID_SIZE);
 }
 

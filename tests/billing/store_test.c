@@ -57,7 +57,7 @@ Test(store, spec_9_a_row_holds_what_the_record_held)
 	add_one(store, &cdr);
 	struct listing l = list(path, (struct cdr_filter){ 0 });
 	cr_assert_eq(l.count, 1);
-	cr_assert_str_eq(first_text(&l, "cdr_id"), "060a24181e40ff0000000000000000ff");
+	cr_assert_str_eq(first_text(&l, "cdr_id"), "060a24181e40ff-0000-000-000000ff");
 #define TEXT(name)   cr_assert_str_eq(first_text(&l, #name), cdr.name.at)
 #define NUMBER(name) cr_assert_eq(first_integer(&l, #name), (int64_t)cdr.name, #name)
 	TEXT(node);
