@@ -346,11 +346,13 @@ static bool holds_together(const struct call_image *c)
 	return true;
 }
 
+/* false: something of it makes no sense; what does is there all the same, for the CDR of a lost call. */
 static bool read_live(const struct recovered_bytes *live, struct call_image *c)
 {
 	const unsigned needed =
 		SEEN(CARRY_CLOCK) | SEEN(CARRY_CALL) | SEEN(CARRY_FACTS) | SEEN(CARRY_LEG_A) | SEEN(CARRY_LEG_B);
 	struct input in, content;
+	bool good = true;
 	unsigned tag;
 	if (!live->at || live->version != CARRY_VERSION)
 		return false;
@@ -359,15 +361,17 @@ static bool read_live(const struct recovered_bytes *live, struct call_image *c)
 		if (tag >= CARRY_SECTIONS)
 			continue;
 		if (tag != CARRY_BODY && (c->seen & SEEN(tag)))
-			return false;
-		take_section(&content, (enum carry_section)tag, c);
+			content.bad = true;
+		else
+			take_section(&content, (enum carry_section)tag, c);
+		good = good && !content.bad;
 		if (content.bad)
-			return false;
+			continue;
 		c->seen |= SEEN(tag);
 		if (tag == CARRY_CLOCK)
 			c->legs[0].clock = c->legs[1].clock = c->clock;
 	}
-	return !in.bad && (c->seen & needed) == needed && holds_together(c);
+	return good && !in.bad && (c->seen & needed) == needed && holds_together(c);
 }
 
 /* ---- changes ---- */

@@ -6,6 +6,7 @@
 #include "billing/recovery.h"
 #include "billing/tariff.h"
 #include "core/call/bank.h"
+#include "core/call/carry_image.h"
 #include "core/call/charge.h"
 #include "core/call/ending.h"
 #include "core/call/purse.h"
@@ -1166,8 +1167,20 @@ static void note_record(struct sim *sim, const struct recovered_call *call, void
 	*(struct recovered_call *)context = *call;
 }
 
-/* It cannot be taken up (there is one of its name), and has cost what it had cost at its last proof of life. */
-Test(restart, a_lost_call_is_paid)
+/* The caller's leg comes to be a second call, which is none. */
+static void spoil_leg(struct recovered_call *call)
+{
+	uint8_t *at = (uint8_t *)call->live.at; /* the test's own memory */
+	for (const uint8_t *end = at + call->live.size; at < end;) {
+		uint32_t size = (uint32_t)at[1] | (uint32_t)at[2] << 8 | (uint32_t)at[3] << 16;
+		if (*at == CARRY_LEG_A)
+			*at = CARRY_CALL;
+		at += 5 + size;
+	}
+}
+
+/* It cannot be taken up, and has cost what it had cost at its last proof of life. */
+static void lost_call_is_paid(bool spoiled)
 {
 	struct recovered_call lost = { 0 };
 	struct timer_script timed = { .on = true, .updates = true, .interval_s = 90 };
@@ -1176,6 +1189,8 @@ Test(restart, a_lost_call_is_paid)
 	sim_call_now(sim, .answers = { ANSWERS }, .timers = { timed, timed });
 	sim_run(sim, 60 * SIM_S);
 	keep_each(sim, note_record, &lost);
+	if (spoiled)
+		spoil_leg(&lost);
 	cr_assert_eq(shard_restore(sim->shards[0].shard, &lost, false), RESTORE_ENDED);
 	cr_assert(sim->cdrs && !sim->cdrs->next);
 	const struct cdr *cdr = &sim->cdrs->cdr;
@@ -1188,6 +1203,12 @@ Test(restart, a_lost_call_is_paid)
 	cr_assert_eq(cdr->billed_s, (cdr->hold_ms + 950) / 1000);
 	assert_text(cdr->account, "alice");
 	sim_destroy(sim);
+}
+
+Test(restart, a_lost_call_is_paid)
+{
+	lost_call_is_paid(false); /* there is one of its name */
+	lost_call_is_paid(true);
 }
 
 Test(restart, an_account_that_is_no_more_pays_nothing)
