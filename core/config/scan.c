@@ -9,10 +9,11 @@
 struct walk {
 	char *at;
 	unsigned line;
-	unsigned depth;         /* open braces */
-	unsigned open_line;     /* of the outermost open one */
-	bool word;              /* inside an unquoted word, where // is no comment */
-	unsigned open_variable; /* line of a ${ without its }; 0: none so far */
+	unsigned depth;     /* open braces */
+	unsigned open_line; /* of the outermost open one */
+	bool word;          /* inside an unquoted word, where // is no comment */
+	const char *wrong;  /* what is wrong with a string or variable, on `wrong_line`; NULL: nothing so far */
+	unsigned wrong_line;
 };
 
 static void blank(struct walk *w)
@@ -24,19 +25,36 @@ static void blank(struct walk *w)
 	w->at++;
 }
 
-/* ${NAME} is a variable, also between double quotes.  libconfuse would look for its end beyond quotes and lines: better
- * told where it begins.  false: none begins here, or it does not end. */
+static bool is_wrong(struct walk *w, const char *wrong)
+{
+	w->wrong = wrong;
+	w->wrong_line = w->line;
+	return false;
+}
+
+/* ${NAME} or ${NAME:-default} is a variable, also between double quotes.  libconfuse would look for its end beyond
+ * quotes and lines, and take one that is not set for nothing: an account that nobody pays for.  false: none begins
+ * here, or it is wrong. */
 static bool pass_variable(struct walk *w)
 {
 	if (w->at[0] != '$' || w->at[1] != '{')
 		return false;
 	size_t length = strcspn(w->at, "}\"\n");
-	if (w->at[length] != '}') {
-		w->open_variable = w->line;
-		return false;
-	}
+	if (w->at[length] != '}')
+		return is_wrong(w, "the variable that begins here is never closed: ${NAME}");
+	w->at[length] = '\0';
+	bool set = strstr(w->at, ":-") || getenv(w->at + 2);
+	w->at[length] = '}';
+	if (!set)
+		return is_wrong(w, "the environment has no variable of this name: ${NAME}, or ${NAME:-default}");
 	w->at += length + 1;
 	return true;
+}
+
+/* Of others libconfuse leaves the character alone: \\d would be a plain d. */
+static bool is_escape(char c)
+{
+	return c && strchr("\\\"'$\nntbrfeax01234567", c);
 }
 
 /* Moves behind a quoted string; false: it does not end. */
@@ -44,9 +62,11 @@ static bool pass_string(struct walk *w)
 {
 	char quote = *w->at++;
 
-	while (*w->at && *w->at != quote && !w->open_variable) {
+	while (*w->at && *w->at != quote && !w->wrong) {
 		if (quote == '"' && pass_variable(w))
 			continue;
+		if (quote == '"' && *w->at == '\\' && !is_escape(w->at[1]))
+			is_wrong(w, "a backslash in double quotes is written \\\\");
 		if (*w->at == '\\' && w->at[1])
 			w->at++;
 		w->line += *w->at++ == '\n';
@@ -122,8 +142,11 @@ static int pass_token(struct scan *s, struct walk *w, bool *ret_closed)
 	*ret_closed = false;
 	if (c == '"' || c == '\'') {
 		w->word = false;
-		if (!pass_string(w) && !w->open_variable)
+		if (!pass_string(w) && !w->wrong)
 			return refuse(s, line, "the quotation mark here is never closed");
+	} else if (c == '*' || (c == '+' && w->at[1] != '=') || (c == '#' && w->word)) {
+		/* libconfuse drops the one and takes the other for a comment */
+		return refuse(s, line, "a value with +, * or # stands in quotes");
 	} else if (c == '#' || (c == '/' && w->at[1] == '/' && !w->word)) {
 		while (*w->at && *w->at != '\n')
 			blank(w);
@@ -136,9 +159,7 @@ static int pass_token(struct scan *s, struct walk *w, bool *ret_closed)
 	} else {
 		*ret_closed = pass_character(w);
 	}
-	if (w->open_variable)
-		return refuse(s, w->open_variable, "the variable that begins here is never closed: ${NAME}");
-	return 0;
+	return w->wrong ? refuse(s, w->wrong_line, w->wrong) : 0;
 }
 
 int scan_text(char *text, struct scan *ret_scan)

@@ -247,6 +247,16 @@ Test(spec_2_config, relative_paths_are_relative_to_the_file)
 	config_free(c);
 }
 
+Test(spec_2_config, a_variable_that_is_not_set_has_its_default)
+{
+	struct config *c = load_text("listen \"a\" { }\nnode = ${RW_NOT_SET:-dhaka} # a comment\n"
+				     "data_dir = '/a\\d*'# and one behind quotes\n");
+
+	cr_assert_str_eq(c->node, "dhaka");
+	cr_assert_str_eq(c->data_dir, "/a\\d*");
+	config_free(c);
+}
+
 Test(spec_2_config, a_socket_in_a_deep_directory_needs_a_path_of_its_own)
 {
 	char directory[300], path[400], error[512];
