@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/control/internal.h"
+#include "core/control/methods.h"
 #include "core/control/rpc.h"
 
 #define READ_SIZE       65536
@@ -25,6 +26,8 @@ static void let_go(struct connection *n)
 	n->fd = -1;
 	n->control->output_bytes -= buffer_size(&n->output);
 	buffer_free(&n->output);
+	if (n->request != NULL && n->request->report != NULL)
+		report_job_hurry(n->request->report);
 	control_make_ready(n->control, n);
 }
 

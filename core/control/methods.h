@@ -54,6 +54,8 @@ json_t *parameter_json(int index, const char *text);
 void method_cdr_list(struct request *r);
 void method_cdr_sums(struct request *r);
 
+/* Nobody waits for the answer any more: the report ends soon, and its request with it. */
+void report_job_hurry(struct report_job *job);
 /* The request has gone: the report is given up. */
 void report_job_forget(struct report_job *job);
 /* Ends what is done; reports_free() all, which then have no request any more. */

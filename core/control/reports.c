@@ -393,11 +393,16 @@ void reports_done(struct control *c)
 	}
 }
 
+void report_job_hurry(struct report_job *job)
+{
+	atomic_store(&job->give_up_ns, 0);
+}
+
 void report_job_forget(struct report_job *job)
 {
 	job->request->report = NULL;
 	job->request = NULL;
-	atomic_store(&job->give_up_ns, 0);
+	report_job_hurry(job);
 }
 
 /* One that waits for a name server is left to the end of the process, with its job. */

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
@@ -155,6 +156,40 @@ def a_silent_server_delays_neither_the_control_socket_nor_the_stop():
             switch.process.send_signal(signal.SIGTERM)
             need(switch.process.wait(20) == 1, "exit status: " + switch.log())
             need(time.monotonic() - begun < 15, "the stop took %.1f s" % (time.monotonic() - begun))
+
+
+@test
+def reports_whose_clients_have_gone_make_room_for_others():
+    database = Database()
+    with Switch(extra=database.key).start() as switch:
+        switch.call(3)
+        written(switch, 3)
+        asking = []
+
+        def is_refused():
+            asking.append(subprocess.Popen([RWCTL, "-s", switch.path("data", "ringwheel.sock"), "cdr"],
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            try:
+                return "Too many lists" in asking[-1].communicate(timeout=0.3)[1]
+            except subprocess.TimeoutExpired:
+                return False
+
+        def go():
+            for client in asking:
+                client.kill()
+                client.communicate()
+
+        locking = threading.Thread(target=CLUSTER.sql, args=(
+            "BEGIN; LOCK TABLE cdr IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(8)", database.name))
+        locking.start()
+        wait_for(lambda: CLUSTER.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted",
+                                     database.name) != "0", "the lock")
+        wait_for(is_refused, "the most reports at a time")
+        go()
+        wait_for(lambda: not is_refused(), "room for another", 3)
+        go()
+        locking.join()
+        need(switch.stop() == 0, "exit status: " + switch.log())
 
 
 def main():
