@@ -15,7 +15,8 @@
  *
  * When a worker begins, datagrams wait in its sockets that came while calls of a former process were taken up.  Until
  * they are read the clock is behind: deadlines and notes wait for them, and a BYE among them ends its call at the
- * moment in which it came. */
+ * moment in which it came.  But not for ever: whoever floods one worker from its start on must not stop the time of
+ * all. */
 #ifndef RW_CORE_NET_CLOCK_H
 #define RW_CORE_NET_CLOCK_H
 
@@ -26,17 +27,19 @@
 #include "core/flow.h"
 
 #define CLOCK_STAMP_AGE_MAX_NS INT64_C(5000000000)
-#define CLOCK_GAP_NS           1000 /* between two readings that follow each other, at most */
+#define CLOCK_BEHIND_MAX_NS    UINT64_C(2000000000) /* from the first turn on */
+#define CLOCK_GAP_NS           1000                 /* between two readings that follow each other, at most */
 #define CLOCK_READINGS         3
 /* The wall clock is said to be set when it has gone by so much more or less than the other one, and a thousandth of the
  * time between the readings: twice what the kernel slews it by for NTP. */
 #define CLOCK_SLEW_NS INT64_C(5000000)
 
 struct clock {
-	uint64_t now_ns;  /* CLOCK_MONOTONIC of this turn */
-	int64_t real_ns;  /* CLOCK_REALTIME of this turn, since 1970 */
-	uint64_t told_ns; /* the latest time the shard was told */
-	bool behind;      /* time goes on with the datagrams only */
+	uint64_t now_ns;          /* CLOCK_MONOTONIC of this turn */
+	int64_t real_ns;          /* CLOCK_REALTIME of this turn, since 1970 */
+	uint64_t told_ns;         /* the latest time the shard was told */
+	bool behind;              /* time goes on with the datagrams only */
+	uint64_t behind_until_ns; /* at the latest; 0: no turn yet */
 
 	/* the wall clock was last set between these readings; 0: not that anybody knew */
 	uint64_t set_after_ns, set_before_ns;
@@ -133,6 +136,14 @@ static inline uint64_t clock_tell(struct clock *c)
 	if (!c->behind)
 		c->told_ns = c->now_ns;
 	return c->told_ns;
+}
+
+/* At the end of a turn behind: whether there is something to wait for still. */
+static inline void clock_wait(struct clock *c, bool waits)
+{
+	if (!c->behind_until_ns)
+		c->behind_until_ns = c->now_ns + CLOCK_BEHIND_MAX_NS;
+	c->behind = waits && c->now_ns < c->behind_until_ns;
 }
 
 static inline void clock_tell_arrival(struct clock *c, uint64_t at_ns)

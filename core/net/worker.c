@@ -391,7 +391,7 @@ static void catch_up(struct worker *w, unsigned received)
 		atomic_store_explicit(&w->caught_up, true, memory_order_release);
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		all = all && atomic_load_explicit(&w->workers[i].caught_up, memory_order_acquire);
-	w->clock.behind = !all || !mailboxes_empty(w);
+	clock_wait(&w->clock, !all || !mailboxes_empty(w));
 }
 
 static void turn(struct worker *w)

@@ -154,6 +154,28 @@ Test(clock, time_waits_for_what_came_before)
 	cr_assert_eq(clock_tell(&c), 1002 * S);
 }
 
+/* A worker that is flooded from its start on never has an empty turn; the time of the others goes on all the same. */
+Test(clock, nothing_keeps_it_behind_for_long)
+{
+	c.behind = true;
+	const uint64_t first_ns = c.now_ns;
+	for (uint64_t after_ns = 0; after_ns < CLOCK_BEHIND_MAX_NS; after_ns += 100 * MS) {
+		clock_turn(&c, first_ns + after_ns, REAL_NS + (int64_t)after_ns);
+		clock_tell(&c);
+		clock_wait(&c, true);
+		cr_assert(c.behind);
+	}
+	cr_assert_leq(c.told_ns, first_ns);
+	clock_turn(&c, first_ns + CLOCK_BEHIND_MAX_NS, REAL_NS + (int64_t)CLOCK_BEHIND_MAX_NS);
+	clock_wait(&c, true);
+	cr_assert(!c.behind);
+	cr_assert_eq(clock_tell(&c), c.now_ns);
+	init();
+	c.behind = true;
+	clock_wait(&c, false);
+	cr_assert(!c.behind, "there is nothing to wait for");
+}
+
 /* What came behind the turn's readings would count as having come with them: they are taken anew. */
 Test(clock, a_turn_that_a_datagram_has_outrun_is_known)
 {
