@@ -113,13 +113,15 @@ const char *source_read(const char *text, struct source *ret_source)
 	if (wrong)
 		return wrong;
 	bool v4 = source.address.family == 4;
-	unsigned bits = v4 ? 32 : 128;
+	const unsigned all = v4 ? 32 : 128;
+	unsigned bits = all;
 
 	if (*rest == '/') {
-		rest = read_number(rest + 1, bits, &bits);
+		rest = read_number(rest + 1, all, &bits);
 		if (!rest)
 			return v4 ? "the prefix length is not within 0..32" : "the prefix length is not within 0..128";
-	} else if (address_is_wildcard(&source.address)) {
+	}
+	if (bits == all && address_is_wildcard(&source.address)) {
 		return v4 ? "a wildcard is no source (0.0.0.0/0 is every IPv4 address)"
 			  : "a wildcard is no source (::/0 is every IPv6 address)";
 	}

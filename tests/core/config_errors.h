@@ -38,6 +38,8 @@ static const struct config_error {
 	{ L "node =\n \"a${NAME\"\nworkers = 2 }\n", 3, "variable that begins here is never closed" },
 	{ L "listen \"b${ { colour = red }\"\n }\n}\n", 2, "no variable of this name" },
 	{ L "node = a\nlisten \"b\" { port = 5070 }\nnode = b\n", 4, "second time" },
+	{ L "mapping_gateway \"m\" { address = {\"10.0.0.1\",\n\"0.0.0.0/32\"} }\n", 3, "a wildcard is no source" },
+	{ L "mapping_gateway \"m\" { address = \"::/128\" }\n", 2, "a wildcard is no source" },
 	/* what libconfuse would leave out without a word */
 	{ L "mapping_gateway \"m\" { address = \"10.0.0.1\"\n  callee_prefix = *99\n}\n", 3, "stands in quotes" },
 	{ L "mapping_gateway \"m\" { address = \"10.0.0.1\"\n  callee_prefix = 99#\n}\n", 3, "stands in quotes" },
