@@ -59,7 +59,7 @@ def spec_9_every_column_is_stored_as_it_was(cluster):
     db.feed("feed", "node1", 0, 3000, 1000)
     db.expect(0, 3000)
     need(db.sql("SELECT * FROM cdr ORDER BY start_us LIMIT 1 OFFSET 1") ==
-         "060a24181e4003000000000000000003|node1|3|customer-a|vendor-b|customer-a|vendor-b-account|+8801711000001|"
+         "060a24181e4003-0000-000-00000003|node1|3|customer-a|vendor-b|customer-a|vendor-b-account|+8801711000001|"
          "+4930123456|8801711000001|4930123456|192.0.2.7:5060|[2001:db8::9]:5080|a84b4c76e66710@gw.customer-a.example|"
          "0001f3a2-000000007d-00000001|1700000000000003|1700000001500000|1700000004500000|1700000064500000|1500|60000|"
          "60|callee|normal|200|16|[{\"gateway\":\"vendor-a\",\"code\":503,\"ms\":120},{\"gateway\":\"vendor-b\","
