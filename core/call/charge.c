@@ -480,14 +480,14 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in, uint64_
 	charge->has_vendor = read.has_vendor;
 	charge->account_id = account ? account->id : 0;
 	charge->ends_ns = NEVER;
-	if (ended_ns && account && !is_unlimited(account))
+	if (is_unlimited(account)) {
+		if (!ended_ns)
+			set_unlimited(s, charge);
+	} else if (account && ended_ns) {
 		debit(s, charge, (ended_ns - call->connect_ns) / 1000000);
-	else if (ended_ns)
-		return true;
-	else if (is_unlimited(account))
-		set_unlimited(s, charge);
-	else if (account)
+	} else if (account) {
 		debit_elapsed(s, charge);
+	}
 	return true;
 }
 

@@ -130,8 +130,8 @@ static void submit(struct shard *s, const struct cdr *cdr)
 	stat_add(&s->stats->cdr_queued, 1);
 	struct cdr record = *cdr;
 	uint32_t size = (uint32_t)cdr_encode(&record, (uint8_t *)s->work, DATAGRAM_MAX);
-	if (size >
-	    BACKLOG_RECORD_MAX - 16) { /* tens of attempts, of long names: which ones is the least that it tells */
+	/* Tens of attempts, of long names: which they were is the least that it tells. */
+	if (size > BACKLOG_RECORD_MAX - 16) {
 		record.attempts_count = 0;
 		size = (uint32_t)cdr_encode(&record, (uint8_t *)s->work, DATAGRAM_MAX);
 	}
