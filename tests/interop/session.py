@@ -99,6 +99,11 @@ class Configuration:
         tally.line(verdict, "%s %s" % (self.label, scenario.name), why or test.note,
                    test.output if verdict == "FAIL" else (), time.monotonic() - started)
         scenario.cdr_count = len(test.expected) if verdict == "ok" else None
+        self.discard(test.directory)  # some hundred switches, each with 200 MB of segments reserved, fill a disk
+
+    def discard(self, directory):
+        if not self.options.keep:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def drained(self, profile, switch, futures, scenarios, tally):
         concurrent.futures.wait(futures)
@@ -138,6 +143,7 @@ class Configuration:
             tally.line("FAIL", name, problems[0], problems[1:] + switch.log_tail(20).splitlines())
         else:
             tally.line("ok", name, seconds=time.monotonic() - started)
+        self.discard(switch.directory)
 
 
 def drain_s(profile):
