@@ -1,5 +1,5 @@
 /* rwctl: asks a running switch over its control socket.  One row a command; an option is refused where it means
- * nothing. Exit status: 0 done, 1 the reason is on stderr, 2 wrong usage. */
+ * nothing. Exit status: 0 done, 1 the reason is on stderr. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1 };
 
 #define PAGE_ROWS 10000 /* that cdr.list gives at once */
 
@@ -147,7 +147,8 @@ static void help(FILE *out)
 	      "a\n"
 	      "time ago, a local time like \"2030-01-31 18:00\" or \"2030-01-31\", today, yesterday (their "
 	      "beginnings),\n"
-	      "now, or microseconds since 1970 (16 digits): --since yesterday --until today is all of yesterday.\n",
+	      "now, or microseconds since 1970 (16 digits): --since yesterday --until today is all of yesterday.\n\n"
+	      "Exit status: 0 done; 1 not, with the reason on stderr.\n",
 	      out);
 }
 
@@ -156,7 +157,7 @@ static int usage_error(const char *what, const char *which)
 	fprintf(stderr, "rwctl: %s", what);
 	print_safely(which, stderr);
 	fputs("; rwctl --help shows what there is\n", stderr);
-	return EXIT_USAGE;
+	return EXIT_FAILED;
 }
 
 /* One option as the parameter it becomes.  NULL: the value cannot be read, or is no UTF-8. */

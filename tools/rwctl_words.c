@@ -14,7 +14,7 @@
 #include "tools/rwctl_moment.h"
 #include "tools/rwctl_table.h"
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1 };
 enum { OPTION_JSON = 256, OPTION_BITS };
 
 /* Values of the commands' own options are OPTION_BITS plus their bit. */
@@ -97,7 +97,7 @@ static int usage_error(const char *what, const char *which)
 	fprintf(stderr, "rwctl: %s", what);
 	print_safely(which, stderr);
 	fputs("; rwctl --help shows what there is\n", stderr);
-	return EXIT_USAGE;
+	return EXIT_FAILED;
 }
 
 static json_t *number_value(const char *text)
