@@ -12,7 +12,7 @@
 	X(calls_attempted, counter, "INVITEs that became a call")                                                      \
 	X(calls_answered, counter, "Calls answered")                                                                   \
 	X(calls_failed, counter, "Calls that ended unanswered")                                                        \
-	X(invites_rejected_overload, counter, "INVITEs refused with 503 before they became a call")                    \
+	X(invites_rejected_overload, counter, "INVITEs refused with 503 and Retry-After for want of room or time")     \
 	X(invites_dropped_overload, counter, "INVITEs left unanswered: too old when they were read, or too many")      \
 	X(invites_dropped_kernel, counter, "INVITEs dropped before they were read: too many even to be refused")       \
 	X(overloaded, gauge, "Shards that refuse calls because they do not keep pace")                                 \

@@ -314,7 +314,7 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 		wait_for(s, attempt, waiting);
 	if (m->status == 100)
 		return;
-	attempt->rang = attempt->rang || m->status != 183;
+	attempt->rang = attempt->rang || m->status == 180;
 	if (early)
 		note_session(s, setup_of(s, call), leg, early, m, reliable);
 	setup_provisional(s, call, m, early, reliable);

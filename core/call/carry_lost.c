@@ -129,7 +129,7 @@ bool carry_end_lost(struct shard *s, const struct call_image *c)
 		cdr.last_confirmed_us = c->last_confirmed_us;
 	}
 	if (has(c, CARRY_FACTS))
-		charge_bill_written(c->charge, (uint64_t)cdr.hold_ms, &bill);
+		charge_bill_written(s, c->charge, (uint64_t)cdr.hold_ms, &bill);
 	cdr.billed_s = bill.billed_s;
 	cdr.rate_prefix = text_of(bill.rate_prefix);
 	cdr.rate = text_of(bill.rate);

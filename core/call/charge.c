@@ -29,12 +29,9 @@ static struct charge *take_charge(struct shard *s, struct call *call)
 {
 	uint32_t index = pool_take(&s->charges); /* there is one for each call */
 	struct charge *charge = pool_at(&s->charges, index);
-	const struct parameters *p = &s->config->parameters;
 	wheel_entry_init(&charge->timer, WHEEL_CHARGE);
 	charge->call = call_index(s, call);
-	charge->rules = (struct rating_rules){ .hold_precision_ms = (uint16_t)p->SERVER_BILLING_HOLD_TIME_PRECISION,
-					       .free_s = (uint16_t)p->SERVER_BILLING_FREE_TIME,
-					       .fee_decimals = (uint8_t)p->SERVER_BILLING_FEE_PRECISION };
+	charge->rules = charge_rules(s);
 	if (facts_set_charge(s, call, index + 1))
 		return charge;
 	pool_give(&s->charges, index); /* only of a call that was carried over */

@@ -108,7 +108,7 @@ bool charge_restore(struct shard *s, struct call *call, struct bytes in, uint64_
 
 /* Of a call that is not carried on: what it costs up to its end (`ret_bill` is all zero before), and, once the CDR is
  * written, that the customer has paid it. */
-void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill);
+void charge_bill_written(const struct shard *s, struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill);
 void charge_spend_written(struct shard *s, struct bytes written, const struct charge_bill *bill);
 
 /* Asserts that charges, purses and banks agree; how many charges are armed. */

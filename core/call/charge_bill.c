@@ -20,6 +20,20 @@ int64_t charge_fee_unit_e8(const struct rating_rules *rules)
 	return unit;
 }
 
+struct rating_rules charge_rules(const struct shard *s)
+{
+	const struct parameters *p = &s->config->parameters;
+	return (struct rating_rules){ .hold_precision_ms = (uint16_t)p->SERVER_BILLING_HOLD_TIME_PRECISION,
+				      .free_s = (uint16_t)p->SERVER_BILLING_FREE_TIME,
+				      .fee_decimals = (uint8_t)p->SERVER_BILLING_FEE_PRECISION };
+}
+
+/* The seconds of a call that nobody pays for, in increments of one. */
+static int64_t plain_billed_s(const struct rating_rules *rules, uint64_t hold_ms)
+{
+	return (int64_t)rating_billed_s(&(struct rate_terms){ 0 }, rules, hold_ms);
+}
+
 /* Up to the latest answer of either side, by the monotonic clock. */
 static uint64_t confirmed_ms(const struct shard *s, const struct call *call, uint64_t hold_ms)
 {
@@ -92,8 +106,9 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 		 uint64_t hold_ms, struct charge_bill *ret_bill)
 {
 	struct charge *charge = charge_at(s, facts->charge);
-	unsigned decimals = charge ? charge->rules.fee_decimals : s->config->parameters.SERVER_BILLING_FEE_PRECISION;
-	ret_bill->billed_s = ret_bill->fee_e8 = 0;
+	const struct rating_rules rules = charge ? charge->rules : charge_rules(s);
+	ret_bill->billed_s = plain_billed_s(&rules, hold_ms);
+	ret_bill->fee_e8 = 0;
 	ret_bill->rate_prefix = ret_bill->rate = ret_bill->fee = ret_bill->cost = BYTES_NONE;
 	if (!(facts->account_id | facts->vendor_account_id))
 		return;
@@ -103,13 +118,16 @@ void charge_bill(struct shard *s, const struct call *call, const struct facts *f
 				  billed_ms(charge->vendor_bill_until, hold_ms, proven_ms), ret_bill);
 	}
 	if (!call->connect_ns || !hold_ms)
-		bill_nothing(s, facts, decimals, ret_bill);
+		bill_nothing(s, facts, rules.fee_decimals, ret_bill);
 }
 
-void charge_bill_written(struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill)
+void charge_bill_written(const struct shard *s, struct bytes written, uint64_t hold_ms, struct charge_bill *ret_bill)
 {
 	struct charge read = { .has_customer = false };
 	struct bytes name;
-	if (written.size && charge_read(written, &read, &name))
+	bool is_read = written.size && charge_read(written, &read, &name);
+	const struct rating_rules rules = is_read ? read.rules : charge_rules(s);
+	ret_bill->billed_s = plain_billed_s(&rules, hold_ms);
+	if (is_read)
 		charge_write_bill(&read, hold_ms, hold_ms, ret_bill);
 }

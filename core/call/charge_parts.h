@@ -7,6 +7,8 @@
 
 /* Of the last decimal of a fee. */
 int64_t charge_fee_unit_e8(const struct rating_rules *rules);
+/* The SERVER_BILLING_ parameters as they are now. */
+struct rating_rules charge_rules(const struct shard *s);
 /* What it costs the customer for so long, and what the vendor asks for so long; its fee and cost are noted in it. */
 void charge_write_bill(struct charge *charge, uint64_t hold_ms, uint64_t vendor_hold_ms, struct charge_bill *bill);
 

@@ -63,7 +63,7 @@ struct bytes number_plain(struct bytes number, char room[static NUMBER_MAX])
 	uint32_t size = 0;
 	bool telephone = is_telephone(number);
 	for (uint32_t i = 0; i < number.size && size < NUMBER_MAX; i++)
-		if (!telephone || !(is_separator(number.at[i]) || number.at[i] == '+'))
+		if (!(telephone && is_separator(number.at[i])) && !(i == 0 && number.at[i] == '+'))
 			room[size++] = number.at[i];
 	return (struct bytes){ room, size };
 }

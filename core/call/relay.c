@@ -547,9 +547,11 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 	}
 	if (status == 405)
 		build_text(&b, ALLOW_LINE);
-	struct bytes retry = sip_header(m, SIP_H_RETRY_AFTER);
+	struct bytes retry = sip_header(m, SIP_H_RETRY_AFTER), reason = sip_header(m, SIP_H_REASON);
 	if (retry.size && status >= 300)
 		build_header(&b, "Retry-After: ", retry);
+	if (reason.size && status >= 300)
+		build_header(&b, "Reason: ", reason);
 	body_build_from(&b, m);
 	exchange_respond(s, asked, status, &b, m->body.size > 0);
 }

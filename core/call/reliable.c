@@ -143,7 +143,7 @@ static void send(struct shard *s, struct call *call, const struct response *r)
 	has_body = has_body && !was_told_before(s, call, r->early);
 	if (has_body)
 		choose_dialog(s, call, r->early);
-	setup->rang = setup->rang || r->status != 183;
+	setup->rang = setup->rang || r->status == 180;
 	setup->early_sdp = setup->early_sdp || has_body;
 	setup->early_dialog = true;
 	exchange_response(s, invite, r->status, BYTES_NONE, &b);
@@ -154,6 +154,9 @@ static void send(struct shard *s, struct call *call, const struct response *r)
 		build_text(&b, "\r\n" ALLOW_LINE); /* whether UPDATE may follow (RFC 3311 5.1) */
 	}
 	leg_build_contact(s, &b, leg_at(s, call->caller_leg));
+	struct bytes reason = r->m ? sip_header(r->m, SIP_H_REASON) : BYTES_NONE;
+	if (reason.size)
+		build_header(&b, "Reason: ", reason);
 	if (has_body && r->m)
 		body_build_from(&b, r->m);
 	else

@@ -198,7 +198,10 @@ static void begin(struct shard *s, struct call *call, const struct routing_gatew
 		return;
 	}
 	admission_free(s, routing->id);
-	fail(s, call, CDR_END_overload, CDR_SIDE_SWITCH, 503, 0, BYTES_NONE);
+	struct ending ending = {
+		.reason = CDR_END_overload, .side = CDR_SIDE_SWITCH, .sip_code = 503, .retry_after = true
+	};
+	call_end(s, call, &ending);
 }
 
 /* The RG was chosen, and has given leave.  false: all its addresses rest, since a moment ago; the line is given back.
@@ -490,7 +493,8 @@ void setup_invite(struct shard *s, const struct sip_message *m, const struct flo
 {
 	struct numbers numbers;
 	numbers_dialled(&numbers, m);
-	const struct mapping_gateway *mapping = config_source_find(s->config, &from->peer, numbers.at[CALL_CALLEE]);
+	const struct mapping_gateway *mapping =
+		config_source_find(s->config, &from->peer, from->listener, numbers.at[CALL_CALLEE]);
 	struct session_timer_headers headers;
 	if (!mapping) {
 		refuse_stranger(s, m, from);

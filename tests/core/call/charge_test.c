@@ -168,13 +168,14 @@ Test(billing, an_unanswered_call_costs_nothing)
 	finish_with(sim, 10 * MONEY_ONE);
 }
 
-Test(billing, without_an_account_there_is_no_amount)
+Test(billing, without_an_account_there_are_seconds_and_no_amount)
 {
 	usual(0);
 	struct sim *sim = sim_new(.seed = SEED, .tariff = make_tariff);
+	sim->config->parameters.SERVER_BILLING_FREE_TIME = 2;
 	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(5) });
 	sim_run(sim, 20 * SIM_S);
-	assert_bill(call, 0, "", "");
+	assert_bill(call, 3, "", "");
 	cr_assert_eq(cdr_of(call)->rate.size, 0);
 	finish(sim);
 }
@@ -186,7 +187,7 @@ Test(billing, the_vendor_is_paid_for_a_customer_without_account)
 		"mapping_gateway \"mg\" { address = {\"10.1.0.0/16\"} }\n" RG(1, "account = \"vendor\""), .shards = 1);
 	struct sim_call *call = sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(61) });
 	sim_run(sim, 100 * SIM_S);
-	assert_bill(call, 0, "", "0.60");
+	assert_bill(call, 61, "", "0.60");
 	finish(sim);
 }
 
@@ -281,7 +282,7 @@ Test(admission, an_unknown_account_passes_unrated_unless_that_is_refused)
 			assert_reason(call, no_rate);
 		} else {
 			assert_reason(call, normal);
-			assert_bill(call, 0, "", "0.30");
+			assert_bill(call, 5, "", "0.30");
 		}
 		finish(sim);
 	}

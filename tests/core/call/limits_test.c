@@ -267,6 +267,8 @@ Test(limits, without_a_transaction_there_is_no_other_attempt)
 		sim_run(sim, 5 * SIM_S);
 		cr_assert_eq(sim_seen(call, OUT_A, "503 INVITE"), 1);
 		cr_assert_eq(sim_seen(call, OUT_B, "INVITE"), 1);
+		cr_assert_eq(sim->counts.refused_rate, 1, "row %u",
+			     i); /* the simulation counts those with Retry-After */
 		assert_reason(call, overload);
 		s->transaction_reserve = reserve;
 		finish(sim);

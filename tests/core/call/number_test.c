@@ -34,6 +34,7 @@ Test(number, a_name_keeps_its_characters)
 	assert_number("sip:first.last@10.0.0.1", "first.last", "first.last");
 	assert_number("sip:a+b@10.0.0.1", "a+b", "a+b");
 	assert_number("sip:-.-@10.0.0.1", "-.-", "-.-");
+	assert_number("sip:+44abc@10.0.0.1", "+44abc", "44abc"); /* but no leading + is ever looked up */
 }
 
 Test(number, a_uri_that_cannot_be_read_has_none)

@@ -630,6 +630,45 @@ Test(rfc3326_2, both_reasons_of_a_failure_reach_the_caller)
 	lone_destroy(l);
 }
 
+/* Announcements that precede a failure name its cause, and so does a refused request of a call that is up. */
+Test(rfc3326_2, reasons_of_provisional_responses_and_relayed_failures_pass)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	unsigned mark = l->sent_count;
+	invite_to(l, A, "sip:880171@node", A, CONTACT_A, "");
+	answer(l, B, text_of(l, mark, "INVITE"), "183 Session Progress", CONTACT_B "Reason: Q.850;cause=17\r\n", "");
+	assert_header(text_of(l, mark, "SIP/2.0 183"), "Reason", "Q.850;cause=17");
+	answer(l, B, text_of(l, mark, "INVITE"), "486 Busy Here", "", "");
+	struct dialogs d = usual_call(l);
+	mark = l->sent_count;
+	request_of(&d, false, "INFO", "", "");
+	answer(l, B, text_of(l, mark, "INFO"), "415 No", "Reason: Q.850;cause=79\r\n", "");
+	assert_header(text_of(l, mark, "SIP/2.0 415"), "Reason", "Q.850;cause=79");
+	over(&d);
+}
+
+/* 180 alone is ringing: a call that is forwarded or queued and then refused goes on to the next gateway. */
+Test(spec_6, a_call_that_waits_in_a_queue_has_not_rung)
+{
+	static const char *const provisional[] = { "180 Ringing", "181 Forwarded", "182 Queued" };
+	for (unsigned i = 0; i < 3; i++) {
+		struct lone *l = lone_create(LONE_GATEWAYS "routing_gateway \"s\" { address = \"192.0.2.3:5060\" "
+							   "prefix = \"880\" priority = 2 }\n",
+					     "SS_GATEWAY_SWITCH_UNTIL_CONNECT = off\n");
+		unsigned mark = l->sent_count;
+		invite_to(l, A, "sip:880171@node", A, CONTACT_A, "");
+		answer(l, B, text_of(l, mark, "INVITE"), provisional[i], CONTACT_B, "");
+		answer(l, B, text_of(l, mark, "INVITE"), "503 No", "", "");
+		cr_assert_eq(heard(l, mark, "SIP/2.0 503") != NULL, i == 0, "%s", provisional[i]);
+		if (i > 0) {
+			assert_went(heard(l, mark, "INVITE"), "192.0.2.3:5060");
+			answer(l, "192.0.2.3:5060", text_of(l, mark, "INVITE"), "486 Busy Here", "", "");
+		}
+		lone_settle(l);
+		lone_destroy(l);
+	}
+}
+
 /* Longer than what is joined: what fits, in order. */
 Test(rfc3326_2, many_long_reasons_are_bounded)
 {
