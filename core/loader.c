@@ -280,6 +280,7 @@ static void set_parameter(struct loader *l, struct changes *batch)
 		describe(next, begin_ns, c);
 		log_printf(LOG_NOTICE, "event=parameter_set name=%s value=\"%s\" was=\"%s\" generation=%u", c->name,
 			   c->value, c->was, c->generation);
+		config_parameter_warnings(next, warn, NULL);
 	}
 	give_back(l, batch);
 	config_free(former);

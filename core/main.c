@@ -159,6 +159,14 @@ static bool cpu_suffices(void)
 #endif
 }
 
+static void warn(void *context, const char *sentence)
+{
+	(void)context;
+	fputs("warning: ", stderr);
+	put_safely(sentence);
+	fputc('\n', stderr);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -181,6 +189,7 @@ int main(int argc, char **argv)
 		return WRONG_USAGE;
 	}
 	if (options.check) {
+		config_warnings(config, warn, NULL);
 		printf("%s: the configuration is good\n", options.config ? options.config : "embedded defaults");
 		config_free(config);
 		return after_printing(STOPPED);

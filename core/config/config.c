@@ -341,10 +341,12 @@ void config_free(struct config *c)
 	free(c);
 }
 
-const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from,
+const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from, uint16_t listener,
 						 struct bytes callee)
 {
-	return sources_find(c->sources, from, callee);
+	const struct mapping_gateway *gateway = sources_find(c->sources, from, callee);
+
+	return gateway && (gateway->listener == LISTENER_ANY || gateway->listener == listener) ? gateway : NULL;
 }
 
 static const void *gateway_of(const struct config *c, uint32_t id)

@@ -84,11 +84,13 @@ struct mapping_gateway {
 	char account[CONFIG_NAME_MAX + 1];
 	/* Selects the MG among those that share an address, then taken off; "" none. */
 	char callee_prefix[CONFIG_PREFIX_MAX + 1];
-	uint16_t listener; /* index in listens */
+	uint16_t listener; /* index in listens, of the only one that its calls may come in by; LISTENER_ANY */
 	bool timer;
 	bool reliable;           /* 100rel */
 	uint32_t max_duration_s; /* 0: none */
 };
+
+#define LISTENER_ANY UINT16_MAX
 
 #define ROUTING_ADDRESSES_MAX 8
 
@@ -225,9 +227,9 @@ char *config_text(const struct config *c);
 
 /* The mapping gateway for a source and dialled number (without +): most specific address first (the longest prefix,
  * then one with a port before one without), then the longest callee_prefix that the number begins with.  Where an
- * address fits but none of its callee_prefixes does, the next less specific address is tried.  NULL: unknown source.
- * Allocates nothing. */
-const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from,
+ * address fits but none of its callee_prefixes does, the next less specific address is tried.  NULL: unknown source,
+ * or one that may not come in by this listener (an index in listens).  Allocates nothing. */
+const struct mapping_gateway *config_source_find(const struct config *c, const struct address *from, uint16_t listener,
 						 struct bytes callee);
 
 /* Whether the source is any gateway of ours, mapping (whatever is dialled) or routing (from any port), for OPTIONS. */
@@ -248,6 +250,8 @@ struct gateway_limits config_limits(const struct config *c, uint32_t id);
 
 /* Whatever is allowed but is hardly meant, as one sentence each, for the log at start and after a reload. */
 void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
+/* Of the parameters alone; config_warnings() has them, too. */
+void config_parameter_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context);
 
 /* Names of gateways by id, for the life of the process: a call keeps the id, a CDR prints the name.  Ids are small
  * consecutive numbers from 1; readers need no lock.  A mapping and a routing gateway

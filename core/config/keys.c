@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* What may stand in a row behind its text. */
 #define NUMBER(least, most) .kind = KEY_NUMBER, .min = (least), .max = (most)
@@ -32,11 +33,6 @@
 	{                                                                                                              \
 		"rate_limit", "0", "calls/s", "Most new calls in a second; 0 is no limit. " over,                      \
 			NUMBER(0, CONFIG_RATE_MAX)                                                                     \
-	}
-#define LISTEN_KEY                                                                                                     \
-	{                                                                                                              \
-		"listen", "the first of the address's family, udp before tcp", "",                                     \
-			"The listen section whose socket is used", TEXT("name", "of a listen section")                 \
 	}
 #define TIMER_KEY                                                                                                      \
 	{                                                                                                              \
@@ -140,7 +136,9 @@ static const struct key mapping_keys[] = {
 	CAPACITY_KEY,
 	RATE_LIMIT_KEY("Above it: 503 with Retry-After"),
 	ACCOUNT_KEY("the customer's"),
-	LISTEN_KEY,
+	{ "listen", "any", "",
+	  "The listen section whose socket its calls come in by; by another one it is no gateway of ours",
+	  TEXT("name", "of a listen section") },
 	TIMER_KEY,
 	RELIABLE_KEY,
 	MAX_DURATION_KEY,
@@ -183,7 +181,8 @@ static const struct key routing_keys[] = {
 	CAPACITY_KEY,
 	RATE_LIMIT_KEY("Above it: the next gateway is taken"),
 	ACCOUNT_KEY("the vendor's"),
-	LISTEN_KEY,
+	{ "listen", "the first of the address's family, udp before tcp", "", "The listen section whose socket is used",
+	  TEXT("name", "of a listen section") },
 	{ "transport", "that of the listen section", "",
 	  "How its calls are sent; with it the listen section is the first of that transport, unless one is named",
 	  WORD("udp", "tcp") },
@@ -328,7 +327,7 @@ const char *key_word(enum section_kind kind, const char *name, unsigned value)
 int key_word_find(const struct key *key, const char *word)
 {
 	for (int i = 0; key->words[i]; i++)
-		if (strcmp(key->words[i], word) == 0)
+		if (strcasecmp(key->words[i], word) == 0) /* some are names of header fields */
 			return i;
 	return -1;
 }

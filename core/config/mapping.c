@@ -29,7 +29,7 @@ static int load_sources(struct loading *l, const struct section *section, struct
 	return 0;
 }
 
-/* The listener that the section names, else the first that fits one of the addresses. */
+/* The listener that the section names, else any; one must fit an address. */
 static int choose_listener(struct loading *l, const struct section *section, struct mapping_gateway *gateway)
 {
 	const struct config *c = l->config;
@@ -55,7 +55,7 @@ static int choose_listener(struct loading *l, const struct section *section, str
 		return reader_refuse(&l->reader, reader_line(section, "address"),
 				     "address: there is no listen section with an %s address",
 				     family_name(gateway->sources[0].address.family));
-	gateway->listener = (uint16_t)listener;
+	gateway->listener = LISTENER_ANY;
 	return 0;
 }
 

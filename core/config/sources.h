@@ -22,7 +22,7 @@ struct source_clash {
 int sources_build(const struct config *c, struct source_table **ret_table, struct source_clash *ret_clash);
 void sources_free(struct source_table *t);
 
-/* As config_source_find() and config_source_known(). */
+/* As config_source_find(), by whatever listener, and config_source_known(). */
 const struct mapping_gateway *sources_find(const struct source_table *t, const struct address *from,
 					   struct bytes callee);
 bool sources_known(const struct source_table *t, const struct address *from);

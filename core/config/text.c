@@ -132,7 +132,8 @@ static void write_common(FILE *out, const struct config *c, uint32_t capacity, u
 	write_number(out, "capacity", capacity);
 	write_number(out, "rate_limit", rate_limit);
 	write_string(out, "\t", "account", account);
-	write_string(out, "\t", "listen", c->listens[listener].name);
+	if (listener != LISTENER_ANY)
+		write_string(out, "\t", "listen", c->listens[listener].name);
 	write_switch(out, "timer", timer);
 	write_switch(out, "reliable", reliable);
 	write_number(out, "max_duration", max_duration_s);
@@ -352,13 +353,20 @@ static void remark_price(const struct remark *r, const struct routing_gateway *g
 		remark(r, "routing_gateway \"%s\" has least_cost but no account: it counts as the dearest", g->name);
 }
 
-void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
+void config_parameter_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
 {
 	const struct remark r = { say, context };
 
 	if (c->parameters.RW_SIP_MIN_SE < 90)
 		remark(&r, "RW_SIP_MIN_SE is %u: session intervals below 90 s are for laboratories (RFC 4028)",
 		       c->parameters.RW_SIP_MIN_SE);
+}
+
+void config_warnings(const struct config *c, void (*say)(void *context, const char *sentence), void *context)
+{
+	const struct remark r = { say, context };
+
+	config_parameter_warnings(c, say, context);
 	if (c->mapping_count == 0)
 		remark(&r, "there is no mapping_gateway: no call will be taken");
 	if (c->routing_count == 0)

@@ -81,7 +81,7 @@ static void add_common(json_t *row, const struct config *config, uint32_t rate_l
 	set_number(row, "rate_limit", rate_limit);
 	set_text(row, "account", account);
 	set_word(row, "prefix_mode", SECTION_ROUTING, prefix_mode); /* a mapping gateway's words are the same */
-	set_text(row, "listen", config->listens[listener].name);
+	set_text(row, "listen", listener == LISTENER_ANY ? "" : config->listens[listener].name);
 	set_switch(row, "timer", timer);
 	set_number(row, "max_duration_s", max_duration_s);
 }

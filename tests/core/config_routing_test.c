@@ -18,7 +18,7 @@ static const char full[] =
 	"listen \"six\" { address = \"2001:db8::1\" }\n"
 	"parameters { RW_SIP_T1 = 200 }\n"
 	"mapping_gateway \"m\" { address = \"10.0.0.1\" callee_prefix = 9 capacity = 3 rate_limit = 20 account = a\n"
-	"  listen = four timer = off max_duration = 60 caller_from = \"p-asserted-identity\" callee_from = to\n"
+	"  listen = four timer = off max_duration = 60 caller_from = \"P-Asserted-Identity\" callee_from = to\n"
 	"  rewrite_caller = {\"0 -> 44\", \"^(\\\\d{10})$ -> 1\\\\1\"} rewrite_callee = \"00 ->\"\n"
 	"  allow = {\"z\", \"r\"} deny = \"s\" prefix_mode = terminate sort = {\"price\", \"asr\"}\n"
 	"  failed_reason_map = {\"503 -> 480\", \"500-599->503\", \" 6xx  ->  603 \"} }\n"

@@ -37,7 +37,7 @@ Test(spec_2_config, embedded_defaults)
 	cr_assert_str_eq(c->listens[0].host, "127.0.0.1");
 	cr_assert_eq(c->listens[0].transport, TRANSPORT_UDP);
 	cr_assert_eq(c->mapping_count, 1);
-	cr_assert_str_eq(config_source_find(c, &from, BYTES("1"))->name, "local");
+	cr_assert_str_eq(config_source_find(c, &from, 0, BYTES("1"))->name, "local");
 	cr_assert_eq(c->routing_count, 1);
 	cr_assert_eq(config_route_find(c, BYTES("880"), CONFIG_PREFIX_MAX + 1, &list, &length), 1);
 	cr_assert_str_eq(list[0]->name, "local");
@@ -82,7 +82,7 @@ Test(spec_2_config, example_of_the_contract)
 	cr_assert_eq(c->mappings[0].source_count, 3);
 	cr_assert_eq(c->mappings[0].sources[1].prefix_length, 24);
 	cr_assert_eq(c->mappings[0].sources[2].address.port, 5060);
-	cr_assert_eq(c->mappings[0].listener, 0);
+	cr_assert_eq(c->mappings[0].listener, LISTENER_ANY);
 	cr_assert_eq(c->routings[0].prefix_count, 2);
 	config_free(c);
 }
@@ -179,8 +179,8 @@ Test(spec_2_config, defaults_of_sections)
 	cr_assert(c->mappings[0].reliable);
 	cr_assert_str_empty(c->mappings[0].account);
 	cr_assert_str_empty(c->mappings[0].callee_prefix);
-	cr_assert_eq(c->mappings[0].listener, 0);
-	cr_assert_eq(c->mappings[1].listener, 1, "the first listener of the address's family");
+	cr_assert_eq(c->mappings[0].listener, LISTENER_ANY);
+	cr_assert_eq(c->mappings[1].listener, LISTENER_ANY);
 	cr_assert_eq(c->mappings[0].sources[0].prefix_length, 32);
 	cr_assert_eq(c->mappings[1].sources[0].prefix_length, 128);
 	cr_assert_eq(c->mappings[1].sources[0].address.port, 0);

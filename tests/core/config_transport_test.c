@@ -37,7 +37,7 @@ Test(transport, a_gateway_finds_its_listener)
 					     "listen = main }\n");
 	static const uint16_t listeners[] = { 1, 0, 0, 2, 1 };
 
-	cr_assert_eq(c->mappings[0].listener, 1);
+	cr_assert_eq(c->mappings[0].listener, LISTENER_ANY);
 	for (unsigned i = 0; i < 5; i++)
 		cr_assert_eq(c->routings[i].listener, listeners[i], "%s", c->routings[i].name);
 	config_free(c);

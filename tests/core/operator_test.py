@@ -279,6 +279,20 @@ def wrong_usage_is_one_line_without_control_characters():
 
 
 @test
+def what_is_hardly_meant_is_warned_of_by_the_check_and_when_it_is_set():
+    with Switch() as switch:
+        done = subprocess.run([RINGWHEEL, "-c", switch.config, "-t"], capture_output=True, text=True)
+        need(done.returncode == 0 and "RW_SIP_MIN_SE" not in done.stderr, "%r" % done)
+        switch.start()
+        need(switch.ask("parameters.set", name="RW_SIP_MIN_SE", value=60)["value"] is not None, "not set")
+        wait_for(lambda: "RW_SIP_MIN_SE is 60" in switch.log(), "a warning in the log")
+        with open(switch.config, "a") as out:
+            out.write("parameters { RW_SIP_MIN_SE = 30 }\n")
+        done = subprocess.run([RINGWHEEL, "-c", switch.config, "-t"], capture_output=True, text=True)
+        need(done.returncode == 0 and "warning: RW_SIP_MIN_SE is 30" in done.stderr, "%r" % done)
+
+
+@test
 def stuck_records_are_seen_in_the_statistics():
     with Switch().start() as switch:
         store = hold(switch.path("data", "cdr.db"))

@@ -8,7 +8,7 @@ TestSuite(spec_2_sources, .init = scratch_open, .fini = scratch_close);
 static const char *found(const struct config *c, const char *host, uint16_t port, const char *callee)
 {
 	struct address from = address_of(host, port);
-	const struct mapping_gateway *gateway = config_source_find(c, &from, bytes_of(callee));
+	const struct mapping_gateway *gateway = config_source_find(c, &from, 0, bytes_of(callee));
 
 	return gateway ? gateway->name : "none";
 }
@@ -36,6 +36,27 @@ Test(spec_2_sources, longest_prefix_wins_then_the_port)
 	cr_assert_str_eq(found(c, "10.1.2.4", 5090, "1"), "net", "a longer prefix is more specific than a port");
 	cr_assert_str_eq(found(c, "11.0.0.1", 5060, "1"), "none");
 	cr_assert_str_eq(found(c, "9.255.255.255", 5060, "1"), "none");
+	config_free(c);
+}
+
+/* `listen` of a mapping gateway: by another socket it is a stranger, whatever else its address would fit. */
+Test(spec_2_sources, a_gateway_of_one_listener_comes_in_by_no_other)
+{
+	struct config *c = load_text(
+		"listen \"inside\" { address = \"127.0.0.1\" }\nlisten \"outside\" { address = \"127.0.0.2\" }\n"
+		"mapping_gateway \"any\" { address = \"10.0.0.1\" }\n"
+		"mapping_gateway \"one\" { address = \"10.0.0.2\" listen = outside }\n"
+		"mapping_gateway \"net\" { address = \"10.0.0.0/24\" }\n");
+	struct address any = address_of("10.0.0.1", 5060), one = address_of("10.0.0.2", 5060);
+
+	for (uint16_t listener = 0; listener < 2; listener++)
+		cr_assert_str_eq(config_source_find(c, &any, listener, BYTES("1"))->name, "any");
+	cr_assert_null(config_source_find(c, &one, 0, BYTES("1")));
+	cr_assert_str_eq(config_source_find(c, &one, 1, BYTES("1"))->name, "one");
+	char *text = config_text(c);
+	cr_assert_not_null(strstr(text, "listen = \"outside\""));
+	cr_assert_null(strstr(text, "listen = \"inside\""), "what is said of no listener stays so");
+	free(text);
 	config_free(c);
 }
 
@@ -189,7 +210,7 @@ Test(spec_2_sources, agrees_with_a_naive_search)
 			memcpy(from.ip, near->sources[0].address.ip, 4);
 		snprintf(callee, sizeof callee, "%s0", near->callee_prefix);
 		const struct mapping_gateway *expected = search(c, &from, callee);
-		cr_assert_eq(config_source_find(c, &from, bytes_of(callee)), expected, "look-up %u", i);
+		cr_assert_eq(config_source_find(c, &from, 0, bytes_of(callee)), expected, "look-up %u", i);
 		specific += expected != NULL && expected->callee_prefix[0] != '\0';
 	}
 	cr_assert_gt(specific, 500);

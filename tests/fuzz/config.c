@@ -38,7 +38,7 @@ static void look_up(const struct config *c)
 		const struct routing_gateway *const *list;
 		uint32_t below = CONFIG_PREFIX_MAX + 1, length;
 
-		config_source_find(c, &from, bytes_of(numbers[i]));
+		config_source_find(c, &from, 0, bytes_of(numbers[i]));
 		while (config_route_find(c, bytes_of(numbers[i]), below, &list, &length)) {
 			fuzz_expect(length < below && length <= strlen(numbers[i]), "a shorter prefix follows");
 			below = length;

@@ -69,7 +69,8 @@ struct session_leg *session_leg_new(struct sim *sim, const struct host *host, bo
 		if (address_equal(&sim->config->routings[i].addresses[0], &host->address))
 			leg->on = sim->config->routings[i].timer;
 	if (!callee_side && host->is_caller) {
-		const struct mapping_gateway *mapping = config_source_find(sim->config, &host->address, BYTES("880"));
+		const struct mapping_gateway *mapping =
+			config_source_find(sim->config, &host->address, 0, BYTES("880"));
 		leg->on = mapping && mapping->timer;
 	}
 	return leg;
