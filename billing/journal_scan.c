@@ -334,7 +334,8 @@ static int read_records(struct scanner *s, struct segment *segment, journal_posi
 		at = journal_offset(record.next);
 	}
 	/* What the disk may read another time is not to be void then. */
-	segment->end = (uint32_t)(limited || at > s->unreadable ? at : s->unreadable);
+	const size_t known = limited && s->unreadable > journal_offset(limit) ? journal_offset(limit) : s->unreadable;
+	segment->end = (uint32_t)(at > known ? at : known);
 	if (segment->end > at)
 		s->past.end = journal_at(segment->number, segment->end);
 	return r < 0 ? r : add_damage(s, segment->number, at, end);

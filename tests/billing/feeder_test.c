@@ -490,6 +490,44 @@ Test(feeder, a_sector_that_no_start_can_read_keeps_a_store_from_nothing_else)
 	cr_assert_eq(criticals_logged, 1);
 }
 
+/* The head of a later segment says where the one before it ends: what a start cannot read before that end is a store's
+ * once the disk reads it, or it is told that nobody can. */
+static void catch_up_after_a_fault_of_the_first_segment(size_t from, size_t bytes, bool heals)
+{
+	char error[SINK_ERROR_BYTES] = "";
+
+	push(0, 0, 100);
+	const uint64_t end = journal_synced(journal) & UINT32_MAX;
+	const uint64_t at = from < end ? end - from : 0;
+	journal_close(journal);
+	open_journal();
+	push(0, 100, 10);
+	journal_close(journal);
+	memory_disk_unreadable(disk, memory_disk_name(disk, 0, NULL), at, bytes);
+	open_journal();
+	if (heals)
+		memory_disk_unreadable(disk, memory_disk_name(disk, 0, NULL), 0, 0);
+	cr_assert_eq(feeder_catch_up(journal, &sink, count_line, error), 0, "%s", error);
+	cr_assert_eq(criticals_logged, heals ? 0 : 1, "cdr_unreadable: %d", criticals_logged);
+	const int64_t stored = query(PATH, "SELECT count(*) FROM cdr");
+	cr_assert(heals ? stored == 110 : stored >= 10 && stored < 110, "%ld", (long)stored);
+}
+
+Test(feeder, the_unreadable_end_of_a_segment_is_told)
+{
+	catch_up_after_a_fault_of_the_first_segment(512, 512, false);
+}
+
+Test(feeder, the_unreadable_end_of_a_segment_that_the_disk_reads_later)
+{
+	catch_up_after_a_fault_of_the_first_segment(512, 512, true);
+}
+
+Test(feeder, a_segment_that_could_not_be_opened_and_can_later)
+{
+	catch_up_after_a_fault_of_the_first_segment(UINT32_MAX, UINT32_MAX, true);
+}
+
 Test(feeder, catching_up_gives_everything_before_it_returns)
 {
 	char error[SINK_ERROR_BYTES] = "";
