@@ -392,7 +392,8 @@ static bool read_state(struct input *in, struct call_image *c, struct leg_image 
 	return true;
 }
 
-static bool read_change(const struct recovered_bytes *change, struct call_image *c, struct leg_image *leg)
+static bool read_change(const struct recovered_bytes *change, struct call_image *c, struct leg_image *leg,
+			struct carry_clock *ret_clock)
 {
 	struct input in = { .at = change->at, .end = change->at + change->size }, content;
 	bool has_clock = false, has_state = false;
@@ -412,6 +413,7 @@ static bool read_change(const struct recovered_bytes *change, struct call_image 
 	}
 	if (leg)
 		leg->clock = clock;
+	*ret_clock = clock;
 	return !in.bad && has_clock && (has_state || !leg);
 }
 
@@ -451,8 +453,30 @@ bool carry_is_foreign(const struct recovered_call *call)
 	return foreign;
 }
 
+/* The latest word about a machine's clock counts: the wall clock may have been set since the earlier ones, which is not
+ * time that has passed. */
+static void take_pin(struct carry_clock *clock, const struct carry_clock *pin)
+{
+	if (pin->machine != clock->machine || !is_before(clock->now_ns, pin->now_ns))
+		return;
+	clock->now_ns = pin->now_ns;
+	clock->now_us = pin->now_us;
+}
+
+static void take_latest_pins(struct call_image *c, const struct carry_clock pins[static RECORD_CHANGE_PARTS])
+{
+	for (unsigned i = 0; i < RECORD_CHANGE_PARTS; i++)
+		take_pin(&c->clock, &pins[i]);
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned j = 0; j < RECORD_CHANGE_PARTS; j++)
+			take_pin(&c->legs[i].clock, &pins[j]);
+		take_pin(&c->legs[i].clock, &c->clock);
+	}
+}
+
 bool carry_read(const struct recovered_call *call, struct call_image *c)
 {
+	struct carry_clock pins[RECORD_CHANGE_PARTS] = { 0 };
 	memset(c, 0, sizeof *c);
 	c->bucket = call->bucket;
 	if (call->bucket >= STEER_BUCKETS || !read_name(call->cdr_id, c))
@@ -461,9 +485,10 @@ bool carry_read(const struct recovered_call *call, struct call_image *c)
 	bool good = read_live(&call->live, c);
 	const struct recovered_bytes *acked = &call->changes[CARRY_ACKED], *caller = &call->changes[CARRY_CALLER],
 				     *callee = &call->changes[CARRY_CALLEE];
-	good = (!acked->at || read_change(acked, c, NULL)) && good;
-	good = (!caller->at || read_change(caller, c, &c->legs[LEG_CALLER])) && good;
-	good = (!callee->at || read_change(callee, c, &c->legs[LEG_CALLEE])) && good;
+	good = (!acked->at || read_change(acked, c, NULL, &pins[CARRY_ACKED])) && good;
+	good = (!caller->at || read_change(caller, c, &c->legs[LEG_CALLER], &pins[CARRY_CALLER])) && good;
+	good = (!callee->at || read_change(callee, c, &c->legs[LEG_CALLEE], &pins[CARRY_CALLEE])) && good;
+	take_latest_pins(c, pins);
 	c->acked = c->acked || acked->at;
 	return good;
 }

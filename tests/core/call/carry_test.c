@@ -739,6 +739,28 @@ Test(rule7, over_a_restart_of_the_machine_the_wall_clock_counts)
 	over(d);
 }
 
+/* A clock that was set while the call was up, after its answer: what a later record says of it counts. */
+Test(rule7, over_a_restart_of_the_machine_a_step_of_the_wall_clock_before_it_is_no_time)
+{
+	static const int64_t steps_s[] = { 3600, -3600 };
+	for (unsigned i = 0; i < 2; i++) {
+		struct duel *d =
+			duel_up(.parameters = "RW_MAX_CALL_DURATION = 1800\n", .invite = TIMED, .ok = TIMED_OK);
+		run(d, 10 * SIM_S);
+		sim_step_clock(d->sim, steps_s[i] * 1000000);
+		run(d, 390 * SIM_S);
+		cr_assert_geq(refreshes(&d->a), 1);
+		restart(d, 60 * SIM_S, .machine = true, .shards = 2);
+		run(d, 10 * SIM_S);
+		hang_up(d);
+		int64_t true_ms = (int64_t)((d->sim->now_ns - SIM_S - d->up_ns) / SIM_MS);
+		cr_assert(labs(cdr_of(d->call)->hold_ms - true_ms) <= 1000, "%lld ms, not %lld",
+			  (long long)cdr_of(d->call)->hold_ms, (long long)true_ms);
+		assert_reason(d->call, normal);
+		over(d);
+	}
+}
+
 /* ---- ends ---- */
 
 Test(on_restart, close_ends_calls_at_their_last_proof_of_life)
