@@ -247,6 +247,11 @@ static bool count_records(const struct record_queue *q, uint64_t tail, uint64_t 
 	return true;
 }
 
+void record_queue_settle(struct record_queue *q)
+{
+	q->owner.machine = 0;
+}
+
 struct record_queue *record_queue_attach(void *memory, size_t size, struct record_queue_owner *ret_owner)
 {
 	struct record_queue *q = memory;

@@ -20,9 +20,10 @@ struct record_queue; /* lives at the start of the memory it was given */
 
 /* Whose queue it is: told again by record_queue_attach(). */
 struct record_queue_owner {
-	uint64_t machine; /* the start of the machine: after another one a mapping's content means nothing */
-	uint16_t boot;    /* start of the node */
-	uint16_t lane;    /* shard */
+	/* The start of the machine: after another one a mapping's content means nothing.  0: any, it was settled. */
+	uint64_t machine;
+	uint16_t boot; /* start of the node */
+	uint16_t lane; /* shard */
 };
 
 /* `memory` is zeroed and 64-byte aligned, `size` a power of two plus record_queue_header_bytes().  A record does not
@@ -34,6 +35,10 @@ size_t record_queue_header_bytes(void);
 /* The queue that a former process left in `memory` (64-byte aligned, `size` as it was given to init), for reading what
  * it still holds.  NULL: no queue, or a damaged one: every byte is checked before it is believed. */
 struct record_queue *record_queue_attach(void *memory, size_t size, struct record_queue_owner *ret_owner);
+
+/* What it holds is good for any start of the machine, for all of it is on the disk; the rest of its life nobody pushes.
+ */
+void record_queue_settle(struct record_queue *q);
 
 /* Producer (the worker): lends room for a payload of at most `size` bytes, 8-byte aligned; NULL: no room.  Nothing
  * happens until it is published with its size and kind; one that is not is simply lent again. */

@@ -33,8 +33,9 @@ struct entry {
 	int64_t ended_us;
 	uint16_t bucket;
 	bool ended;
-	uint8_t byes;   /* of the side that did not end it */
-	uint8_t closed; /* legs that are done with */
+	bool found_over; /* by a start: its end may be long before its CDR */
+	uint8_t byes;    /* of the side that did not end it */
+	uint8_t closed;  /* legs that are done with */
 };
 
 static_assert(sizeof(struct entry) <= 128, "a million calls in less than 200 MB, slots and order included");
@@ -106,7 +107,9 @@ static bool is_wanted(const struct entry *e, int64_t now_us)
 {
 	if (e->live == 0)
 		return false;
-	return !e->ended || ((e->byes & ~e->closed) != 0 && now_us - e->ended_us <= RECOVERY_CLOSING_US);
+	if (!e->ended)
+		return true;
+	return (e->byes & ~e->closed) != 0 && (e->found_over || now_us - e->ended_us <= RECOVERY_CLOSING_US);
 }
 
 /* Calls that are over move out of the way. */
@@ -243,7 +246,10 @@ static void take_cdr(struct recovery *r, const uint8_t *at, size_t size)
 	/* The answer was held back (answer_after_sync), and the call ended before: its caller was refused. */
 	if (cdr.sip_code != 200)
 		e->byes &= (uint8_t)~BYE_CALLER;
+	else if (cdr.end_reason == CDR_END_cancelled) /* its CANCEL crossed the 200 */
+		e->byes |= BYE_CALLER;
 	e->ended_us = cdr.end_us;
+	e->found_over = cdr.recovered && cdr.end_side == CDR_SIDE_SWITCH;
 }
 
 static int take(struct recovery *r, enum record_kind kind, place where, const uint8_t *at, size_t size)
@@ -376,7 +382,7 @@ int recovery_take_queue(struct recovery *r, struct journal *j, struct record_que
 	size_t appended = 0;
 
 	assert(r->order == NULL);
-	if (q == NULL || owner->machine != machine) {
+	if (q == NULL || (owner->machine != machine && owner->machine != 0)) {
 		r->report.queues_refused++;
 		return 0;
 	}

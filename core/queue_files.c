@@ -81,6 +81,10 @@ void queue_files_close(struct queue_files *files)
 		const bool empty = record_queue_depth(files->queues[i]) == 0;
 		char name[NAME_SIZE];
 
+		if (!empty && msync(files->queues[i], files->bytes, MS_SYNC) == 0) {
+			record_queue_settle(files->queues[i]);
+			msync(files->queues[i], files->bytes, MS_SYNC);
+		}
 		munmap(files->queues[i], files->bytes);
 		name_of(i, name);
 		if (empty)

@@ -20,7 +20,8 @@ struct queue_files {
  * any more (queue_files_take_left()).  `owner` is told with its lane.  0 or a negative errno, and nothing is left. */
 int queue_files_make(int dir_fd, unsigned count, size_t ring_bytes, struct record_queue_owner owner,
 		     struct queue_files *ret_files);
-/* Unmaps them.  The files stay, and what is in them, but for those that are empty. */
+/* Unmaps them, once nobody pushes any more.  The files stay, and what is in them, but for those that are empty; they
+ * are written to the disk, so that they are good after another start of the machine, too. */
 void queue_files_close(struct queue_files *files);
 
 /* Gives each queue that a former process has left, however many workers it had, to `take`, and deletes it when that

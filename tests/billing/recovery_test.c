@@ -237,6 +237,52 @@ Test(recovery, the_legs_of_the_side_that_did_not_end_a_call_are_to_hear_bye)
 	free_node(&n);
 }
 
+static void ended_as(struct node *n, unsigned call, struct cdr cdr)
+{
+	uint8_t bytes[CDR_BYTES_MAX];
+
+	append(n, (uint16_t)(call % 4), RECORD_CDR, bytes, cdr_encode(&cdr, bytes, sizeof(bytes)));
+}
+
+/* Its CANCEL crossed the 200: it gets a BYE after its ACK (RFC 3261 15), which may not have come. */
+Test(recovery, a_caller_whose_cancel_crossed_the_200_hears_bye)
+{
+	struct node n = new_node();
+	struct cdr cdr = sample_cdr(1);
+
+	live(&n, 1, "x");
+	cdr.end_side = CDR_SIDE_CALLER;
+	cdr.end_reason = CDR_END_cancelled;
+	cdr.end_us = NOW_US;
+	cdr.sip_code = 200;
+	ended_as(&n, 1, cdr);
+	restart(&n);
+	cr_assert_eq(expect_call(&n, 1).byes, 3);
+	free_node(&n);
+}
+
+/* A call that a start finds to be over ended while the node was down, or at its last proof of life; that its legs have
+ * not heard so may be since a moment ago. */
+Test(recovery, a_call_that_a_start_found_over_is_told_by_the_next_one)
+{
+	struct node n = new_node();
+	struct cdr cdr = sample_cdr(1);
+
+	live(&n, 1, "x");
+	cdr.end_side = CDR_SIDE_SWITCH;
+	cdr.end_reason = CDR_END_session_timeout;
+	cdr.end_us = NOW_US - 10 * RECOVERY_CLOSING_US;
+	cdr.recovered = 1;
+	ended_as(&n, 1, cdr);
+	restart(&n);
+	cr_assert_eq(expect_call(&n, 1).byes, 3);
+	closed(&n, 1, 0);
+	closed(&n, 1, 1);
+	restart(&n);
+	cr_assert_eq(recovery_count(n.recovery), 0);
+	free_node(&n);
+}
+
 /* answer_after_sync: the 200 was held back, and the call ended meanwhile. */
 Test(recovery, a_caller_that_never_had_its_200_hears_no_bye)
 {
@@ -518,6 +564,23 @@ Test(recovery, a_queue_of_another_start_of_the_machine_is_not_believed)
 	cr_assert_eq(n.report.queues_refused, 2);
 	cr_assert_eq(n.report.records, 0);
 	cr_assert_eq(recovery_count(n.recovery), 0);
+	free(q);
+	free_node(&n);
+}
+
+/* What an orderly stop left behind is on the disk: it holds for any start of the machine. */
+Test(recovery, a_settled_queue_of_another_start_of_the_machine_is_believed)
+{
+	struct node n = new_node();
+	struct record_queue *q = full_queue(1);
+	const struct record_queue_owner owner = { .machine = 0, .boot = 1, .lane = 1 };
+
+	close_node(&n);
+	open_node(&n);
+	cr_assert_eq(recovery_take_queue(n.recovery, n.journal, q, &owner, MACHINE), 0);
+	finish(&n);
+	cr_assert_eq(n.report.queues_refused, 0);
+	cr_assert_gt(n.report.from_queues, 0);
 	free(q);
 	free_node(&n);
 }
