@@ -90,7 +90,7 @@ static int import_records(struct reading *r, const struct cdr_left_taker *taker,
 	struct cdr_attempt attempts[CDR_ATTEMPTS_MAX];
 	const uint8_t *record;
 	struct cdr cdr;
-	size_t size;
+	size_t size, unsynced = 0;
 	int result = 0;
 
 	while (result == 0 && next_record(r, &record, &size)) {
@@ -100,6 +100,11 @@ static int import_records(struct reading *r, const struct cdr_left_taker *taker,
 		}
 		result = taker->take(taker->context, record, size);
 		*imported += result == 0;
+		unsynced += size;
+		if (result == 0 && unsynced >= LEFT_SYNC_BYTES) {
+			result = taker->sync(taker->context);
+			unsynced = 0;
+		}
 	}
 	return result == 0 ? taker->sync(taker->context) : result;
 }

@@ -16,10 +16,12 @@ struct cdr_left_report {
 	char kept[4096];   /* where a damaged file stands now, "": there is none */
 };
 
+#define LEFT_SYNC_BYTES (4u << 20) /* as much as the smallest journal surely takes */
+
 struct cdr_left_taker {
 	void *context;
 	int (*take)(void *context, const uint8_t *record, size_t size); /* an encoded CDR */
-	int (*sync)(void *context);                                     /* what was taken is on the disk */
+	int (*sync)(void *context); /* what was taken is on the disk; asked every LEFT_SYNC_BYTES, and at the end */
 };
 
 /* Gives the file's records to `taker`, then removes the file; one with damage is renamed to PATH.damaged.N instead.

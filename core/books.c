@@ -149,24 +149,16 @@ static void number_start(struct books *b, uint16_t counted)
 		   counted, b->boot);
 }
 
-#define LEFT_SYNC_BYTES (4u << 20) /* as much as the smallest journal surely takes */
-
 struct left_import {
 	struct journal *journal;
 	uint64_t serial;
-	size_t appended; /* bytes since the last sync */
 };
 
 static int take_left(void *context, const uint8_t *record, size_t size)
 {
 	struct left_import *import = context;
-	int result = journal_append(import->journal, RECORD_CDR, LEFT_LANE, import->serial++, record, size);
 
-	import->appended += size;
-	if (result < 0 || import->appended < LEFT_SYNC_BYTES)
-		return result;
-	import->appended = 0;
-	return journal_sync(import->journal);
+	return journal_append(import->journal, RECORD_CDR, LEFT_LANE, import->serial++, record, size);
 }
 
 static int sync_left(void *context)

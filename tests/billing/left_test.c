@@ -102,6 +102,34 @@ static void invert_byte(off_t at)
 	close(fd);
 }
 
+static size_t taken_bytes; /* since the last sync */
+
+static int take_bytes(void *context, const uint8_t *record, size_t size)
+{
+	(void)context;
+	(void)record;
+	taken_bytes += size;
+	taken_count++;
+	return taken_bytes <= LEFT_SYNC_BYTES + CDR_BYTES_MAX ? 0 : -ENOSPC; /* as a journal that nobody syncs */
+}
+
+static int sync_bytes(void *context)
+{
+	taken_bytes = 0;
+	return sync_taken(context);
+}
+
+Test(left, a_large_file_fits_a_small_journal)
+{
+	const struct cdr_left_taker small = { .take = take_bytes, .sync = sync_bytes };
+
+	save(0, 30000);
+	cr_assert_gt(file_size(file), 2 * LEFT_SYNC_BYTES);
+	cr_assert_eq(cdr_left_import(file, &small, &report, error), 0, "%s", error);
+	cr_assert_eq(report.imported, 30000);
+	cr_assert_gt(synced_count, 2);
+}
+
 Test(left, every_record_is_taken_and_the_file_goes)
 {
 	save(0, 25);
