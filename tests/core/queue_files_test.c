@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,14 @@ static void push(struct record_queue *queue, uint64_t word)
 	record_queue_publish(queue, RECORD_LIVE, sizeof word);
 }
 
+/* As the kernel does with a process that was killed. */
+static void die(struct queue_files *files)
+{
+	for (unsigned i = 0; i < files->count; i++)
+		munmap(files->queues[i], files->bytes);
+	free(files->queues);
+}
+
 /* What was taken: the words of each lane, one after the other. */
 static uint64_t words[8][8];
 static unsigned counts[8];
@@ -112,7 +121,7 @@ Test(queue_files, what_a_process_has_pushed_is_found_by_the_next)
 	for (unsigned i = 0; i < 8; i++)
 		cr_assert(record_queue_next(files.queues[1], &position, &record));
 	record_queue_release(files.queues[1], position);
-
+	die(&files);
 	cr_assert_eq(take_left(&refused), 0);
 	cr_assert(refused == 0 && counts[0] == 1 && counts[1] == 2 && counts[2] == 2);
 	cr_assert(words[0][0] == 10 && words[1][0] == 8 && words[1][1] == 9 && words[2][1] == 31);
@@ -127,6 +136,7 @@ Test(queue_files, a_taker_that_fails_leaves_the_file_as_it_was)
 	push(files.queues[0], 5);
 	failure = -ENOSPC;
 	machines[0] = 0;
+	die(&files);
 	cr_assert_eq(take_left(&refused), -ENOSPC);
 	failure = 0;
 	cr_assert_eq(take_left(&refused), 0);
@@ -160,6 +170,7 @@ Test(queue_files, a_blank_file_goes_and_a_damaged_one_is_kept_aside)
 	close(openat(dir_fd, "queue.x", O_WRONLY | O_CREAT, 0600)); /* none of ours */
 	push(files.queues[0], 1);
 	memset(files.queues[0], 0x5a, 64);
+	die(&files);
 	cr_assert_eq(take_left(&refused), 0);
 	cr_assert_eq(refused, 1);
 	cr_assert_eq(faccessat(dir_fd, "queue.0.refused", F_OK, 0), 0);
