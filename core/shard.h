@@ -79,7 +79,7 @@ void shard_datagram_handed_over(struct shard *s, const struct arrival *arrival, 
 				struct bytes datagram);
 
 /* A datagram that the edge had taken could not be sent at all (no route, not permitted): an INVITE to a gateway fails
- * at once instead of by its deadline. */
+ * at once instead of by its deadline; any other request that is not answered yet goes out again. */
 void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram);
 
 /* A connection has ended, by the name that the edge gave it: an INVITE to a gateway that went by it and has no answer

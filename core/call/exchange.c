@@ -286,6 +286,14 @@ void exchange_send_elsewhere(struct shard *s, struct transaction *tx)
 	exchange_resend(s, tx);
 }
 
+void exchange_undelivered(struct shard *s, struct transaction *tx)
+{
+	if (tx->over || tx->message == TEXT_NONE || tx->resend_at_ns)
+		return;
+	tx->resend_at_ns = s->now.now_ns + wait_ns(s, 0);
+	arm(s, tx);
+}
+
 /* On a stream the port is that of another connection, should the one that the request came by have ended; to a client
  * behind a NAT there is no other. */
 void exchange_reply_flow(const struct sip_message *m, const struct flow *from, struct flow *ret_flow)

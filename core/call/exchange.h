@@ -14,6 +14,10 @@ void exchange_send(struct shard *s, struct transaction *tx, struct builder *b);
 /* Client on a stream, whose connection has ended: the request once more by another one.  Once. */
 void exchange_send_elsewhere(struct shard *s, struct transaction *tx);
 
+/* Client: the edge found no way for the request.  Where nothing would repeat it, it goes out again after T1, until the
+ * transaction ends: want of connections or of room may be over then. */
+void exchange_undelivered(struct shard *s, struct transaction *tx);
+
 /* Server: begins for a request, keeps what its responses repeat.  NULL: nothing left to do so with. */
 struct transaction *exchange_accept(struct shard *s, struct leg *leg, const struct sip_message *m,
 				    const struct flow *from, enum transaction_role role);

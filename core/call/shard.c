@@ -452,12 +452,14 @@ void shard_undeliverable(struct shard *s, uint64_t now_ns, struct bytes datagram
 		s->now.now_ns = now_ns;
 	s->memo->has_key = false;
 	if (sip_message_read(datagram, s->scratch, m, &refusal) != SIP_READ_OK || !m->is_request ||
-	    m->method != SIP_INVITE || !ident_read_branch(&s->key, m->via.branch, &id, &sequence))
+	    m->method == SIP_ACK || !ident_read_branch(&s->key, m->via.branch, &id, &sequence))
 		return; /* retransmission, or the deadline of whoever waits, takes care of the rest */
 	struct leg *leg = leg_find(s, &id);
-	struct transaction *tx = leg ? exchange_client(s, leg, sequence, SIP_INVITE) : NULL;
-	if (tx && tx->role == ROLE_SETUP && tx->state == TRANSACTION_CALLING)
+	struct transaction *tx = leg ? exchange_client(s, leg, sequence, m->method) : NULL;
+	if (tx && tx->state == TRANSACTION_CALLING && tx->role == ROLE_SETUP && m->method == SIP_INVITE)
 		attempt_undeliverable(s, leg, tx);
+	else if (tx && tx->state == TRANSACTION_CALLING)
+		exchange_undelivered(s, tx);
 	shard_settle(s);
 }
 

@@ -180,6 +180,8 @@ static inline void clock_arrival(struct clock *c, int64_t stamp_ns, struct arriv
 
 	if (age_ns > 0 && age_ns <= CLOCK_STAMP_AGE_MAX_NS && (uint64_t)age_ns < c->now_ns)
 		at_ns -= (uint64_t)age_ns;
+	if (age_ns > CLOCK_STAMP_AGE_MAX_NS) /* both times are this turn's */
+		stamp_ns = 0;
 	clock_tell_arrival(c, at_ns);
 	ret_arrival->now_ns = at_ns;
 	ret_arrival->real_us = (stamp_ns != 0 ? stamp_ns : c->real_ns) / 1000;

@@ -7,11 +7,12 @@
 
 enum { IPV6_SOURCE_BYTES = 8 };
 
-static _Atomic uint32_t *cell_of(struct connection_count *c, const struct address *source)
+static _Atomic uint32_t *cell_of(struct connection_count *c, const struct address *peer, enum connection_kind kind)
 {
-	const size_t size = source->family == 6 ? IPV6_SOURCE_BYTES : 4;
+	const size_t size = peer->family == 6 ? IPV6_SOURCE_BYTES : 4;
+	const uint64_t k1 = kind == CONNECTION_OURS ? ~c->k1 : c->k1;
 
-	return &c->cells[siphash13(c->k0, c->k1, source->ip, size) % CONNECTION_CELLS];
+	return &c->cells[siphash13(c->k0, k1, peer->ip, size) % CONNECTION_CELLS];
 }
 
 /* false: the limit is reached, and nothing was counted. */
@@ -32,17 +33,20 @@ static void count_down(_Atomic uint32_t *counter)
 }
 
 enum connection_leave connection_count_in(struct connection_count *c, const struct connection_limits *limits,
-					  const struct address *source, bool stranger)
+					  const struct address *peer, enum connection_kind kind)
 {
-	const uint32_t per_source = limits->per_source > 0 ? limits->per_source : UINT32_MAX;
+	const bool stranger = kind == CONNECTION_OF_STRANGER;
+	uint32_t per_source = limits->per_source > 0 ? limits->per_source : UINT32_MAX;
 
+	if (kind == CONNECTION_OURS && per_source < CONNECTION_OURS_MIN)
+		per_source = CONNECTION_OURS_MIN;
 	if (!count_up(&c->all, limits->all))
 		return CONNECTION_NODE_FULL;
 	if (stranger && !count_up(&c->strangers, (limits->all + 1) / 2)) {
 		count_down(&c->all);
 		return CONNECTION_STRANGERS_FULL;
 	}
-	if (source && !count_up(cell_of(c, source), per_source)) {
+	if (!count_up(cell_of(c, peer, kind), per_source)) {
 		if (stranger)
 			count_down(&c->strangers);
 		count_down(&c->all);
@@ -51,11 +55,10 @@ enum connection_leave connection_count_in(struct connection_count *c, const stru
 	return CONNECTION_GRANTED;
 }
 
-void connection_count_out(struct connection_count *c, const struct address *source, bool stranger)
+void connection_count_out(struct connection_count *c, const struct address *peer, enum connection_kind kind)
 {
-	if (source)
-		count_down(cell_of(c, source));
-	if (stranger)
+	count_down(cell_of(c, peer, kind));
+	if (kind == CONNECTION_OF_STRANGER)
 		count_down(&c->strangers);
 	count_down(&c->all);
 }

@@ -63,8 +63,10 @@ bool streams_send(struct streams *s, unsigned shard, const struct flow *to, stru
 	}
 	if (!stream_is_strange(s, stream))
 		stream_await(s, stream, true);
-	stream->shards |= UINT64_C(1) << shard;
-	stream->asked += start_is_question(message);
+	if (start_is_question(message)) { /* nothing else is waited for when it is lost */
+		stream->shards |= UINT64_C(1) << shard;
+		stream->asked++;
+	}
 	if (stream->owed > 0 && is_first_answer(to, message))
 		stream->owed--;
 	s->messages_out++;

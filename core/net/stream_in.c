@@ -184,7 +184,10 @@ void stream_received(struct streams *s, struct stream *stream, const struct urin
 		stream->receiving = false;
 		stream->operations--;
 	}
-	stream_touch(s, stream);
+	if (e->result == -ENOBUFS) /* others have the buffers: the next ones are for those that had none of these */
+		stream_touch_first(s, stream);
+	else
+		stream_touch(s, stream);
 	if (e->bytes.size > 0) {
 		receive_bytes(s, stream, e);
 	} else if (e->result >= 0) {

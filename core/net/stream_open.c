@@ -44,14 +44,15 @@ void stream_accepted(struct streams *s, unsigned listener, int fd)
 	}
 	address_from_sockaddr((const struct sockaddr *)&sa, &peer);
 	const bool stranger = !config_source_known(s->config, &peer);
-	const enum connection_leave leave = connection_count_in(s->settings.count, &limits, &peer, stranger);
+	const enum connection_kind kind = stranger ? CONNECTION_OF_STRANGER : CONNECTION_OF_GATEWAY;
+	const enum connection_leave leave = connection_count_in(s->settings.count, &limits, &peer, kind);
 	if (leave != CONNECTION_GRANTED) {
 		refuse(s, fd, &peer, connection_leave_text(leave));
 		return;
 	}
 	struct stream *stream = stream_take(s, fd, &peer, listener);
 	if (!stream) {
-		connection_count_out(s->settings.count, &peer, stranger);
+		connection_count_out(s->settings.count, &peer, kind);
 		refuse(s, fd, &peer, "this worker's share of max_connections is used up");
 		return;
 	}
@@ -72,8 +73,9 @@ static struct stream *open_to(struct streams *s, const struct address *peer, uns
 	struct sockaddr_storage sa;
 	int fd = -1;
 
-	if (connection_count_in(s->settings.count, &limits, NULL, false) != CONNECTION_GRANTED) {
-		stream_tell(s, LOG_WARNING, peer, "connection_failed reason=\"max_connections is reached\"");
+	const enum connection_leave leave = connection_count_in(s->settings.count, &limits, peer, CONNECTION_OURS);
+	if (leave != CONNECTION_GRANTED) {
+		stream_tell(s, LOG_WARNING, peer, "connection_failed reason=\"%s\"", connection_leave_text(leave));
 		return NULL;
 	}
 	int r = socket_open_stream(listen, s->config->parameters.SS_QOS_SIGNAL, &fd);
@@ -82,7 +84,7 @@ static struct stream *open_to(struct streams *s, const struct address *peer, uns
 		stream_tell(s, LOG_WARNING, peer, "connection_failed reason=\"%s\"", strerror(r < 0 ? -r : ENOBUFS));
 		if (fd >= 0)
 			close(fd);
-		connection_count_out(s->settings.count, NULL, false);
+		connection_count_out(s->settings.count, peer, CONNECTION_OURS);
 		return NULL;
 	}
 	const unsigned size = address_to_sockaddr(peer, &sa);

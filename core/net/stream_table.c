@@ -103,6 +103,17 @@ void stream_touch(struct streams *s, struct stream *stream)
 	append(s, &s->touched, stream, offsetof(struct stream, next_touched));
 }
 
+void stream_touch_first(struct streams *s, struct stream *stream)
+{
+	if (stream->touched)
+		return;
+	stream->touched = true;
+	stream->next_touched = s->touched.first;
+	s->touched.first = stream_index(s, stream);
+	if (stream->next_touched == POOL_NONE)
+		s->touched.last = s->touched.first;
+}
+
 void stream_wait(struct streams *s, struct stream *stream)
 {
 	stream->waits = true;
@@ -179,7 +190,10 @@ void stream_let_go(struct streams *s, struct stream *stream)
 	stream_stop_waiting(s, stream);
 	s->queued -= stream->outbox.size;
 	outbox_clear(&stream->outbox, &s->blocks);
-	connection_count_out(s->settings.count, stream->outgoing ? NULL : &stream->peer, stream->stranger);
+	connection_count_out(s->settings.count, &stream->peer,
+			     stream->outgoing   ? CONNECTION_OURS
+			     : stream->stranger ? CONNECTION_OF_STRANGER
+						: CONNECTION_OF_GATEWAY);
 	pool_give(&s->pool, stream_index(s, stream));
 	stat_set(&s->settings.stats->connections, s->pool.used);
 }

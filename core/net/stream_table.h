@@ -106,6 +106,8 @@ bool stream_has_refused(const struct streams *s, const struct address *peer, uns
 
 /* The end of the turn has something to do with it. */
 void stream_touch(struct streams *s, struct stream *stream);
+/* The same before all that were touched until now. */
+void stream_touch_first(struct streams *s, struct stream *stream);
 /* It holds bytes until there is room for what is in them; it does no more, and what it held is given back. */
 void stream_wait(struct streams *s, struct stream *stream);
 void stream_stop_waiting(struct streams *s, struct stream *stream);

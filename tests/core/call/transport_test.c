@@ -209,6 +209,26 @@ Test(rfc3261_18_4, a_request_to_a_peer_that_has_refused_is_sent_again_once)
 	}
 }
 
+/* No connection was to be had, or no room on it: nothing on a stream would repeat it. */
+Test(rfc3261_18_4, a_request_that_found_no_way_is_sent_again)
+{
+	for (unsigned reliable = 0; reliable < 2; reliable++) {
+		struct duel *d = duel_up(.reliable = reliable);
+		d->b.gone = true;
+		say(&d->a, "BYE", NULL, BYTES_NONE);
+		run(d, 100 * SIM_MS);
+		struct heard *bye = nth(&d->b, "BYE", 0);
+		cr_assert(bye);
+		shard_undeliverable(d->sim->shards[0].shard, d->sim->now_ns, bye->w.text);
+		run(d, 700 * SIM_MS);
+		cr_assert_eq(bye->again, 1);
+		if (reliable)
+			run(d, 2 * SIM_S);
+		cr_assert_eq(bye->again, 1);
+		over(d);
+	}
+}
+
 Test(rfc3261_18_4, a_call_to_a_peer_that_has_refused_names_no_connection)
 {
 	struct sim *sim = sim_of(TWO_GATEWAYS);

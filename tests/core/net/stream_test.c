@@ -306,6 +306,36 @@ static void test_segments(void)
 	settle();
 }
 
+#define SILENT "SIP/2.0 200 silent\r\nContent-Length: 0\r\n\r\n"
+
+/* Two that never pause leave buffers to a third: who had none of a turn is the first of the next. */
+static void test_blasters(void)
+{
+	static char many[ROOM / (sizeof SILENT - 1) * (sizeof SILENT - 1)], got[SIZE];
+	int blasters[2] = { call("127.0.0.2"), call("127.0.0.3") }, fd = call("127.0.0.1");
+	size_t at[2] = { 0 }, size = 0;
+
+	for (size_t i = 0; i < sizeof many; i += sizeof SILENT - 1)
+		memcpy(many + i, SILENT, sizeof SILENT - 1);
+	for (unsigned i = 0; i < 400 && size < SIZE; i++) {
+		for (unsigned b = 0; b < 2; b++) {
+			for (ssize_t n; (n = write(blasters[b], many + at[b], sizeof many - at[b])) > 0;)
+				at[b] = (at[b] + (size_t)n) % sizeof many;
+			check(errno == EAGAIN, "cannot write: %s", strerror(errno));
+		}
+		if (i == 200)
+			say(fd, MESSAGE, SIZE);
+		turn();
+		ssize_t n = read(fd, got + size, SIZE - size);
+		size += n > 0 ? (size_t)n : 0;
+	}
+	check(size == SIZE, "%zu bytes of an answer, beside %u messages", size, messages);
+	for (unsigned b = 0; b < 2; b++)
+		close(blasters[b]);
+	close(fd);
+	settle();
+}
+
 static void test_ends_of_framing(void)
 {
 	static const char unbounded[] = "MESSAGE sip:a SIP/2.0\r\nX: y\r\n\r\n";
@@ -730,6 +760,11 @@ static void test_failed(void)
 	until(was_lost, "a refusal");
 	check(stats.connections_failed == failed + 1, "not counted");
 	settle();
+	/* Nobody waits for what a response has gone with: shards are not asked to look. */
+	check(streams_send(&streams, SHARD, &flow, BYTES("SIP/2.0 486 Busy Here\r\n\r\n")), "not taken");
+	turns(20);
+	check(stats.connections_failed == failed + 2 && losses == 0, "a lost response is told");
+	settle();
 	check(address_read_host(bytes_of("127.0.0.1"), &address), "no address");
 	address.port = 1;
 	flow.peer.port = 0;
@@ -934,6 +969,7 @@ int main(void)
 	log_set_level(LOG_ERROR);
 	start();
 	test_segments();
+	test_blasters();
 	test_ends_of_framing();
 	test_limits();
 	test_time();
