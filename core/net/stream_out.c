@@ -6,7 +6,7 @@
 
 enum {
 	OUTBOX_MAX = 1024 * 1024,     /* what may wait for one peer */
-	OUTBOX_SHORT_MAX = 32 * 1024, /* while three quarters of all blocks are in use */
+	OUTBOX_SHORT_MAX = 32 * 1024, /* surely, while three quarters of all blocks are in use */
 };
 
 bool stream_is_strange(struct streams *s, struct stream *stream)
@@ -28,17 +28,46 @@ static bool has_room_for_stranger(const struct streams *s, const struct stream *
 	       (blocks == 1 && stream->outbox.size == 0 && buffers_free(&s->blocks) >= STREAM_BLOCKS / 2);
 }
 
+static bool is_short(uint64_t free_blocks)
+{
+	return free_blocks < STREAM_BLOCKS / 4;
+}
+
+/* Blocks are short: whoever has the most of them makes room, and not who speaks next.  Those of a connection that was
+ * cut are free in a moment.  false: nobody has more than this one. */
+static bool others_make_room(struct streams *s, const struct stream *stream)
+{
+	uint64_t coming = 0; /* bytes */
+	struct stream *most = NULL;
+
+	for (uint32_t i = pool_next_used(&s->pool, 0); i != POOL_NONE; i = pool_next_used(&s->pool, i + 1)) {
+		struct stream *other = stream_at(s, i);
+
+		if (other->state == STREAM_ENDED)
+			coming += other->outbox.size;
+		else if (!most || other->outbox.size > most->outbox.size)
+			most = other;
+	}
+	if (!is_short(buffers_free(&s->blocks) + coming / OUTBOX_BLOCK_BYTES))
+		return true;
+	if (!most || most->outbox.size <= stream->outbox.size)
+		return false;
+	stream_cut(s, most, END_UNREAD);
+	return true;
+}
+
 bool stream_put(struct streams *s, struct stream *stream, struct bytes bytes)
 {
-	const bool is_short = buffers_free(&s->blocks) < STREAM_BLOCKS / 4;
-	const uint32_t max = is_short ? OUTBOX_SHORT_MAX : OUTBOX_MAX;
+	const uint32_t size = stream->outbox.size + bytes.size;
 
 	if (!stream_takes(stream))
 		return false;
 	if (stream_is_strange(s, stream) && !has_room_for_stranger(s, stream, bytes.size))
 		return false;
-	if (stream->outbox.size + bytes.size > max || !outbox_add(&stream->outbox, &s->blocks, bytes)) {
-		if (stream->outbox.size > OUTBOX_SHORT_MAX)
+	const bool fits = size <= OUTBOX_MAX && (size <= OUTBOX_SHORT_MAX || !is_short(buffers_free(&s->blocks)) ||
+						 others_make_room(s, stream));
+	if (!fits || !outbox_add(&stream->outbox, &s->blocks, bytes)) {
+		if (!(fits && others_make_room(s, stream)) && stream->outbox.size > OUTBOX_SHORT_MAX)
 			stream_cut(s, stream, END_UNREAD);
 		return false;
 	}

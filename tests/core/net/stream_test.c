@@ -564,6 +564,42 @@ static void test_no_blocks(void)
 	settle_unanswered();
 }
 
+/* While blocks are short, the connection with the most of them goes, and not one that reads its own. */
+static void test_few_blocks(void)
+{
+	static uint32_t taken[4096];
+	static char many[64 * 1024 / SIZE * SIZE];
+	int deaf = call("127.0.0.1"), known = call("127.0.0.1"), small = 4096;
+	const uint64_t before = stats.connections_unread;
+	size_t rest = 0;
+	unsigned n = 0;
+
+	setsockopt(deaf, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	for (size_t at = 0; at < sizeof many; at += SIZE)
+		memcpy(many + at, MESSAGE, SIZE);
+	for (unsigned i = 0; i < 200000 && streams.queued < 200 * 1024; i++) {
+		const size_t part = sizeof many - rest < 200 * SIZE ? sizeof many - rest : 200 * SIZE;
+		ssize_t r = write(deaf, many + rest, part);
+
+		rest = r > 0 ? (rest + (size_t)r) % sizeof many : rest;
+		turn();
+	}
+	check(streams.queued >= 200 * 1024, "it reads after all");
+	turns(50);
+	while (buffers_free(&streams.blocks) > streams.blocks.count / 4 - 6)
+		taken[n++] = buffer_take(&streams.blocks);
+	for (unsigned i = 0; i < 4; i++) {
+		say(known, many, sizeof many);
+		expect(known, many, sizeof many);
+	}
+	check(stats.connections_unread == before + 1 && stats.connections == 1, "who reads is cut");
+	while (n > 0)
+		buffer_give(&streams.blocks, taken[--n]);
+	close(deaf);
+	close(known);
+	settle_unanswered();
+}
+
 /* Where a shard has no room the connection waits, with whatever has come, and nothing is lost; others go on as soon as
  * there is room for theirs, and the peer that has ended meanwhile still has its answers. */
 static void test_waiting(void)
@@ -977,6 +1013,7 @@ int main(void)
 	test_deaf_stranger();
 	test_many_pings();
 	test_no_blocks();
+	test_few_blocks();
 	test_waiting();
 	test_waiting_in_turn();
 	test_opened();
