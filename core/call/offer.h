@@ -11,6 +11,9 @@
  *   our UPDATE (refresh)     491                            goes out                  replaces it    goes out
  *   our PRACK                taken                          hold
  *
+ * In the last quarter of its window a refresh by UPDATE waits for nothing: it has no offer (RFC 3311 5.1).  One that
+ * changes who refreshes waits on, as what is open says the roles as well.
+ *
  * The last line is of an early dialog: what overtook the PRACK would have it refused as out of order (12.2.2).  An
  * offer in the INVITE, or in a reliable response to it, is open until it has its answer (core/call/early.h).
  *

@@ -156,13 +156,22 @@ void refresh_arm(struct shard *s, struct leg *leg)
 
 /* ---- sending ---- */
 
+/* A question that a person answers may be open for longer than the window is. */
+static bool is_late(const struct shard *s, const struct leg *leg)
+{
+	return is_before(session_timer_expires_ns(&leg->session),
+			 s->now.now_ns + seconds_ns(leg->session.interval_s) / 4);
+}
+
 static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 {
 	struct call *call = call_at(s, leg->call);
+	bool by_update = (leg->peer_updates && !leg->no_update) || leg->body_out == POOL_NONE;
 	struct builder b;
-	/* Another offer is open on the leg: its 2xx confirms as well.  A refresh of ours is replaced. */
+	/* Another offer is open on the leg: its 2xx confirms as well.  A refresh of ours is replaced.  An UPDATE has no
+	 * offer, and may go out beside the other one (RFC 3311 5.1). */
 	leg->last_waits = false;
-	if (offer_open(s, leg, NULL) & OPEN_OTHERS) {
+	if (offer_open(s, leg, NULL) & OPEN_OTHERS && !(by_update && !claim && is_late(s, leg))) {
 		leg->last_waits = leg->session.wait == SESSION_GRACE;
 		if (claim)
 			session_timer_postpone_probe(&leg->session, COLLISION_NS, s->now.now_ns);
@@ -171,7 +180,6 @@ static void send_refresh(struct shard *s, struct leg *leg, bool claim)
 		return;
 	}
 	replace_pending(s, leg);
-	bool by_update = (leg->peer_updates && !leg->no_update) || leg->body_out == POOL_NONE;
 	struct transaction *tx = leg_request(s, leg, by_update ? SIP_UPDATE : SIP_INVITE, ROLE_REFRESH, 70, &b);
 	if (!tx) {
 		session_timer_refresh_failed(&leg->session, 0, s->now.now_ns);

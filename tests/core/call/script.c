@@ -242,6 +242,8 @@ static void take_request(struct party *party, struct heard *request)
 				: wire_is(w->method, "OPTIONS") ? &party->options
 								: &party->other;
 	const char *answer = wire_is(w->method, "BYE") ? "200" : next_answer(manner);
+	if (party->trying && wire_is(w->method, "INVITE"))
+		respond_after(party, request, "100", 0);
 	if (*answer != '-')
 		respond_after(party, request, answer, party->answer_ns);
 }

@@ -46,6 +46,7 @@ struct party {
 	bool gone;             /* hears, and says nothing more */
 	bool no_ack;           /* of 2xx */
 	uint64_t answer_ns;    /* requests inside the dialog are answered so much later */
+	bool trying;           /* re-INVITEs get 100 at once */
 	unsigned contact;      /* version of its Contact */
 	const char *other_sdp; /* in place of the session that it has */
 	struct heard *heard;

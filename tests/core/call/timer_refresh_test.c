@@ -527,6 +527,27 @@ Test(rfc3261_14_1, a_refresh_does_not_cross_a_relayed_reinvite)
 	over(d);
 }
 
+/* known bugs 4, 22: a person takes longer over a relayed re-INVITE than the window is.  An UPDATE has no offer, and
+ * shows that the peer lives. */
+Test(rfc3311_5_1, bug_4_a_window_does_not_end_under_an_open_reinvite)
+{
+	struct duel *d = duel_up(.parameters = NO_CAP, CALLEE("90"));
+	run_until(d, d->up_ns + 40 * SIM_S);
+	d->b.trying = true;
+	d->b.answer_ns = 100 * SIM_S;
+	const struct said *invite = say(&d->a, "INVITE", NULL, new_sdp(&d->a));
+	run(d, SIM_S);
+	d->b.answer_ns = 0;
+	run_until(d, d->up_ns + 66 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), 0, "too early");
+	run_until(d, d->up_ns + 135 * SIM_S);
+	cr_assert_geq(count(&d->b, "UPDATE"), 1);
+	cr_assert_eq(d->call->cdr_count, 0);
+	run(d, 10 * SIM_S);
+	cr_assert_eq(status_of(invite), 200);
+	over(d);
+}
+
 /* known bug 30: an offer that comes while a refresh of ours is open on that leg gets 491. */
 Test(rfc3311_5_2, bug_30_an_offer_while_our_refresh_is_open_gets_491)
 {
