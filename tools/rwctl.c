@@ -19,8 +19,6 @@
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
-enum { EXIT_FAILED = 1 };
-
 #define PAGE_ROWS 10000 /* that cdr.list gives at once */
 
 /* Options that belong to some commands only: bits. */
@@ -157,7 +155,7 @@ static int usage_error(const char *what, const char *which)
 	fprintf(stderr, "rwctl: %s", what);
 	print_safely(which, stderr);
 	fputs("; rwctl --help shows what there is\n", stderr);
-	return EXIT_FAILED;
+	return EXIT_FAILURE;
 }
 
 /* One option as the parameter it becomes.  NULL: the value cannot be read, or is no UTF-8. */
@@ -392,7 +390,7 @@ int main(int argc, char **argv)
 			fputs("rwctl: ", stderr);
 			print_safely(error, stderr);
 			fputc('\n', stderr);
-			status = EXIT_FAILED;
+			status = EXIT_FAILURE;
 		}
 	}
 	json_decref(order.params);

@@ -14,7 +14,6 @@
 #include "tools/rwctl_moment.h"
 #include "tools/rwctl_table.h"
 
-enum { EXIT_FAILED = 1 };
 enum { OPTION_JSON = 256, OPTION_BITS };
 
 /* Values of the commands' own options are OPTION_BITS plus their bit. */
@@ -97,7 +96,7 @@ static int usage_error(const char *what, const char *which)
 	fprintf(stderr, "rwctl: %s", what);
 	print_safely(which, stderr);
 	fputs("; rwctl --help shows what there is\n", stderr);
-	return EXIT_FAILED;
+	return EXIT_FAILURE;
 }
 
 static json_t *number_value(const char *text)
@@ -274,7 +273,7 @@ int words_run(int argc, char **argv, const char *socket_default)
 		status = EXIT_SUCCESS;
 		if (!carry_out(&order, error)) {
 			print_reason(error);
-			status = EXIT_FAILED;
+			status = EXIT_FAILURE;
 		}
 	}
 	json_decref(order.params);

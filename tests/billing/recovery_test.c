@@ -237,10 +237,17 @@ Test(recovery, the_legs_of_the_side_that_did_not_end_a_call_are_to_hear_bye)
 	free_node(&n);
 }
 
-static void ended_as(struct node *n, unsigned call, struct cdr cdr)
+static void ended_as(struct node *n, unsigned call, enum cdr_side side, enum cdr_end_reason reason, int64_t end_us,
+		     bool recovered)
 {
 	uint8_t bytes[CDR_BYTES_MAX];
+	struct cdr cdr = sample_cdr(call);
 
+	cdr.end_side = (uint8_t)side;
+	cdr.end_reason = (uint8_t)reason;
+	cdr.end_us = end_us;
+	cdr.sip_code = 200;
+	cdr.recovered = recovered;
 	append(n, (uint16_t)(call % 4), RECORD_CDR, bytes, cdr_encode(&cdr, bytes, sizeof(bytes)));
 }
 
@@ -248,14 +255,9 @@ static void ended_as(struct node *n, unsigned call, struct cdr cdr)
 Test(recovery, a_caller_whose_cancel_crossed_the_200_hears_bye)
 {
 	struct node n = new_node();
-	struct cdr cdr = sample_cdr(1);
 
 	live(&n, 1, "x");
-	cdr.end_side = CDR_SIDE_CALLER;
-	cdr.end_reason = CDR_END_cancelled;
-	cdr.end_us = NOW_US;
-	cdr.sip_code = 200;
-	ended_as(&n, 1, cdr);
+	ended_as(&n, 1, CDR_SIDE_CALLER, CDR_END_cancelled, NOW_US, false);
 	restart(&n);
 	cr_assert_eq(expect_call(&n, 1).byes, 3);
 	free_node(&n);
@@ -266,14 +268,9 @@ Test(recovery, a_caller_whose_cancel_crossed_the_200_hears_bye)
 Test(recovery, a_call_that_a_start_found_over_is_told_by_the_next_one)
 {
 	struct node n = new_node();
-	struct cdr cdr = sample_cdr(1);
 
 	live(&n, 1, "x");
-	cdr.end_side = CDR_SIDE_SWITCH;
-	cdr.end_reason = CDR_END_session_timeout;
-	cdr.end_us = NOW_US - 10 * RECOVERY_CLOSING_US;
-	cdr.recovered = 1;
-	ended_as(&n, 1, cdr);
+	ended_as(&n, 1, CDR_SIDE_SWITCH, CDR_END_session_timeout, NOW_US - 10 * RECOVERY_CLOSING_US, true);
 	restart(&n);
 	cr_assert_eq(expect_call(&n, 1).byes, 3);
 	closed(&n, 1, 0);
