@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Counts the tests of one `meson test` run: tests/count.py LOG, its meson-logs/testlog.json, prints "PASSED FAILED SKIPPED".
+"""Counts the tests of one `meson test` run: tests/count.py LOG, its meson-logs/testlog.json, prints "PASSED FAILED SKIPPED"
+and, a line each, the names of those that failed.
 
 A Criterion program holds many tests and says how many in its last line; any other program is one test."""
 import json
 import re
 import sys
 
+FAILED = re.compile(r"\[FAIL\] (\S+::\S+): ")
 SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
 
 
@@ -26,12 +28,25 @@ def count(record):
     return passing, failed if failed or not bad else 1, skipped
 
 
+def names(record):
+    output = plain(record.get("stdout", "") + record.get("stderr", ""))
+    tests = sorted(set(FAILED.findall(output)))
+    return "%s %s: %s" % (record["name"], record["result"], " ".join(tests)) if tests else \
+        "%s %s" % (record["name"], record["result"])
+
+
 def main():
-    totals = [0, 0, 0]
+    totals, failed = [0, 0, 0], []
     with open(sys.argv[1], encoding="utf-8", errors="replace") as log:
         for line in log:
-            totals = [a + b for a, b in zip(totals, count(json.loads(line)))]
+            record = json.loads(line)
+            counts = count(record)
+            totals = [a + b for a, b in zip(totals, counts)]
+            if counts[1]:
+                failed.append(names(record))
     print(*totals)
+    for name in failed:
+        print(name)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ CDR, LIVE, CHANGE, CLOSED = 1, 2, 3, 4
 SEGMENT, SYNC = 7, 8
 PROMISE_AT = 16  # in the payload of a SEGMENT or SYNC: all before that position was on the disk
 CALL_ID = re.compile(rb"c[0-9]+@crash-[0-9]+")
+REPORT = re.compile(r"event=journal_damaged segment=(\d+) offset=(\d+) bytes=(\d+)")
 GARBAGE_MAX = 4096
 NAME_BYTES = 32  # of a call, in front of each record about it
 
@@ -79,10 +80,16 @@ class Damage:
     def __init__(self, record, calls):
         self.record = record
         self.calls = calls  # Call-IDs that the record was about
-        self.place = "segment=%d offset=%d" % (record.segment, record.offset)
+
+    def reported(self, lines):
+        """Whether a line of the log says so: records beside each other are one place."""
+        for segment, offset, size in (map(int, found.groups()) for found in map(REPORT.search, lines) if found):
+            if segment == self.record.segment and offset <= self.record.offset < offset + size:
+                return True
+        return False
 
     def __str__(self):
-        return "%s, a record of kind %d" % (self.place, self.record.kind)
+        return "segment=%d offset=%d, a record of kind %d" % (self.record.segment, self.record.offset, self.record.kind)
 
 
 def _promised(all_segments):

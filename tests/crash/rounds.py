@@ -68,7 +68,7 @@ class Rounds:
             return
         lines = [line for line in self.node.logs() if "damage" in line]
         for damage in reported:
-            if not any(damage.place in line for line in lines):
+            if not damage.reported(lines):
                 self.damages.append("%s; the log says: %s" % (damage, lines[:2] or "nothing"))
 
     def one(self):

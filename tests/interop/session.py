@@ -3,6 +3,10 @@
 Scenarios of a profile share one switch and run side by side; when they are through, the switch must have nothing left:
 no call, no timer, no pool entry, and exactly the CDRs that the scenarios expect.  Scenarios without a profile start
 switches of their own.
+
+Scenarios live by the clock, those with SIPp, nua and Kamailio by that of programs that wait for a core as long as the
+machine lets them.  A few that failed among twenty others go again, each with nothing beside it and a switch of its own,
+and pass if they pass AGAIN times in a row; what failed first is printed all the same.  Many are a failure at once.
 """
 
 import concurrent.futures
@@ -30,10 +34,14 @@ for subject in (
     importlib.import_module("flows_" + subject)
 
 
+AGAIN = 2
+AGAIN_MAX = 8  # scenarios of a configuration
+
+
 class Tally:
     def __init__(self):
         self.lock = threading.Lock()
-        self.counts = {"ok": 0, "FAIL": 0, "skip": 0}
+        self.counts = {"ok": 0, "FAIL": 0, "skip": 0, "again": 0}
 
     def line(self, verdict, name, why="", output=(), seconds=None):
         with self.lock:
@@ -47,6 +55,17 @@ class Tally:
         return "%d passed, %d failed, %d skipped" % (self.counts["ok"], self.counts["FAIL"], self.counts["skip"])
 
 
+class Outcome:
+    """Of one run of a scenario."""
+
+    def __init__(self, scenario, verdict, why, output, seconds):
+        self.scenario = scenario
+        self.verdict = verdict
+        self.why = why
+        self.output = output
+        self.seconds = seconds
+
+
 class Configuration:
     """One steering and number of workers, with all the switches that the chosen scenarios need."""
 
@@ -57,6 +76,7 @@ class Configuration:
         self.directory = directory
         self.network = Network(os.getpid())
         self.label = "%s/%d" % (steering, workers)
+        self.failures = []  # Outcomes among others
 
     def switch(self, name, parameters=None, gateways="", **more):
         """A switch of this configuration, not started."""
@@ -65,41 +85,92 @@ class Configuration:
         return Switch(self.options.ringwheel, directory, self.steering, self.workers, parameters, gateways, **more)
 
     def run(self, scenarios, tally):
+        try:
+            self.side_by_side(scenarios, tally)
+            for scenario in scenarios:
+                if scenario.alone:
+                    self.among(scenario, None, tally)
+            for failure in self.failures:
+                if len(self.failures) <= AGAIN_MAX:
+                    self.again(failure, tally)
+                else:
+                    self.tell(failure, tally)
+        except CannotStart as reason:
+            tally.line("FAIL", "%s start" % self.label, str(reason))
+        finally:
+            self.discard(self.directory)
+
+    def profile_switch(self, profile, scenarios):
+        settings = PROFILES[profile]
+        return self.switch(profile, settings["parameters"], gateways_text(scenarios, self.network), with_ipv6=has_ipv6(),
+                           **settings.get("more", {}))
+
+    def side_by_side(self, scenarios, tally):
         switches = {}
         try:
-            for profile, settings in PROFILES.items():
+            for profile in PROFILES:
                 mine = [s for s in scenarios if s.profile == profile]
                 if mine:
-                    switches[profile] = self.switch(profile, settings["parameters"], gateways_text(mine, self.network),
-                                                    with_ipv6=has_ipv6(), **settings.get("more", {})).start()
+                    switches[profile] = self.profile_switch(profile, mine).start()
             with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool, \
                     concurrent.futures.ThreadPoolExecutor(len(PROFILES)) as drains:
                 order = sorted((s for s in scenarios if not s.alone), key=lambda s: -s.seconds - drain_s(s.profile))
-                running = [(s.profile, pool.submit(self.one, s, switches.get(s.profile), tally)) for s in order]
+                running = [(s.profile, pool.submit(self.among, s, switches.get(s.profile), tally)) for s in order]
                 # A switch whose scenarios are through is looked at while those of others go on.
                 looking = [drains.submit(self.drained, p, s, [f for name, f in running if name == p], scenarios, tally)
                            for p, s in switches.items()]
                 for future in [f for _, f in running] + looking:
                     future.result()
-            for scenario in scenarios:
-                if scenario.alone:
-                    self.one(scenario, None, tally)
-        except CannotStart as reason:
-            tally.line("FAIL", "%s start" % self.label, str(reason))
         finally:
             for switch in switches.values():
                 switch.stop()
 
-    def one(self, scenario, switch, tally):
+    def one(self, scenario, switch):
         test = Test(scenario, switch, self.network, self.directory, configuration=self)
         started = time.monotonic()
         verdict, why = test.run()
         if verdict == "FAIL" and switch is not None and not switch.alive():
             why += " (the switch has died: %s)" % switch.log_tail(3)
-        tally.line(verdict, "%s %s" % (self.label, scenario.name), why or test.note,
-                   test.output if verdict == "FAIL" else (), time.monotonic() - started)
         scenario.cdr_count = len(test.expected) if verdict == "ok" else None
         self.discard(test.directory)  # some hundred switches, each with 200 MB of segments reserved, fill a disk
+        return Outcome(scenario, verdict, why or test.note, test.output if verdict == "FAIL" else (),
+                       time.monotonic() - started)
+
+    def among(self, scenario, switch, tally):
+        outcome = self.one(scenario, switch)
+        if outcome.verdict == "FAIL":
+            self.failures.append(outcome)
+        else:
+            self.tell(outcome, tally)
+
+    def tell(self, outcome, tally, verdict=None):
+        tally.line(verdict or outcome.verdict, "%s %s" % (self.label, outcome.scenario.name), outcome.why, outcome.output,
+                   outcome.seconds)
+
+    def again(self, failure, tally):
+        self.tell(failure, tally, "again")
+        for number in range(AGAIN):
+            directory = "%s-again-%d-%d" % (self.directory, self.failures.index(failure), number)
+            own = Configuration(self.options, self.steering, self.workers, directory)
+            outcome = own.by_itself(failure.scenario)
+            self.discard(directory)
+            if outcome.verdict == "FAIL":
+                break
+        self.tell(outcome, tally)
+
+    def by_itself(self, scenario):
+        if scenario.profile is None:
+            return self.one(scenario, None)
+        switch = self.profile_switch(scenario.profile, [scenario])
+        try:
+            outcome = self.one(scenario, switch.start())
+        except CannotStart as reason:
+            return Outcome(scenario, "FAIL", str(reason), (), None)
+        finally:
+            status = switch.terminate()
+        if status != 0 and outcome.verdict == "ok":
+            outcome.verdict, outcome.why = "FAIL", "exit status %s: %s" % (status, switch.log_tail(5))
+        return outcome
 
     def discard(self, directory):
         if not self.options.keep:
