@@ -4,6 +4,7 @@
 
 #include "core/call/admission.h"
 #include "core/call/body.h"
+#include "core/call/connect.h"
 #include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -317,7 +318,7 @@ static void provisional(struct shard *s, struct call *call, struct leg *leg, con
 	attempt->rang = attempt->rang || m->status == 180;
 	if (early)
 		note_session(s, setup_of(s, call), leg, early, m, reliable);
-	setup_provisional(s, call, m, early, reliable);
+	connect_provisional(s, call, m, early, reliable);
 }
 
 static void failed(struct shard *s, struct call *call, struct leg *leg, uint16_t code, struct bytes reason)
@@ -373,7 +374,7 @@ static void answered(struct shard *s, struct call *call, struct leg *leg, const 
 	reliable_answered(s, call, m, early);
 	attempt_over(s, call, 200);
 	call->routing_line = true;
-	setup_answered(s, call, leg, invite, m);
+	connect_answered(s, call, leg, invite, m);
 }
 
 /* The call went on without this attempt (CANCEL, time-out): what still comes is only wound up. */

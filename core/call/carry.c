@@ -4,8 +4,8 @@
 #include <endian.h>
 #include <stdlib.h>
 
+#include "core/call/connect.h"
 #include "core/call/ending.h"
-#include "core/call/exchange.h"
 #include "core/call/leg.h"
 #include "core/call/setup.h"
 
@@ -117,7 +117,7 @@ void shard_synced(struct shard *s, uint64_t now_ns, uint64_t serial_end)
 		if ((int32_t)(setup_of(s, call)->ask_turn - (uint32_t)serial_end) >= 0)
 			return;
 		carry_unhold(s, call);
-		setup_release(s, call);
+		connect_release(s, call);
 		shard_settle(s);
 	}
 }

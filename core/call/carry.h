@@ -81,7 +81,7 @@ void carry_destroy(struct shard *s);
 
 /* The call is answered: writes its LIVE record.  false: there is no room for it, and the answer must not go out. */
 bool carry_answered(struct shard *s, struct call *call);
-/* Whether the answer is to wait until that record is on the disk; then setup_release() sends it. */
+/* Whether the answer is to wait until that record is on the disk; then connect_release() sends it. */
 bool carry_holds(struct shard *s, struct call *call);
 /* It has ended before: it waits no longer. */
 void carry_unhold(struct shard *s, struct call *call);

@@ -6,6 +6,7 @@
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
 #include "core/call/charge.h"
+#include "core/call/connect.h"
 #include "core/call/exchange.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
@@ -180,8 +181,8 @@ static void keep_answer(struct shard *s, const struct leg *caller, struct transa
 	build_begin(&b, s->work, DATAGRAM_MAX);
 	build_status_line(&b, 200, BYTES_NONE);
 	build_bytes(&b, text_get(&s->texts, tx->head));
-	setup_build_answer(s, &b, caller, tx);
-	body_build(s, &b, setup_answer_is_bare(s, caller) ? POOL_NONE : caller->body_out);
+	connect_build_answer(s, &b, caller, tx);
+	body_build(s, &b, connect_answer_is_bare(s, caller) ? POOL_NONE : caller->body_out);
 	if (!b.overflow)
 		tx->message = text_put(&s->texts, (struct bytes){ s->work, (uint32_t)build_size(&b) });
 }

@@ -6,10 +6,10 @@
 #include "core/call/carry.h"
 #include "core/call/carry_image.h"
 #include "core/call/charge.h"
+#include "core/call/connect.h"
 #include "core/call/ending.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
-#include "core/call/setup.h"
 #include "core/siphash.h"
 
 /* ---- bytes; the room was measured before ---- */
@@ -186,7 +186,7 @@ static unsigned flags_of(const struct shard *s, const struct leg *leg)
 	return (leg->has_remote_cseq ? LEG_IMAGE_HAS_REMOTE_CSEQ : 0) | (leg->ack_wanted ? LEG_IMAGE_ACK_WANTED : 0) |
 	       (leg->peer_updates ? LEG_IMAGE_PEER_UPDATES : 0) | (leg->no_update ? LEG_IMAGE_NO_UPDATE : 0) |
 	       (leg->probe_answered ? LEG_IMAGE_PROBE_ANSWERED : 0) | (leg->tagged ? LEG_IMAGE_TAGGED : 0) |
-	       (setup_answer_is_bare(s, leg) ? LEG_IMAGE_BARE : 0);
+	       (connect_answer_is_bare(s, leg) ? LEG_IMAGE_BARE : 0);
 }
 
 static uint8_t *put_session(uint8_t *at, const struct session_timer *t)

@@ -7,13 +7,13 @@
 #include "core/call/attempt.h"
 #include "core/call/carry.h"
 #include "core/call/charge.h"
+#include "core/call/connect.h"
 #include "core/call/exchange.h"
 #include "core/call/facts.h"
 #include "core/call/leg.h"
 #include "core/call/number.h"
 #include "core/call/refresh.h"
 #include "core/call/reliable.h"
-#include "core/call/setup.h"
 #include "core/call/stranger.h"
 
 /* ---- causes ---- */
@@ -381,7 +381,7 @@ static struct ending credit_ending(const struct shard *s, const struct charge *c
 
 void call_end(struct shard *s, struct call *call, const struct ending *ending)
 {
-	if (setup_is_held(s, call)) {
+	if (connect_is_held(s, call)) {
 		end_held(s, call, ending);
 		return;
 	}

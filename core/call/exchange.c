@@ -3,10 +3,10 @@
 #include <assert.h>
 
 #include "core/call/body.h"
+#include "core/call/connect.h"
 #include "core/call/leg.h"
 #include "core/call/offer.h"
 #include "core/call/reply.h"
-#include "core/call/setup.h"
 
 uint64_t exchange_64t1_ns(const struct shard *s)
 {
@@ -161,13 +161,13 @@ static bool build_again(struct shard *s, const struct transaction *tx, struct bu
 	const struct leg *leg = leg_at(s, tx->leg);
 	bool accepted = tx->status >= 200 && tx->status < 300;
 	bool offers = tx->kind == INVITE_SERVER || (tx->kind == SERVER && tx->method == SIP_UPDATE);
-	bool bare = tx->role == ROLE_SETUP && setup_answer_is_bare(s, leg);
+	bool bare = tx->role == ROLE_SETUP && connect_answer_is_bare(s, leg);
 	if (!offers || tx->head == TEXT_NONE || (accepted && !bare && leg->body_out == POOL_NONE))
 		return false;
 	build_status_line(b, tx->status < 200 ? 100 : tx->status, BYTES_NONE);
 	build_bytes(b, text_get(&s->texts, tx->head));
 	if (accepted)
-		setup_build_answer(s, b, leg, tx);
+		connect_build_answer(s, b, leg, tx);
 	body_build(s, b, accepted && !bare ? leg->body_out : POOL_NONE);
 	return true;
 }

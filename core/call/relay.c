@@ -4,6 +4,7 @@
 
 #include "core/call/body.h"
 #include "core/call/carry.h"
+#include "core/call/connect.h"
 #include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -269,7 +270,7 @@ static void reinvite(struct shard *s, struct leg *leg, struct transaction *tx, c
 		refuse_second(s, leg, tx);
 		return;
 	}
-	if (setup_is_held(s, call_at(s, leg->call))) {
+	if (connect_is_held(s, call_at(s, leg->call))) {
 		relay_reply_busy(s, tx);
 		return;
 	}
@@ -342,7 +343,7 @@ static void update(struct shard *s, struct leg *leg, struct transaction *tx, con
 {
 	if (!m->body.size)
 		answer_here(s, leg, tx, POOL_NONE);
-	else if (setup_is_held(s, call_at(s, leg->call)))
+	else if (connect_is_held(s, call_at(s, leg->call)))
 		relay_reply_busy(s, tx);
 	else if (is_early(s, leg) && !early_is_settled(s, leg))
 		refuse_early_offer(s, leg, tx);
@@ -409,7 +410,7 @@ static void dispatch(struct shard *s, struct leg *leg, struct transaction *tx, c
 		reinvite(s, leg, tx, m);
 	} else if (m->method == SIP_UPDATE) {
 		update(s, leg, tx, m);
-	} else if (is_early(s, leg) || setup_is_held(s, call)) { /* the other side has no one dialog yet */
+	} else if (is_early(s, leg) || connect_is_held(s, call)) { /* the other side has no one dialog yet */
 		exchange_reply(s, tx, 480, BYTES_NONE);
 	} else {
 		pass_on(s, leg, tx, m);

@@ -2,6 +2,7 @@
 
 #include "core/call/body.h"
 #include "core/call/carry.h"
+#include "core/call/connect.h"
 #include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
@@ -309,7 +310,7 @@ static void go_on(struct shard *s, struct call *call)
 	struct setup *setup = setup_of(s, call);
 	if (setup->answer_waits) {
 		setup->answer_waits = false;
-		setup_release(s, call);
+		connect_release(s, call);
 	} else if (setup->has_next) {
 		send_next(s, call);
 	}

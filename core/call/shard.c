@@ -9,10 +9,12 @@
 #include "core/call/carry.h"
 #include "core/call/charge.h"
 #include "core/call/check.h"
+#include "core/call/connect.h"
 #include "core/call/early.h"
 #include "core/call/ending.h"
 #include "core/call/exchange.h"
 #include "core/call/home.h"
+#include "core/call/invite.h"
 #include "core/call/late.h"
 #include "core/call/leg.h"
 #include "core/call/lost.h"
@@ -136,7 +138,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
 	leg->flow = *from;
 	struct call *call = call_at(s, leg->call);
 	if (call && invite->role == ROLE_SETUP)
-		setup_acked(s, call, m);
+		connect_acked(s, call, m);
 	else if (call)
 		relay_acked(s, leg, invite, m);
 	if (leg->bye_after_ack)
@@ -147,7 +149,7 @@ static void take_ack(struct shard *s, struct leg *leg, const struct sip_message 
  * else a caller that holds its ACK back could talk for nothing. */
 static bool may_cancel(const struct shard *s, const struct call *call)
 {
-	return !call->connect_ns || setup_is_held(s, call) ||
+	return !call->connect_ns || connect_is_held(s, call) ||
 	       s->now.now_ns - call->connect_ns <= 2 * milliseconds_ns(s->config->parameters.RW_SIP_T1);
 }
 
@@ -288,7 +290,7 @@ static void take_invite(struct shard *s, const struct sip_message *m, const stru
 		if (is_merged(s))
 			reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE);
 		else if (!overload_sheds(s, m, from))
-			setup_invite(s, m, from);
+			invite_received(s, m, from);
 	} else if (hit.transaction) {
 		exchange_event(s, hit.transaction, EVENT_REQUEST);
 	} else {
@@ -488,7 +490,7 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 		if (leg->bye_after_ack)
 			send_waiting_bye(s, leg, tx);
 		else if (call && tx->role == ROLE_SETUP)
-			setup_ack_missing(s, call);
+			connect_ack_missing(s, call);
 		else if (call)
 			relay_ack_missing(s, leg);
 	} else if (tx->role == ROLE_SETUP) {
@@ -532,7 +534,7 @@ static void entry_due(struct shard *s, struct wheel_entry *entry)
 /* Calls that are up, and whose callers know it, may be left to the next process. */
 static bool is_left(const struct shard *s, const struct call *call)
 {
-	return s->keeping && call->journaled && !setup_is_held(s, call);
+	return s->keeping && call->journaled && !connect_is_held(s, call);
 }
 
 static void stop_some(struct shard *s)
