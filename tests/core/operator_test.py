@@ -54,18 +54,26 @@ def unless_gone(_, __, fault):
         raise fault[1]
 
 
-ports = itertools.cycle(range(61000 + os.getpid() % 4000, 65500))
+CLAIMS = "127.255.0.1"
+first = os.getpid() * 61 % 2000
+ports = itertools.cycle([*range(63000 + first, 65000), *range(63000, 63000 + first)])
+claims = []
 
 
 def free_port():
-    """A port of UDP that nobody has, and none that the kernel gives out nor of tests/interop."""
+    """A port of UDP that nobody has, and none that the kernel gives out, nor of tests/interop, nor of listen_somewhere().
+    Whoever looks for one binds it at CLAIMS first, until he ends: no other looks at it, even for a moment."""
     for port in ports:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((CLAIMS, port))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            claim.close()
+            continue
+        claims.append(claim)
+        return port
 
 
 class Switch:

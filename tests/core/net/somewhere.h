@@ -11,13 +11,13 @@
 #include "core/net/listener.h"
 
 /* Opens those of `configured` for the first free port, which is none that the kernel gives out, nor one of
- * tests/interop. */
+ * tests/interop or of the tests of whole switches (63000 and above). */
 static inline struct listeners *listen_somewhere(unsigned workers, const struct config *(*configured)(uint16_t port))
 {
 	struct listeners *listeners = NULL;
 	char error[256];
 
-	for (uint16_t port = 61000 + (uint16_t)(getpid() % 4000);; port++) {
+	for (uint16_t port = 61000 + (uint16_t)(getpid() % 1500);; port++) {
 		int r = listeners_open(configured(port), workers, &listeners, error);
 
 		if (r == 0)
