@@ -280,6 +280,11 @@ class Test:
                 agent.close()
 
     def trace(self):
+        for agent in self.agents:
+            try:
+                agent.read_rest()
+            except (OSError, ValueError):
+                pass  # closed, or no message
         entries = sorted(e for agent in self.agents for e in agent.trace)
         return ["%.3f %s  %s  (%s)" % (e[0] % 1000, e[1], e[2], e[3]) for e in entries]
 

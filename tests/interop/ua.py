@@ -106,6 +106,11 @@ class Agent:
 
     # Receiving
 
+    def read_rest(self):
+        """What has come and nobody expected, for the trace."""
+        while self._pull(time.monotonic() + 0.01):
+            pass
+
     def _pull(self, deadline):
         """One datagram into the inbox; False when the deadline passed."""
         remaining = deadline - time.monotonic()
