@@ -14,10 +14,8 @@
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 
-/* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6).
- */
-#define REINVITE_MAX_S 180
-#define RETRY_422_MAX  3 /* of one request */
+#define TIMER_C_S     181 /* of a relayed re-INVITE: more than three minutes (RFC 3261 16.6 point 11) */
+#define RETRY_422_MAX 3   /* of one request */
 
 struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
 {
@@ -581,14 +579,28 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	return true;
 }
 
+/* 16.7 point 2: a provisional response, though not 100, sets Timer C anew.  After a CANCEL the time is that of 9.1. */
+static void set_timer_c(struct shard *s, struct transaction *tx, unsigned status)
+{
+	if (tx->kind == INVITE_CLIENT && !tx->cancelled && (status > 100 || !tx->ends_at_ns))
+		exchange_end_at(s, tx, s->now.now_ns + seconds_ns(TIMER_C_S));
+}
+
+bool relay_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	if (tx->role != ROLE_RELAY || leg->call == POOL_NONE || !exchange_is_overdue(s, tx))
+		return false;
+	leg_cancel(s, leg, tx);
+	return true;
+}
+
 void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	struct transaction *asked = exchange_peer(s, tx);
 	if (m->status < 200) {
 		if (m->status > 100 && asked && !asked->no_provisional)
 			pass_back(s, leg_at(s, asked->leg), asked, m);
-		if (tx->kind == INVITE_CLIENT && !tx->ends_at_ns)
-			exchange_end_at(s, tx, s->now.now_ns + seconds_ns(REINVITE_MAX_S));
+		set_timer_c(s, tx, m->status);
 		return;
 	}
 	if (!asked || leg->call == POOL_NONE) { /* nobody waits any more: the call has ended */
@@ -619,9 +631,9 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct transaction *asked = exchange_peer(s, tx);
-	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
 	if (!asked) /* it had its answer when the dialog in which it asked was left */
 		return;
+	bool cancelled = asked->cancelled; /* it was not asked for its whole time, as one is that Timer C has ended */
 	exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */

@@ -10,6 +10,9 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 /* A response to a request that was relayed. */
 void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
+/* Its entry on the wheel came due: whether it was Timer C (RFC 3261 16.8) of a relayed re-INVITE, which goes on then,
+ * as one that is cancelled. */
+bool relay_overdue(struct shard *s, struct leg *leg, struct transaction *tx);
 
 /* A PRACK that brings an offer: the other side sees it as an UPDATE, because its own PRACK went out before. */
 void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);

@@ -170,6 +170,11 @@ static void respond_after(struct party *party, struct heard *request, const char
 		respond(sim, reply);
 }
 
+void say_answer(struct party *party, struct heard *request, const char *answer)
+{
+	respond_after(party, request, answer, 0);
+}
+
 static const char *next_answer(struct manner *manner)
 {
 	const char *answer = manner->list[manner->next];
