@@ -31,9 +31,8 @@ void relay_dialog_lost(struct shard *s, struct leg *leg);
 
 /* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
 void relay_reply_busy(struct shard *s, struct transaction *tx);
-/* A request that was held goes out now (core/call/offer.h); the lines of one that are passed on beside its body. */
+/* A request that was held goes out now (core/call/offer.h). */
 void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx);
-void relay_build_passed_headers(struct builder *b, const struct sip_message *m);
 
 /* CANCEL of a re-INVITE, and its Reason values (empty: none), which are passed on. */
 void relay_cancelled(struct shard *s, struct transaction *invite, struct bytes reason);

@@ -1,8 +1,13 @@
-/* A relayed re-INVITE for whose answer somebody thinks: Timer C, RFC 3261 16.6 point 11, 16.7 point 2, 16.8. */
+/* Relayed offers that have no answer yet: a re-INVITE for whose answer somebody thinks (Timer C, RFC 3261 16.6 point
+ * 11, 16.7 point 2, 16.8), and the next try after a 422 (RFC 4028 7.3). */
 #include "script.h"
 
 #define NO_CAP  "SS_SIP_NO_TIMER_REINVITE_INTERVAL = 0\n"
 #define TIMER_C (181 * SIM_S)
+/* A callee whose intervals are negotiated. */
+#define TIMED "200 Require: timer\nSession-Expires: 600;refresher=uac"
+
+/* ---- Timer C ---- */
 
 /* The caller's re-INVITE has reached the callee, which says what the test says. */
 struct asked {
@@ -144,5 +149,74 @@ Test(rfc3261_9_1, a_cancelled_reinvite_that_rings_on_has_64t1)
 	run(d, 300 * SIM_S);
 	cr_assert_eq(count(&d->b, "CANCEL"), 1);
 	assert_up(d);
+	over(d);
+}
+
+/* ---- 422 ---- */
+
+#define WHY "SIP;cause=200;text=\"hold\""
+
+/* Both tries of a request, that bring the same: all that is passed on, and as many hops. */
+static void assert_same(const struct heard *first, const struct heard *second)
+{
+	cr_assert(first && second);
+	cr_assert_eq(second->at_ns, first->replied_ns);
+	cr_assert(bytes_equal(first->w.body, second->w.body));
+	assert_header(first, "Reason", WHY);
+	assert_header(second, "Reason", WHY);
+	assert_header(first, "Max-Forwards", "19");
+	assert_header(second, "Max-Forwards", "19");
+	assert_header(second, "Min-SE", "700");
+}
+
+static struct duel *refused_once(struct manner *(*manner_of)(struct duel *d))
+{
+	struct duel *d = duel_up(.parameters = NO_CAP, .ok = TIMED);
+	answers(manner_of(d), "422 Min-SE: 700", "200 Require: timer\nSession-Expires: 700;refresher=uac");
+	d->a.max_forwards = 20;
+	return d;
+}
+
+static struct manner *invites(struct duel *d)
+{
+	return &d->b.invite;
+}
+
+static struct manner *updates(struct duel *d)
+{
+	return &d->b.update;
+}
+
+Test(rfc4028_7_3, a_relayed_invite_after_422_is_the_same_request)
+{
+	struct duel *d = refused_once(invites);
+	const struct said *invite = say(&d->a, "INVITE", "Reason: " WHY "\n", new_sdp(&d->a));
+	run(d, 2 * SIM_S);
+	assert_same(nth(&d->b, "INVITE", 1), nth(&d->b, "INVITE", 2));
+	cr_assert_eq(status_of(invite), 200);
+	over(d);
+}
+
+Test(rfc4028_7_3, a_relayed_update_after_422_is_the_same_request)
+{
+	struct duel *d = refused_once(updates);
+	const struct said *update = say(&d->a, "UPDATE", "Reason: " WHY "\n", new_sdp(&d->a));
+	run(d, 2 * SIM_S);
+	assert_same(nth(&d->b, "UPDATE", 0), nth(&d->b, "UPDATE", 1));
+	cr_assert_eq(status_of(update), 200);
+	over(d);
+}
+
+/* RFC 4320 4.2: the asker's Timer F runs on through all tries; it hears before that. */
+Test(rfc4320_4_2, an_update_after_422_has_the_time_of_the_first)
+{
+	struct duel *d = duel_up(.parameters = NO_CAP, .ok = TIMED);
+	answers(&d->b.update, "422 Min-SE: 700", "422 Min-SE: 800", "-");
+	d->b.answer_ns = 5 * SIM_S;
+	const struct said *update = say(&d->a, "UPDATE", NULL, new_sdp(&d->a));
+	run(d, 31 * SIM_S);
+	cr_assert_eq(count(&d->b, "UPDATE"), 3);
+	cr_assert_eq(status_of(update), 500);
+	assert_after(update->last->at_ns, update->at_ns, 30 * SIM_S);
 	over(d);
 }

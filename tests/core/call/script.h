@@ -48,6 +48,7 @@ struct party {
 	uint64_t answer_ns;    /* requests inside the dialog are answered so much later */
 	bool trying;           /* re-INVITEs get 100 at once */
 	unsigned contact;      /* version of its Contact */
+	unsigned max_forwards; /* of its requests; 0: 70 */
 	const char *other_sdp; /* in place of the session that it has */
 	struct heard *heard;
 	struct said *said;
