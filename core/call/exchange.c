@@ -234,6 +234,12 @@ unsigned exchange_event(struct shard *s, struct transaction *tx, enum transactio
 	return acts;
 }
 
+bool exchange_is_overdue(const struct shard *s, const struct transaction *tx)
+{
+	bool due = tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns;
+	return due && tx->kind == INVITE_CLIENT && tx->state == TRANSACTION_PROCEEDING && !tx->cancelled;
+}
+
 unsigned exchange_due(struct shard *s, struct transaction *tx)
 {
 	if (tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns) {

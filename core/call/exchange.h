@@ -60,6 +60,10 @@ static inline bool exchange_has_room(const struct shard *s)
 	return pool_free(&s->transactions) > s->transaction_reserve;
 }
 
+/* A re-INVITE of ours whose time, after a provisional response, is over: it is to be cancelled (RFC 3261 16.8, 9.1).
+ * One that was cancelled before is not. */
+bool exchange_is_overdue(const struct shard *s, const struct transaction *tx);
+
 /* For shard_settle(). */
 void exchange_give(struct shard *s, struct transaction *tx);
 

@@ -76,22 +76,12 @@ uint64_t offer_held_since_ns(const struct shard *s, const struct transaction *tx
 	return tx->ends_at_ns - hold_max_ns(s, tx);
 }
 
-bool offer_hold(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
+void offer_hold(struct shard *s, struct leg *leg, struct transaction *tx)
 {
-	struct builder b;
 	assert(tx->kind == INVITE_SERVER || tx->kind == SERVER);
-	if (m->body.size && tx->offer == POOL_NONE)
-		return false;
-	build_begin(&b, s->work, DATAGRAM_MAX);
-	relay_build_passed_headers(&b, m);
-	struct bytes lines = { s->work, (uint32_t)build_size(&b) };
-	tx->passed_lines = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
-	if (lines.size && tx->passed_lines == TEXT_NONE)
-		return false;
 	tx->held = true;
 	leg->holds = true;
 	exchange_end_at(s, tx, s->now.now_ns + hold_max_ns(s, tx));
-	return true;
 }
 
 void offer_hold_due(struct shard *s, struct transaction *tx)

@@ -45,8 +45,8 @@ unsigned offer_open(const struct shard *s, const struct leg *leg, const struct t
 #define OPEN_GLARE (OPEN_OURS | OPEN_REFRESH | OPEN_REFRESH_UPDATE)
 
 /* The peer's INVITE, UPDATE or PRACK waits for the other leg, at most 64*T1 (INVITE: then 491) or 8*T1 (then 500 with
- * Retry-After, long before its sender gives it up).  Its body is in tx->offer.  false: no room to keep it. */
-bool offer_hold(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
+ * Retry-After, long before its sender gives it up).  What is to go out is in tx->offer and tx->passed_lines. */
+void offer_hold(struct shard *s, struct leg *leg, struct transaction *tx);
 bool offer_is_held(const struct transaction *tx);
 /* When it came. */
 uint64_t offer_held_since_ns(const struct shard *s, const struct transaction *tx);

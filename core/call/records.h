@@ -360,7 +360,7 @@ struct transaction {
 				* request-URI as sent, for its CANCEL and ACK */
 	uint32_t message;      /* text: last message sent, for retransmission */
 	uint32_t contact;      /* server, text: Contact URI of the request, taken as remote target with the 2xx */
-	uint32_t passed_lines; /* server, text: headers that are passed on, of a request that is held */
+	uint32_t passed_lines; /* server, text: headers that are passed on with an offer, now, later or again */
 	uint32_t reason;       /* INVITE, text: Reason values; of the caller's, for the BYE that waits for its ACK; of
 				* ours, for its CANCEL */
 	uint32_t offer;        /* body of the request, POOL_NONE: none */

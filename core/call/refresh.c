@@ -409,9 +409,7 @@ void refresh_response(struct shard *s, struct leg *leg, struct transaction *tx, 
 bool refresh_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	bool ours = tx->role == ROLE_REFRESH || tx->role == ROLE_OFFER;
-	bool due = tx->ends_at_ns && s->now.now_ns >= tx->ends_at_ns;
-	if (!due || !ours || tx->kind != INVITE_CLIENT || tx->state != TRANSACTION_PROCEEDING || tx->cancelled ||
-	    leg->call == POOL_NONE)
+	if (!ours || leg->call == POOL_NONE || !exchange_is_overdue(s, tx))
 		return false;
 	leg_cancel(s, leg, tx);
 	refresh_timeout(s, leg, tx);

@@ -15,10 +15,8 @@
 #include "core/call/reply.h"
 #include "core/call/setup.h"
 
-/* A re-INVITE that got a provisional response must have its final one by then (as Timer C of a proxy, RFC 3261 16.6).
- */
-#define REINVITE_MAX_S 180
-#define RETRY_422_MAX  3 /* of one request */
+#define TIMER_C_S     181 /* of a relayed re-INVITE: more than three minutes (RFC 3261 16.6 point 11) */
+#define RETRY_422_MAX 3   /* of one request */
 
 struct leg *relay_other_leg(const struct shard *s, const struct call *call, const struct leg *leg)
 {
@@ -75,7 +73,7 @@ static void bye(struct shard *s, struct leg *leg, struct transaction *tx, const 
 /* ---- passing a request on ---- */
 
 /* What of a request's content the other side sees, beside the body and the headers that describe it. */
-void relay_build_passed_headers(struct builder *b, const struct sip_message *m)
+static void build_passed_headers(struct builder *b, const struct sip_message *m)
 {
 	static const struct {
 		enum sip_header_id id;
@@ -173,10 +171,37 @@ static void pass_on(struct shard *s, struct leg *leg, struct transaction *tx, co
 	struct transaction *out = begin_passing(s, leg, tx, &b);
 	if (!out)
 		return;
-	relay_build_passed_headers(&b, m);
+	build_passed_headers(&b, m);
 	body_build_from(&b, m);
 	exchange_send(s, out, &b);
 	bound_wait(s, out, s->now.now_ns);
+}
+
+/* The same for an offer, which is kept with its lines as long as it may have to go out again. */
+static void pass_offer(struct shard *s, struct leg *leg, struct transaction *tx, uint64_t received_ns)
+{
+	struct builder b;
+	struct transaction *out = begin_passing(s, leg, tx, &b);
+	if (!out)
+		return;
+	build_bytes(&b, text_get(&s->texts, tx->passed_lines));
+	body_build(s, &b, tx->offer);
+	exchange_send(s, out, &b);
+	bound_wait(s, out, received_ns);
+}
+
+/* false: no room. */
+static bool keep_offer(struct shard *s, struct transaction *tx, const struct sip_message *m)
+{
+	struct builder b;
+	tx->offer = body_keep(s, m);
+	if (m->body.size && tx->offer == POOL_NONE) /* else its 2xx would pass for the offer */
+		return false;
+	build_begin(&b, s->work, DATAGRAM_MAX);
+	build_passed_headers(&b, m);
+	struct bytes lines = { s->work, (uint32_t)build_size(&b) };
+	tx->passed_lines = lines.size && !b.overflow ? text_put(&s->texts, lines) : TEXT_NONE;
+	return !lines.size || tx->passed_lines != TEXT_NONE;
 }
 
 /* The early dialog of the other side, which the caller has heard of last, is to be the one in use. */
@@ -188,7 +213,6 @@ static void use_heard(struct shard *s, struct call *call)
 
 void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx)
 {
-	struct builder b;
 	uint64_t received_ns = offer_held_since_ns(s, tx);
 	tx->held = false;
 	exchange_end_at(s, tx, 0);
@@ -198,28 +222,21 @@ void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx)
 	}
 	if (is_early(s, leg) && leg->side == LEG_CALLER)
 		use_heard(s, call_at(s, leg->call));
-	struct transaction *out = begin_passing(s, leg, tx, &b);
-	if (!out)
-		return;
-	build_bytes(&b, text_get(&s->texts, tx->passed_lines));
-	body_build(s, &b, tx->offer);
-	exchange_send(s, out, &b);
-	bound_wait(s, out, received_ns);
+	pass_offer(s, leg, tx, received_ns);
 }
 
 /* No offer goes out into one that is open on the other leg (RFC 3261 14.1, RFC 3311 5.1). */
 static void pass_offer_on(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m)
 {
 	unsigned open = offer_open(s, relay_other_leg(s, call_at(s, leg->call), leg), NULL);
-	tx->offer = body_keep(s, m);
-	if (m->body.size && tx->offer == POOL_NONE) /* else its 2xx would pass for the offer */
+	if (!keep_offer(s, tx, m))
 		reply_full(s, tx);
 	else if (open & OPEN_PEERS)
 		exchange_reply(s, tx, 491, BYTES_NONE);
 	else if (!(open & OPEN_OFFERS))
-		pass_on(s, leg, tx, m);
-	else if (!offer_hold(s, leg, tx, m))
-		reply_full(s, tx);
+		pass_offer(s, leg, tx, s->now.now_ns);
+	else
+		offer_hold(s, leg, tx);
 }
 
 void relay_reply_busy(struct shard *s, struct transaction *tx)
@@ -557,7 +574,8 @@ static void pass_back(struct shard *s, struct leg *asker, struct transaction *as
 	exchange_respond(s, asked, status, &b, m->body.size > 0);
 }
 
-/* RFC 4028 7.3: the same offer with the Min-SE that the 422 names, which grows each time. */
+/* RFC 4028 7.3: the same request with the Min-SE that the 422 names, which grows each time.  The asker's Timer F is
+ * that of the first (an INVITE has none: it got its 100). */
 static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, struct transaction *asked,
 		      const struct sip_message *m)
 {
@@ -568,7 +586,7 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	    tx->tries_422 >= RETRY_422_MAX || !exchange_has_room(s) ||
 	    !session_timer_too_small(&leg->session, &headers))
 		return false;
-	struct transaction *out = leg_request(s, leg, (enum sip_method)tx->method, ROLE_RELAY, 69, &b);
+	struct transaction *out = leg_request(s, leg, (enum sip_method)tx->method, ROLE_RELAY, asked->max_forwards, &b);
 	if (!out)
 		return false;
 	tx->peer = POOL_NONE;
@@ -576,9 +594,26 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	out->tries_422 = (uint8_t)(tx->tries_422 + 1);
 	out->early = tx->early;
 	build_offer(s, &b, leg, out);
+	build_bytes(&b, text_get(&s->texts, asked->passed_lines));
 	body_build(s, &b, asked->offer);
 	exchange_send(s, out, &b);
-	bound_wait(s, out, s->now.now_ns);
+	if (out->kind == CLIENT)
+		exchange_end_at(s, out, tx->ends_at_ns);
+	return true;
+}
+
+/* 16.7 point 2: a provisional response, though not 100, sets Timer C anew.  After a CANCEL the time is that of 9.1. */
+static void set_timer_c(struct shard *s, struct transaction *tx, unsigned status)
+{
+	if (tx->kind == INVITE_CLIENT && !tx->cancelled && (status > 100 || !tx->ends_at_ns))
+		exchange_end_at(s, tx, s->now.now_ns + seconds_ns(TIMER_C_S));
+}
+
+bool relay_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
+{
+	if (tx->role != ROLE_RELAY || leg->call == POOL_NONE || !exchange_is_overdue(s, tx))
+		return false;
+	leg_cancel(s, leg, tx);
 	return true;
 }
 
@@ -588,8 +623,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 	if (m->status < 200) {
 		if (m->status > 100 && asked && !asked->no_provisional)
 			pass_back(s, leg_at(s, asked->leg), asked, m);
-		if (tx->kind == INVITE_CLIENT && !tx->ends_at_ns)
-			exchange_end_at(s, tx, s->now.now_ns + seconds_ns(REINVITE_MAX_S));
+		set_timer_c(s, tx, m->status);
 		return;
 	}
 	if (!asked || leg->call == POOL_NONE) { /* nobody waits any more: the call has ended */
@@ -620,9 +654,9 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx)
 {
 	struct transaction *asked = exchange_peer(s, tx);
-	bool cancelled = tx->cancelled || tx->cancel_wanted; /* it was not asked for its whole time */
 	if (!asked) /* it had its answer when the dialog in which it asked was left */
 		return;
+	bool cancelled = asked->cancelled; /* it was not asked for its whole time, as one is that Timer C has ended */
 	exchange_reply(s, asked, cancelled ? 487 : tx->kind == INVITE_CLIENT ? 408 : 500, BYTES_NONE);
 	/* A peer that does not know INFO or MESSAGE may well stay silent; one that is silent to an INVITE or UPDATE is
 	 * gone. */

@@ -10,6 +10,9 @@ void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m
 /* A response to a request that was relayed. */
 void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
 void relay_timeout(struct shard *s, struct leg *leg, struct transaction *tx);
+/* Its entry on the wheel came due: whether it was Timer C (RFC 3261 16.8) of a relayed re-INVITE, which goes on then,
+ * as one that is cancelled. */
+bool relay_overdue(struct shard *s, struct leg *leg, struct transaction *tx);
 
 /* A PRACK that brings an offer: the other side sees it as an UPDATE, because its own PRACK went out before. */
 void relay_prack_offer(struct shard *s, struct leg *leg, struct transaction *tx, const struct sip_message *m);
@@ -28,9 +31,8 @@ void relay_dialog_lost(struct shard *s, struct leg *leg);
 
 /* 500 with a Retry-After of 0 to 10 s (RFC 3261 14.2, RFC 3311 5.2). */
 void relay_reply_busy(struct shard *s, struct transaction *tx);
-/* A request that was held goes out now (core/call/offer.h); the lines of one that are passed on beside its body. */
+/* A request that was held goes out now (core/call/offer.h). */
 void relay_pass_held(struct shard *s, struct leg *leg, struct transaction *tx);
-void relay_build_passed_headers(struct builder *b, const struct sip_message *m);
 
 /* CANCEL of a re-INVITE, and its Reason values (empty: none), which are passed on. */
 void relay_cancelled(struct shard *s, struct transaction *invite, struct bytes reason);

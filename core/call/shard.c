@@ -484,7 +484,7 @@ static void transaction_due(struct shard *s, struct transaction *tx)
 		offer_hold_due(s, tx);
 		return;
 	}
-	if (refresh_overdue(s, leg, tx) || !(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
+	if (refresh_overdue(s, leg, tx) || relay_overdue(s, leg, tx) || !(exchange_due(s, tx) & ACT_TELL_TIMEOUT))
 		return;
 	if (tx->kind == INVITE_SERVER) {
 		if (leg->bye_after_ack)

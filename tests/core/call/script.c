@@ -61,8 +61,8 @@ static struct said *say_on(struct party *party, const char *method, uint32_t cse
 	snprintf(said->branch, sizeof said->branch, "%s", branch);
 	said->next = party->said;
 	party->said = said;
-	page_add(&page, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", method,
-		 ua->target, party->host->name, said->branch);
+	page_add(&page, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=%s;rport\r\nMax-Forwards: %u\r\n", method,
+		 ua->target, party->host->name, said->branch, party->max_forwards ? party->max_forwards : 70);
 	page_add(&page, "From: %s;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %u %s\r\n", ua->local, ua->local_tag,
 		 ua->remote, ua->call_id, cseq, method);
 	if (target)
@@ -168,6 +168,11 @@ static void respond_after(struct party *party, struct heard *request, const char
 		sim_at(sim, sim->now_ns + wait_ns, respond, reply);
 	else
 		respond(sim, reply);
+}
+
+void say_answer(struct party *party, struct heard *request, const char *answer)
+{
+	respond_after(party, request, answer, 0);
 }
 
 static const char *next_answer(struct manner *manner)

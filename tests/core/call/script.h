@@ -48,6 +48,7 @@ struct party {
 	uint64_t answer_ns;    /* requests inside the dialog are answered so much later */
 	bool trying;           /* re-INVITEs get 100 at once */
 	unsigned contact;      /* version of its Contact */
+	unsigned max_forwards; /* of its requests; 0: 70 */
 	const char *other_sdp; /* in place of the session that it has */
 	struct heard *heard;
 	struct said *said;
@@ -102,6 +103,8 @@ struct said *say_cancel(struct party *party, const struct said *invite);
 /* The callee answers its first INVITE: "183 Require: 100rel\nRSeq: 7", with its own To tag (NULL) or that of another
  * branch of a fork. */
 void say_response(struct duel *d, const char *answer, const char *tag, struct bytes body);
+/* The party answers what it heard, by the test. */
+void say_answer(struct party *party, struct heard *request, const char *answer);
 /* Once more, as it was. */
 void say_again(struct party *party, const struct said *said);
 struct bytes sdp(struct party *party);     /* as it is */
