@@ -62,10 +62,10 @@ static const struct verb verbs[] = {
 	{ "calls",
 	  "calls.list",
 	  show_calls,
-	  LIMIT | GATEWAY | NUMBER | OLDER_THAN,
+	  LIMIT | GATEWAY | NUMBER | OLDER_THAN | CSV,
 	  { 0 },
 	  0,
-	  "calls [--limit N] [--gateway NAME] [--number PREFIX] [--older-than TIME]",
+	  "calls [--limit N] [--gateway NAME] [--number PREFIX] [--older-than TIME] [--csv]",
 	  "calls that are up or being set up" },
 	{ "call", "calls.show", show_call, 0, { "call_id" }, 1, "call ID", "one call, by cdr_id or SIP Call-ID" },
 	{ "hangup", "calls.hangup", show_hangup, 0, { "call_id" }, 1, "hangup ID", "end one call" },
@@ -287,7 +287,9 @@ static int read_command(struct order *o, int argc, char **argv)
 	if (operands < o->verb->operands_min)
 		return usage_error("this command needs more: rwctl ", o->verb->usage);
 	o->method = o->verb->method;
-	o->show = o->options & CSV ? show_cdrs_csv : o->verb->show;
+	o->show = o->verb->show;
+	if (o->options & CSV)
+		o->show = o->show == show_calls ? show_calls_csv : show_cdrs_csv;
 	if (o->options & SUMS) {
 		if (o->options & LIMIT)
 			return usage_error("--sums are of all that the filters leave: no --limit", "");
@@ -337,6 +339,14 @@ static json_t *ask(struct client *c, const struct order *o, char error[static CL
 	return client_call(c, o->method, json_incref(o->params), error);
 }
 
+/* Of statistics of the node those of its shards, if only they were asked for. */
+static void print_json(const struct order *o, const json_t *result)
+{
+	const json_t *part = o->show == show_shards ? json_object_get(result, "shards") : result;
+	json_dumpf(part, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+	putchar('\n');
+}
+
 static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE])
 {
 	struct client *c;
@@ -357,12 +367,10 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 		good = result != NULL;
 		if (good && one_more)
 			limit_cut(result);
-		if (good && o->json) {
-			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
-			putchar('\n');
-		} else if (good) {
+		if (good && o->json)
+			print_json(o, result);
+		else if (good)
 			o->show(result, stdout);
-		}
 		json_decref(result);
 	}
 	client_close(c);

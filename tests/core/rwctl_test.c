@@ -176,6 +176,12 @@ Test(rwctl, json_is_the_result_and_nothing_else)
 	result = json_loads(output, 0, NULL);
 	cr_assert(json_is_array(json_object_get(result, "shards")));
 	json_decref(result);
+	node->stats[1].calls_active = 77;
+	cr_assert_eq(RWCTL("--json", "shards"), 0);
+	result = json_loads(output, 0, NULL);
+	cr_assert_eq(json_array_size(result), FAKE_SHARDS, "of the statistics the shards only");
+	cr_assert_eq(json_integer_value(json_object_get(json_array_get(result, 1), "calls_active")), 77);
+	json_decref(result);
 }
 
 Test(rwctl, parameters_and_gateways)
@@ -320,6 +326,35 @@ Test(rwctl, cdr_filters)
 	cr_assert_eq(RWCTL("calls", "--sums", "day"), 1, "an option of another command");
 }
 
+/* A list of nothing has the heading that a list of something has. */
+static void expect_same_heading(char *const *some, char *const *none)
+{
+	char heading[1024];
+	cr_assert_eq(run(some), 0, "%s", errors);
+	cr_assert_gt(lines(), 1);
+	size_t size = strcspn(output, "\n") + 1;
+	cr_assert_lt(size, sizeof heading);
+	memcpy(heading, output, size);
+	heading[size] = '\0';
+	cr_assert_eq(run(none), 0, "%s", errors);
+	cr_assert_str_eq(output, heading);
+}
+
+#define WORDS(...) ((char *const[]){ (char *)"rwctl", (char *)"-s", node->config.control, __VA_ARGS__, NULL })
+
+Test(rwctl, csv_has_its_heading_without_rows)
+{
+	store_day(1700000000000000);
+	fake_call_add(node, 2, 1);
+	expect_same_heading(WORDS("cdr", "--csv"), WORDS("cdr", "--csv", "--number", "7"));
+	expect_same_heading(WORDS("calls", "--csv"), WORDS("calls", "--csv", "--number", "7"));
+	for (unsigned i = 0; i < 2; i++) {
+		char *by = (char *)(i ? "account" : "day");
+		expect_same_heading(WORDS("cdr", "--csv", "--sums", by),
+				    WORDS("cdr", "--csv", "--sums", by, "--number", "7"));
+	}
+}
+
 Test(rwctl, cdr_yesterday_is_all_of_it)
 {
 	time_t now = time(NULL);
@@ -327,7 +362,7 @@ Test(rwctl, cdr_yesterday_is_all_of_it)
 	cr_assert_eq(RWCTL("cdr", "--since", "yesterday", "--until", "today", "--csv"), 0);
 	cr_assert_eq(lines(), 61);
 	cr_assert_eq(RWCTL("cdr", "--since", "today", "--csv"), 0);
-	cr_assert_eq(lines(), 0);
+	cr_assert_eq(lines(), 1, "the heading");
 }
 
 Test(rwctl, cdr_sums_are_a_table_with_a_total)
