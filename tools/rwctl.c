@@ -19,7 +19,7 @@
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
-#define PAGE_ROWS 10000 /* that cdr.list gives at once */
+#define PAGE_ROWS 10000 /* that cdr.list and calls.list give at once */
 
 /* Options that belong to some commands only: bits. */
 enum {
@@ -306,8 +306,9 @@ static int read_command(struct order *o, int argc, char **argv)
 	return -1;
 }
 
-/* More records than the switch gives at once are asked for page by page. */
-static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t limit,
+/* More rows than the switch gives at once are asked for page by page; `cursor` is the parameter that says where the
+ * next one begins: at the last cdr_id of the one before. */
+static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t limit, const char *cursor,
 			     char error[static CLIENT_ERROR_SIZE])
 {
 	json_t *all = json_array(), *params = json_deep_copy(o->params);
@@ -324,7 +325,7 @@ static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t
 		left = (json_int_t)json_array_size(page) == size ? left - size : 0;
 		json_t *last = json_array_get(page, json_array_size(page) - 1);
 		if (last != NULL)
-			json_object_set(params, "before", json_object_get(last, "cdr_id"));
+			json_object_set(params, cursor, json_object_get(last, "cdr_id"));
 		json_decref(page);
 	}
 	json_decref(params);
@@ -334,8 +335,11 @@ static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t
 static json_t *ask(struct client *c, const struct order *o, char error[static CLIENT_ERROR_SIZE])
 {
 	json_int_t limit = json_integer_value(json_object_get(o->params, "limit"));
-	if (strcmp(o->method, "cdr.list") == 0 && limit > PAGE_ROWS)
-		return ask_for_pages(c, o, limit, error);
+	bool calls = strcmp(o->method, "calls.list") == 0;
+	if (calls && !(o->options & LIMIT))
+		limit = INT64_MAX;
+	if ((calls || strcmp(o->method, "cdr.list") == 0) && limit > PAGE_ROWS)
+		return ask_for_pages(c, o, limit, calls ? "after" : "before", error);
 	return client_call(c, o->method, json_incref(o->params), error);
 }
 
@@ -360,7 +364,7 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 	if (o->method == NULL) {
 		good = top_run(c, o->json, error);
 	} else {
-		bool one_more = o->verb->options & LIMIT && !(o->options & (LIMIT | SUMS));
+		bool one_more = strcmp(o->method, "cdr.list") == 0 && !(o->options & LIMIT);
 		if (one_more)
 			limit_ask_for_one_more(o->params);
 		json_t *result = ask(c, o, error);

@@ -20,7 +20,7 @@
 extern char **environ;
 
 static struct node *node;
-static char output[65536], errors[4096];
+static char output[1 << 22], errors[4096];
 
 static void setup(void)
 {
@@ -525,21 +525,44 @@ Test(rwctl, top_is_for_a_terminal)
 
 Test(rwctl, a_list_cut_at_its_default_says_so)
 {
-	for (unsigned i = 0; i < 100; i++)
-		fake_call_add(node, i % FAKE_SHARDS, i);
-	cr_assert_eq(RWCTL("calls"), 0);
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr"), 0);
 	cr_assert_str_empty(errors);
-	fake_call_add(node, 0, 100);
-	cr_assert_eq(RWCTL("calls"), 0);
+	store_day(1700086400000000);
+	cr_assert_eq(RWCTL("cdr"), 0);
 	cr_assert_str_eq(errors, "rwctl: first 100 shown; --limit for more\n");
-	expect("00000000000000000000000000000099");
-	cr_assert_null(strstr(output, "00000000000000000000000000000100"));
-	cr_assert_eq(RWCTL("calls", "--limit", "100"), 0);
+	cr_assert_eq(lines(), 101);
+	cr_assert_eq(RWCTL("cdr", "--limit", "100"), 0);
 	cr_assert_str_empty(errors, "asked for");
-	cr_assert_eq(RWCTL("--json", "calls"), 0);
+	cr_assert_eq(RWCTL("--json", "cdr"), 0);
 	json_t *rows = json_loads(output, 0, NULL);
 	cr_assert_eq(json_array_size(rows), 100);
 	json_decref(rows);
+}
+
+/* More than the switch gives at once: each of them once, in their order. */
+Test(rwctl, calls_are_all_shown)
+{
+	const unsigned count = 10103;
+	for (unsigned i = 0; i < count; i++)
+		fake_call_add(node, i % FAKE_SHARDS, i + 1);
+	cr_assert_eq(RWCTL("calls", "--csv"), 0);
+	cr_assert_str_empty(errors);
+	const char *line = output;
+	for (unsigned i = 0; i < count; i++) {
+		line = strchr(line, '\n') + 1;
+		cr_assert_eq(strtoul(line, NULL, 10), i + 1);
+	}
+	cr_assert_eq(lines(), count + 1);
+	static const unsigned limits[] = { 1, 101, 10000, 10001 };
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		char limit[16];
+		snprintf(limit, sizeof limit, "%u", limits[i]);
+		cr_assert_eq(RWCTL("calls", "--limit", limit), 0);
+		cr_assert_eq(lines(), limits[i] + 1, "--limit %s", limit);
+	}
+	cr_assert_eq(RWCTL("calls", "--limit", "0"), 1);
+	cr_assert_not_null(strstr(errors, "'limit' must be an integer from 1"));
 }
 
 Test(rwctl, what_was_typed_is_echoed_without_control_characters)
