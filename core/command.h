@@ -9,7 +9,7 @@
 #include "billing/cdr.h"
 
 enum command_kind {
-	COMMAND_CALLS_LIST,   /* rows that match the filter, at most row_max */
+	COMMAND_CALLS_LIST,   /* of the rows that match the filter the row_max with the lowest cdr_ids behind `id` */
 	COMMAND_CALLS_FIND,   /* rows whose cdr_id or either Call-ID is `id`, at most row_max */
 	COMMAND_CALLS_HANGUP, /* ends the calls with the cdr_id `id`; row_count says how many (0 or 1) */
 	COMMAND_DRAIN,        /* refuse new calls; those that are up go on */
@@ -33,6 +33,7 @@ struct call_row {
 	int64_t next_deadline_s; /* until the next deadline of the call; -1: none */
 	uint32_t attempts;
 	uint16_t shard;
+	uint32_t heap; /* while the shard lists: which row stands at this row's place of the heap */
 };
 
 struct command {
@@ -40,7 +41,7 @@ struct command {
 	char gateway[64]; /* filter: name of either gateway; "" any */
 	char number[64];  /* filter: prefix of the caller's or callee's number as received, with or without +; "" any */
 	int64_t older_than_s;  /* filter: only calls at least this old; 0 any */
-	char id[256];          /* COMMAND_CALLS_FIND, COMMAND_CALLS_HANGUP */
+	char id[256];          /* COMMAND_CALLS_FIND, COMMAND_CALLS_HANGUP; COMMAND_CALLS_LIST: "" from the first on */
 	struct call_row *rows; /* owned by the control thread, room for row_max */
 	uint32_t row_max;
 	uint32_t row_count; /* filled */

@@ -19,7 +19,7 @@
 
 #define SOCKET_DEFAULT "./data/ringwheel.sock"
 
-#define PAGE_ROWS 10000 /* that cdr.list gives at once */
+#define PAGE_ROWS 10000 /* that cdr.list and calls.list give at once */
 
 /* Options that belong to some commands only: bits. */
 enum {
@@ -62,10 +62,10 @@ static const struct verb verbs[] = {
 	{ "calls",
 	  "calls.list",
 	  show_calls,
-	  LIMIT | GATEWAY | NUMBER | OLDER_THAN,
+	  LIMIT | GATEWAY | NUMBER | OLDER_THAN | CSV,
 	  { 0 },
 	  0,
-	  "calls [--limit N] [--gateway NAME] [--number PREFIX] [--older-than TIME]",
+	  "calls [--limit N] [--gateway NAME] [--number PREFIX] [--older-than TIME] [--csv]",
 	  "calls that are up or being set up" },
 	{ "call", "calls.show", show_call, 0, { "call_id" }, 1, "call ID", "one call, by cdr_id or SIP Call-ID" },
 	{ "hangup", "calls.hangup", show_hangup, 0, { "call_id" }, 1, "hangup ID", "end one call" },
@@ -287,7 +287,9 @@ static int read_command(struct order *o, int argc, char **argv)
 	if (operands < o->verb->operands_min)
 		return usage_error("this command needs more: rwctl ", o->verb->usage);
 	o->method = o->verb->method;
-	o->show = o->options & CSV ? show_cdrs_csv : o->verb->show;
+	o->show = o->verb->show;
+	if (o->options & CSV)
+		o->show = o->show == show_calls ? show_calls_csv : show_cdrs_csv;
 	if (o->options & SUMS) {
 		if (o->options & LIMIT)
 			return usage_error("--sums are of all that the filters leave: no --limit", "");
@@ -304,8 +306,9 @@ static int read_command(struct order *o, int argc, char **argv)
 	return -1;
 }
 
-/* More records than the switch gives at once are asked for page by page. */
-static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t limit,
+/* More rows than the switch gives at once are asked for page by page; `cursor` is the parameter that says where the
+ * next one begins: at the last cdr_id of the one before. */
+static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t limit, const char *cursor,
 			     char error[static CLIENT_ERROR_SIZE])
 {
 	json_t *all = json_array(), *params = json_deep_copy(o->params);
@@ -322,7 +325,7 @@ static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t
 		left = (json_int_t)json_array_size(page) == size ? left - size : 0;
 		json_t *last = json_array_get(page, json_array_size(page) - 1);
 		if (last != NULL)
-			json_object_set(params, "before", json_object_get(last, "cdr_id"));
+			json_object_set(params, cursor, json_object_get(last, "cdr_id"));
 		json_decref(page);
 	}
 	json_decref(params);
@@ -332,9 +335,20 @@ static json_t *ask_for_pages(struct client *c, const struct order *o, json_int_t
 static json_t *ask(struct client *c, const struct order *o, char error[static CLIENT_ERROR_SIZE])
 {
 	json_int_t limit = json_integer_value(json_object_get(o->params, "limit"));
-	if (strcmp(o->method, "cdr.list") == 0 && limit > PAGE_ROWS)
-		return ask_for_pages(c, o, limit, error);
+	bool calls = strcmp(o->method, "calls.list") == 0;
+	if (calls && !(o->options & LIMIT))
+		limit = INT64_MAX;
+	if ((calls || strcmp(o->method, "cdr.list") == 0) && limit > PAGE_ROWS)
+		return ask_for_pages(c, o, limit, calls ? "after" : "before", error);
 	return client_call(c, o->method, json_incref(o->params), error);
+}
+
+/* Of statistics of the node those of its shards, if only they were asked for. */
+static void print_json(const struct order *o, const json_t *result)
+{
+	const json_t *part = o->show == show_shards ? json_object_get(result, "shards") : result;
+	json_dumpf(part, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+	putchar('\n');
 }
 
 static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE])
@@ -350,19 +364,17 @@ static bool carry_out(const struct order *o, char error[static CLIENT_ERROR_SIZE
 	if (o->method == NULL) {
 		good = top_run(c, o->json, error);
 	} else {
-		bool one_more = o->verb->options & LIMIT && !(o->options & (LIMIT | SUMS));
+		bool one_more = strcmp(o->method, "cdr.list") == 0 && !(o->options & LIMIT);
 		if (one_more)
 			limit_ask_for_one_more(o->params);
 		json_t *result = ask(c, o, error);
 		good = result != NULL;
 		if (good && one_more)
 			limit_cut(result);
-		if (good && o->json) {
-			json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
-			putchar('\n');
-		} else if (good) {
+		if (good && o->json)
+			print_json(o, result);
+		else if (good)
 			o->show(result, stdout);
-		}
 		json_decref(result);
 	}
 	client_close(c);

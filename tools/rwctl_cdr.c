@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "billing/columns.h"
 #include "tools/rwctl_show.h"
 #include "tools/rwctl_table.h"
 
@@ -177,11 +178,12 @@ static void put_value(const json_t *value, FILE *out)
 	free(dumped);
 }
 
-static void put_heading(json_t *row, FILE *out)
+/* The names of a row, behind what stands there. */
+static void put_names(const json_t *row, const char *before, FILE *out)
 {
-	const char *name, *before = "";
+	const char *name;
 	json_t *value;
-	json_object_foreach(row, name, value)
+	json_object_foreach((json_t *)(uintptr_t)row, name, value)
 	{
 		fprintf(out, "%s%s", before, name);
 		before = ",";
@@ -189,15 +191,22 @@ static void put_heading(json_t *row, FILE *out)
 	fputs("\r\n", out);
 }
 
-void show_cdrs_csv(const json_t *result, FILE *out)
+/* The heading is that of the rows; where there are none, the names that this version knows. */
+static void put_heading(const json_t *rows, const char *known, FILE *out)
+{
+	if (json_array_size(rows) > 0)
+		put_names(json_array_get(rows, 0), "", out);
+	else
+		fprintf(out, "%s\r\n", known);
+}
+
+static void put_rows(const json_t *rows, FILE *out)
 {
 	size_t index;
 	json_t *row, *value;
-	json_array_foreach((json_t *)(uintptr_t)result, index, row)
+	json_array_foreach((json_t *)(uintptr_t)rows, index, row)
 	{
 		const char *name, *before = "";
-		if (index == 0)
-			put_heading(row, out);
 		json_object_foreach(row, name, value)
 		{
 			fputs(before, out);
@@ -208,7 +217,28 @@ void show_cdrs_csv(const json_t *result, FILE *out)
 	}
 }
 
+#define NAME_FIRST(name, type) #name
+#define NAME_NEXT(name, type)  "," #name
+
+void show_cdrs_csv(const json_t *result, FILE *out)
+{
+	put_heading(result, CDR_COLUMNS(NAME_FIRST, NAME_NEXT) ",fee_original", out);
+	put_rows(result, out);
+}
+
+void show_calls_csv(const json_t *result, FILE *out)
+{
+	put_heading(result,
+		    "cdr_id,state,mapping_gateway,routing_gateway,caller_in,callee_in,call_id_a,call_id_b,start_us,"
+		    "connect_us,age_s,session_timer,next_deadline_s,shard",
+		    out);
+	put_rows(result, out);
+}
+
+/* A group has its name and the figures of the total. */
 void show_sums_csv(const json_t *result, FILE *out)
 {
-	show_cdrs_csv(json_object_get(result, "rows"), out);
+	fputs(text(result, "by"), out);
+	put_names(json_object_get(result, "total"), ",", out);
+	put_rows(json_object_get(result, "rows"), out);
 }

@@ -11,6 +11,6 @@ show_fn show_info, show_stats, show_shards, show_calls, show_call, show_hangup, 
 	show_cdrs, show_stop, show_reload, show_parameter_set, show_drain, show_log, show_sums;
 
 /* RFC 4180: a heading, CRLF, quotes where a field needs them; texts exactly as they are. */
-show_fn show_cdrs_csv, show_sums_csv; /* of sums the groups, not the total */
+show_fn show_cdrs_csv, show_calls_csv, show_sums_csv; /* of sums the groups, not the total */
 
 #endif

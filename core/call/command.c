@@ -64,7 +64,9 @@ static void fill_row(const struct shard *s, const struct call *call, struct call
 {
 	struct facts facts;
 	char token[IDENT_SIZE];
+	uint32_t heap = row->heap;
 	memset(row, 0, sizeof *row);
+	row->heap = heap;
 	facts_read(s, call, &facts);
 	call_cdr_id(s, call, row->cdr_id);
 	copy(row->state, sizeof row->state, bytes_of(state_name(call)));
@@ -133,6 +135,66 @@ static bool matches_id(const struct shard *s, const struct call *call, const str
 	       bytes_equal(id, minted_call_id(s, &facts, token));
 }
 
+/* ---- a page of the list ----
+ *
+ * Slots are in no order of time, and calls come and go between two pages; what stays as it is, is the order of cdr_ids.
+ * So a page is the lowest of them behind the last one of the page before.  The rows stay where they were filled in; a
+ * heap over them, its highest cdr_id on top, says which goes for a lower one when there is no room for both. */
+
+static const char *heap_id(const struct command *command, uint32_t place)
+{
+	return command->rows[command->rows[place].heap].cdr_id;
+}
+
+static void heap_swap(struct command *command, uint32_t a, uint32_t b)
+{
+	uint32_t row = command->rows[a].heap;
+	command->rows[a].heap = command->rows[b].heap;
+	command->rows[b].heap = row;
+}
+
+static void heap_rise(struct command *command, uint32_t place)
+{
+	while (place > 0 && strcmp(heap_id(command, place), heap_id(command, (place - 1) / 2)) > 0) {
+		heap_swap(command, place, (place - 1) / 2);
+		place = (place - 1) / 2;
+	}
+}
+
+static void heap_sink(struct command *command, uint32_t place)
+{
+	for (uint32_t child; (child = 2 * place + 1) < command->row_count; place = child) {
+		if (child + 1 < command->row_count && strcmp(heap_id(command, child + 1), heap_id(command, child)) > 0)
+			child++;
+		if (strcmp(heap_id(command, place), heap_id(command, child)) >= 0)
+			return;
+		heap_swap(command, place, child);
+	}
+}
+
+/* The lowest ones so far are listed, and this one if it is among them. */
+static void list_call(const struct shard *s, const struct call *call, struct command *command)
+{
+	char cdr_id[CDR_ID_SIZE];
+	bool full = command->row_count == command->row_max;
+	call_cdr_id(s, call, cdr_id);
+	if (strncmp(cdr_id, command->id, sizeof cdr_id) <= 0)
+		return;
+	if (full && memcmp(cdr_id, heap_id(command, 0), sizeof cdr_id) > 0)
+		return;
+	if (!matches_filter(s, call, command))
+		return;
+	if (full) {
+		fill_row(s, call, &command->rows[command->rows[0].heap]);
+		heap_sink(command, 0);
+		return;
+	}
+	uint32_t place = command->row_count++;
+	command->rows[place].heap = place;
+	fill_row(s, call, &command->rows[place]);
+	heap_rise(command, place);
+}
+
 static void hang_up(struct shard *s, struct call *call)
 {
 	struct ending ending = { .reason = CDR_END_operator_hangup,
@@ -148,8 +210,7 @@ static void visit(struct shard *s, struct call *call, struct command *command)
 	char cdr_id[CDR_ID_SIZE];
 	switch (command->kind) {
 	case COMMAND_CALLS_LIST:
-		if (matches_filter(s, call, command))
-			fill_row(s, call, &command->rows[command->row_count++]);
+		list_call(s, call, command);
 		break;
 	case COMMAND_CALLS_FIND:
 		if (matches_id(s, call, command))
@@ -192,8 +253,9 @@ bool shard_command(struct shard *s, uint64_t now_ns, struct command *command)
 		return true;
 	}
 	uint32_t row_max = command->kind == COMMAND_CALLS_HANGUP ? 1 : command->row_max;
+	bool lists = command->kind == COMMAND_CALLS_LIST && row_max > 0; /* each slot may have a lower one */
 	for (unsigned looked = 0; looked < SLOTS_A_TURN; looked++) {
-		if (command->row_count >= row_max || command->cursor >= s->calls.fresh)
+		if ((!lists && command->row_count >= row_max) || command->cursor >= s->calls.fresh)
 			return true;
 		const struct slot *slot = pool_at(&s->calls, command->cursor);
 		if (slot->used)

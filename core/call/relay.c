@@ -466,7 +466,9 @@ static bool is_of_dialog(const struct shard *s, const struct leg *leg, const str
 void relay_request(struct shard *s, struct leg *leg, const struct sip_message *m, const struct flow *from)
 {
 	bool counts = is_of_dialog(s, leg, m);
-	if (counts && leg->has_remote_cseq && m->cseq <= leg->remote_cseq) { /* out of order (12.2.2) */
+	bool stale = counts ? leg->has_remote_cseq && m->cseq <= leg->remote_cseq
+			    : table_is_crowded(&s->table, message_key(s));
+	if (stale) { /* out of order (12.2.2), or on one more branch of many */
 		reply(s, m, from, 500, BYTES_NONE, BYTES_NONE);
 		return;
 	}

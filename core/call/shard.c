@@ -275,11 +275,13 @@ static void take_dialog_request(struct shard *s, const struct sip_message *m, co
 /* ---- requests outside a dialog ---- */
 
 /* RFC 3261 8.2.2.2, "ongoing transactions": an INVITE that came by another way is under way, or has made a dialog.  One
- * that has failed is over: whoever tries one route after the other sends the next here, with another branch. */
+ * that has failed is over: whoever tries one route after the other sends the next here, with another branch.  That goes
+ * well for some routes, not for ever: TABLE_KEY_MAX of those that are still remembered. */
 static bool is_merged(const struct shard *s)
 {
 	struct table_hit hit;
-	return table_find(&s->table, message_key(s), &hit) && (hit.transaction || hit.tombstone->status < 300);
+	return table_find(&s->table, message_key(s), &hit) &&
+	       (hit.transaction || hit.tombstone->status < 300 || table_is_crowded(&s->table, message_key(s)));
 }
 
 /* An INVITE that may be known already. */
@@ -288,7 +290,7 @@ static void take_invite(struct shard *s, const struct sip_message *m, const stru
 	struct table_hit hit;
 	if (!table_find_branch(&s->table, message_key(s), table_hash32(&s->table, m->via.branch), &hit)) {
 		if (is_merged(s))
-			reply(s, m, from, 482, BYTES("Merged Request"), BYTES_NONE);
+			reply(s, m, from, 482, BYTES_NONE, BYTES_NONE);
 		else if (!overload_sheds(s, m, from))
 			invite_received(s, m, from);
 	} else if (hit.transaction) {

@@ -123,6 +123,21 @@ bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit)
 	return table_find_branch(t, key, 0, ret_hit);
 }
 
+static uint64_t key_of(const struct table *t, uint32_t handle)
+{
+	if (handle & TOMBSTONE)
+		return t->tombstones[handle & ~TOMBSTONE].key;
+	return ((const struct transaction *)pool_at(t->transactions, handle))->key;
+}
+
+bool table_is_crowded(const struct table *t, uint64_t key)
+{
+	unsigned count = 0;
+	for (uint32_t link = *head_of(t, key); link && count < TABLE_KEY_MAX; link = *chain_of(t, link - 1))
+		count += key_of(t, link - 1) == key;
+	return count == TABLE_KEY_MAX;
+}
+
 static void link_handle(struct table *t, uint64_t key, uint32_t handle)
 {
 	uint32_t *head = head_of(t, key);

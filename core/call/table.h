@@ -59,6 +59,11 @@ struct table_hit {
 bool table_find_branch(const struct table *t, uint64_t key, uint32_t branch_hash, struct table_hit *ret_hit);
 bool table_find(const struct table *t, uint64_t key, struct table_hit *ret_hit);
 
+/* Whoever repeats Call-ID, From tag and CSeq with ever new branches makes a chain, and each look-up walks all of it. */
+#define TABLE_KEY_MAX 8
+/* Whether as many of one key are remembered as may be: then no other is to be taken. */
+bool table_is_crowded(const struct table *t, uint64_t key);
+
 void table_add(struct table *t, struct transaction *tx);
 void table_remove(struct table *t, struct transaction *tx);
 

@@ -221,6 +221,7 @@ void method_calls_list(struct request *r)
 		COPY_TEXT(command->gateway, request_text(r, "gateway"));
 		COPY_TEXT(command->number, request_text(r, "number"));
 		command->older_than_s = request_integer(r, "older_than_s", 0);
+		COPY_TEXT(command->id, request_text(r, "after"));
 	}
 	job_submit(job);
 }

@@ -135,6 +135,7 @@ static const struct field calls_list_fields[] = {
 	{ .name = "gateway", .kind = FIELD_TEXT, .min = 0, .max = 63 },
 	{ .name = "number", .kind = FIELD_TEXT, .min = 0, .max = 63 },
 	{ .name = "older_than_s", .kind = FIELD_INTEGER, .min = 0, .max = INT32_MAX },
+	{ .name = "after", .kind = FIELD_TEXT, .min = 0, .max = 63 },
 	{ .name = NULL },
 };
 

@@ -226,6 +226,31 @@ Test(control, calls_list_is_sorted_by_start_and_cut_at_limit)
 	json_decref(rows);
 }
 
+/* `after` is the last cdr_id of the page before, whether that call is still there or not. */
+Test(control, calls_list_goes_on_after_a_call)
+{
+	for (unsigned i = 1; i <= 10; i++)
+		fake_call_add(node, i % FAKE_SHARDS, i);
+	char params[100], expected[40];
+	const char *after = "";
+	json_t *page = NULL;
+	for (unsigned i = 1; i <= 10; i += 4) {
+		snprintf(params, sizeof params, "{\"limit\":4,\"after\":\"%s\"}", after);
+		json_t *next = result_of("calls.list", params);
+		json_decref(page);
+		page = next;
+		cr_assert_eq(json_array_size(page), i < 9 ? 4 : 2);
+		for (unsigned k = 0; k < json_array_size(page); k++) {
+			snprintf(expected, sizeof expected, "%032u", i + k);
+			after = text(json_array_get(page, k), "cdr_id");
+			cr_assert_str_eq(after, expected);
+		}
+		if (i + 3 <= 10)
+			node->calls[i + 2].hung_up = true;
+	}
+	json_decref(page);
+}
+
 Test(control, calls_list_passes_the_filters_on)
 {
 	for (unsigned i = 1; i <= 6; i++)

@@ -218,7 +218,8 @@ static bool row_wanted(const struct command *command, const struct fake_call *ca
 		       (command->kind == COMMAND_CALLS_FIND &&
 			(strcmp(row->call_id_a, command->id) == 0 || strcmp(row->call_id_b, command->id) == 0));
 	size_t number = strlen(command->number);
-	return (command->gateway[0] == '\0' || strcmp(row->mapping_gateway, command->gateway) == 0) &&
+	return strcmp(row->cdr_id, command->id) > 0 &&
+	       (command->gateway[0] == '\0' || strcmp(row->mapping_gateway, command->gateway) == 0) &&
 	       (strncmp(row->caller_in, command->number, number) == 0 ||
 		strncmp(row->callee_in, command->number, number) == 0) &&
 	       row->age_s >= command->older_than_s;

@@ -12,7 +12,7 @@
 #include "core/node.h"
 
 #define FAKE_SHARDS    3
-#define FAKE_CALLS_MAX 200
+#define FAKE_CALLS_MAX 10200
 #define FAKE_CUSTOMER  1 /* ids of the two gateways */
 #define FAKE_VENDOR    2
 
@@ -51,7 +51,7 @@ struct node {
 struct node *fake_node_create(void);
 void fake_node_destroy(struct node *n);
 
-/* A call on a shard, with its numbers and names made from `index`. */
+/* A call on a shard, with its numbers and names made from `index`.  A list that is cut has those that came first. */
 struct call_row *fake_call_add(struct node *n, unsigned shard, unsigned index);
 /* Carries out what is held. */
 void fake_release(struct node *n);

@@ -20,7 +20,7 @@
 extern char **environ;
 
 static struct node *node;
-static char output[65536], errors[4096];
+static char output[1 << 22], errors[4096];
 
 static void setup(void)
 {
@@ -176,6 +176,12 @@ Test(rwctl, json_is_the_result_and_nothing_else)
 	result = json_loads(output, 0, NULL);
 	cr_assert(json_is_array(json_object_get(result, "shards")));
 	json_decref(result);
+	node->stats[1].calls_active = 77;
+	cr_assert_eq(RWCTL("--json", "shards"), 0);
+	result = json_loads(output, 0, NULL);
+	cr_assert_eq(json_array_size(result), FAKE_SHARDS, "of the statistics the shards only");
+	cr_assert_eq(json_integer_value(json_object_get(json_array_get(result, 1), "calls_active")), 77);
+	json_decref(result);
 }
 
 Test(rwctl, parameters_and_gateways)
@@ -320,6 +326,35 @@ Test(rwctl, cdr_filters)
 	cr_assert_eq(RWCTL("calls", "--sums", "day"), 1, "an option of another command");
 }
 
+/* A list of nothing has the heading that a list of something has. */
+static void expect_same_heading(char *const *some, char *const *none)
+{
+	char heading[1024];
+	cr_assert_eq(run(some), 0, "%s", errors);
+	cr_assert_gt(lines(), 1);
+	size_t size = strcspn(output, "\n") + 1;
+	cr_assert_lt(size, sizeof heading);
+	memcpy(heading, output, size);
+	heading[size] = '\0';
+	cr_assert_eq(run(none), 0, "%s", errors);
+	cr_assert_str_eq(output, heading);
+}
+
+#define WORDS(...) ((char *const[]){ (char *)"rwctl", (char *)"-s", node->config.control, __VA_ARGS__, NULL })
+
+Test(rwctl, csv_has_its_heading_without_rows)
+{
+	store_day(1700000000000000);
+	fake_call_add(node, 2, 1);
+	expect_same_heading(WORDS("cdr", "--csv"), WORDS("cdr", "--csv", "--number", "7"));
+	expect_same_heading(WORDS("calls", "--csv"), WORDS("calls", "--csv", "--number", "7"));
+	for (unsigned i = 0; i < 2; i++) {
+		char *by = (char *)(i ? "account" : "day");
+		expect_same_heading(WORDS("cdr", "--csv", "--sums", by),
+				    WORDS("cdr", "--csv", "--sums", by, "--number", "7"));
+	}
+}
+
 Test(rwctl, cdr_yesterday_is_all_of_it)
 {
 	time_t now = time(NULL);
@@ -327,7 +362,7 @@ Test(rwctl, cdr_yesterday_is_all_of_it)
 	cr_assert_eq(RWCTL("cdr", "--since", "yesterday", "--until", "today", "--csv"), 0);
 	cr_assert_eq(lines(), 61);
 	cr_assert_eq(RWCTL("cdr", "--since", "today", "--csv"), 0);
-	cr_assert_eq(lines(), 0);
+	cr_assert_eq(lines(), 1, "the heading");
 }
 
 Test(rwctl, cdr_sums_are_a_table_with_a_total)
@@ -490,21 +525,44 @@ Test(rwctl, top_is_for_a_terminal)
 
 Test(rwctl, a_list_cut_at_its_default_says_so)
 {
-	for (unsigned i = 0; i < 100; i++)
-		fake_call_add(node, i % FAKE_SHARDS, i);
-	cr_assert_eq(RWCTL("calls"), 0);
+	store_day(1700000000000000);
+	cr_assert_eq(RWCTL("cdr"), 0);
 	cr_assert_str_empty(errors);
-	fake_call_add(node, 0, 100);
-	cr_assert_eq(RWCTL("calls"), 0);
+	store_day(1700086400000000);
+	cr_assert_eq(RWCTL("cdr"), 0);
 	cr_assert_str_eq(errors, "rwctl: first 100 shown; --limit for more\n");
-	expect("00000000000000000000000000000099");
-	cr_assert_null(strstr(output, "00000000000000000000000000000100"));
-	cr_assert_eq(RWCTL("calls", "--limit", "100"), 0);
+	cr_assert_eq(lines(), 101);
+	cr_assert_eq(RWCTL("cdr", "--limit", "100"), 0);
 	cr_assert_str_empty(errors, "asked for");
-	cr_assert_eq(RWCTL("--json", "calls"), 0);
+	cr_assert_eq(RWCTL("--json", "cdr"), 0);
 	json_t *rows = json_loads(output, 0, NULL);
 	cr_assert_eq(json_array_size(rows), 100);
 	json_decref(rows);
+}
+
+/* More than the switch gives at once: each of them once, in their order. */
+Test(rwctl, calls_are_all_shown)
+{
+	const unsigned count = 10103;
+	for (unsigned i = 0; i < count; i++)
+		fake_call_add(node, i % FAKE_SHARDS, i + 1);
+	cr_assert_eq(RWCTL("calls", "--csv"), 0);
+	cr_assert_str_empty(errors);
+	const char *line = output;
+	for (unsigned i = 0; i < count; i++) {
+		line = strchr(line, '\n') + 1;
+		cr_assert_eq(strtoul(line, NULL, 10), i + 1);
+	}
+	cr_assert_eq(lines(), count + 1);
+	static const unsigned limits[] = { 1, 101, 10000, 10001 };
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		char limit[16];
+		snprintf(limit, sizeof limit, "%u", limits[i]);
+		cr_assert_eq(RWCTL("calls", "--limit", limit), 0);
+		cr_assert_eq(lines(), limits[i] + 1, "--limit %s", limit);
+	}
+	cr_assert_eq(RWCTL("calls", "--limit", "0"), 1);
+	cr_assert_not_null(strstr(errors, "'limit' must be an integer from 1"));
 }
 
 Test(rwctl, what_was_typed_is_echoed_without_control_characters)

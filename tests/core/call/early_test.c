@@ -1,5 +1,6 @@
 /* Early dialogs: forks of a routing gateway, and UPDATE before the answer.  RFC 3261 12.1, 13.2.2.4; RFC 3262 4;
  * RFC 3311 5.  Spec 4. */
+#include "core/call/state.h"
 #include "early.h"
 
 static const char *to_tag(const struct heard *heard)
@@ -345,6 +346,29 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
 	callee_says(d, "200", NULL, "answer of the second");
 	cr_assert_str_eq(to_tag(nth(&d->a, "200 INVITE", 0)), to_tag(nth(&d->a, "180 INVITE", 0)));
 	assert_body(nth(&d->a, "200 INVITE", 0), "answer of the second");
+	over(d);
+}
+
+/* The count of that dialog is not kept any more; a PRACK that comes on ever new branches makes no chain all the same.
+ */
+Test(rfc3262_3, pracks_of_a_dialog_that_was_left_are_bounded)
+{
+	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
+	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
+	run(d, 100 * SIM_MS);
+	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
+	callee_says(d, "500", NULL, NULL);
+	const struct table *table = &sim->shards[0].shard->table;
+	uint32_t before = table_buried(table);
+	cr_assert_eq(status_of(prack(d, progress, NULL)), 200);
+	for (unsigned i = 0; i < 40; i++) {
+		caller_counts_from(d, 1);
+		prack(d, progress, NULL);
+	}
+	cr_assert_leq(table_buried(table) - before, TABLE_KEY_MAX);
+	caller_counts_from(d, 1);
+	callee_says(d, "200", NULL, "answer of the second");
 	over(d);
 }
 

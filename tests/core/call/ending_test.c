@@ -242,6 +242,48 @@ Test(operator, hangup_ends_the_call_that_was_named)
 	finish(sim);
 }
 
+/* The next page of a list begins behind the last cdr_id of the page before: calls that came into the slots of others,
+ * or that ended meanwhile, move none of the rest. */
+Test(operator, pages_of_a_list_are_in_the_order_of_cdr_ids)
+{
+	struct sim *sim = sim_new(.seed = SEED);
+	for (unsigned i = 0; i < 8; i++) { /* every second one makes room for a later one */
+		sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(i % 2 ? 20 : 500) });
+		sim_run(sim, SIM_S / 10);
+	}
+	sim_run(sim, 60 * SIM_S);
+	for (unsigned i = 0; i < 9; i++) {
+		sim_call_now(sim, .answers = { ANSWERS }, .steps = { HANGS_UP(500) });
+		sim_run(sim, SIM_S / 10);
+	}
+	sim_run(sim, 10 * SIM_S);
+	struct call_row all[20] = { 0 }, page[3] = { 0 };
+	struct command list = { .kind = COMMAND_CALLS_LIST, .rows = all, .row_max = 20 };
+	node_command(sim, &list);
+	cr_assert_eq(list.row_count, 13);
+	char after[CDR_ID_SIZE + 1] = "";
+	for (unsigned seen = 0; seen < 13;) {
+		list = (struct command){ .kind = COMMAND_CALLS_LIST, .rows = page, .row_max = 3 };
+		strcpy(list.id, after);
+		node_command(sim, &list);
+		cr_assert_eq(list.row_count, seen < 12 ? 3 : 1);
+		for (unsigned i = 0; i < list.row_count; i++) {
+			unsigned lower = 0;
+			for (unsigned k = 0; k < 13; k++)
+				lower += strcmp(all[k].cdr_id, page[i].cdr_id) < 0;
+			cr_assert(lower >= seen && lower < seen + 3, "the %u. is in a page from %u on", lower, seen);
+			if (strcmp(page[i].cdr_id, after) > 0)
+				strcpy(after, page[i].cdr_id);
+		}
+		seen += list.row_count;
+		struct command hangup = { .kind = COMMAND_CALLS_HANGUP };
+		strcpy(hangup.id, after);
+		node_command(sim, &hangup);
+		sim_run(sim, SIM_S);
+	}
+	finish(sim);
+}
+
 /* SIGTERM: calls of every state end with their records, new ones are refused. */
 Test(stop, ends_calls_of_every_state)
 {

@@ -84,6 +84,27 @@ Test(table, finds_that_of_a_branch_among_those_of_a_key)
 	end();
 }
 
+/* Transactions and tombstones of one key count, those of another in the same chain do not. */
+Test(table, a_key_is_crowded_by_as_many_as_may_be)
+{
+	begin(16);
+	struct transaction *tx = pool_at(&transactions, pool_take(&transactions));
+	tx->key = 99;
+	table_add(&table, tx);
+	for (uint32_t branch = 1; branch < TABLE_KEY_MAX; branch++) {
+		struct tombstone tombstone = { .key = 99, .branch_hash = branch }, other = tombstone;
+		other.key += (uint64_t)table.head_mask + 1;
+		cr_assert_not(table_is_crowded(&table, 99));
+		table_bury(&table, &other, 32 * SECOND);
+		table_bury(&table, &tombstone, 32 * SECOND);
+	}
+	cr_assert(table_is_crowded(&table, 99));
+	cr_assert_not(table_is_crowded(&table, 99 + (uint64_t)table.head_mask + 1));
+	table_remove(&table, tx);
+	cr_assert_not(table_is_crowded(&table, 99));
+	end();
+}
+
 /* A tombstone is kept until its time and gone a tenth of a second later; table_next_ns() says when. */
 Test(table, a_tombstone_lives_until_its_time)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/call/state.h"
 #include "lone.h"
 
 #define A  "192.0.2.1:5060"
@@ -413,6 +414,36 @@ Test(rfc3261_8_2_2_2, the_next_route_of_a_sequential_fork_is_no_merged_request)
 	assert_fork(l, "INVITE", "four", "SIP/2.0 486", four);
 	lone_settle(l);
 	cr_assert_eq(l->cdr_count, 4);
+	lone_destroy(l);
+}
+
+/* A gateway that tries for ever makes no chain of what is remembered: after some failures each new branch is a merged
+ * request, until the first ones are forgotten.  Other calls of it go on, and each branch is answered as it was. */
+Test(rfc3261_8_2_2_2, a_request_that_failed_on_many_branches_is_a_loop)
+{
+	struct lone *l = lone_create(LONE_GATEWAYS, NULL);
+	char to[TABLE_KEY_MAX][256], branch[16];
+	for (unsigned i = 0; i < TABLE_KEY_MAX; i++) {
+		snprintf(branch, sizeof branch, "%u", i);
+		fork_fails(l, branch, to[i]);
+	}
+	for (unsigned i = TABLE_KEY_MAX; i < 100; i++) {
+		snprintf(branch, sizeof branch, "%u", i);
+		assert_fork(l, "INVITE", branch, "SIP/2.0 482 Loop Detected", NULL);
+	}
+	cr_assert_eq(table_buried(&l->shard->table), TABLE_KEY_MAX, "nothing is remembered of them");
+	for (unsigned i = 0; i < TABLE_KEY_MAX; i++) {
+		snprintf(branch, sizeof branch, "%u", i);
+		assert_fork(l, "INVITE", branch, "SIP/2.0 486", to[i]);
+	}
+	unsigned mark = l->sent_count;
+	invite_to(l, A, "sip:880171@node", A, CONTACT_A, "");
+	answer(l, B, text_of(l, mark, "INVITE"), "486 Busy Here", "", "");
+	cr_assert(heard(l, mark, "SIP/2.0 486"));
+	lone_run(l, 33 * LONE_S);
+	fork_fails(l, "late", to[0]);
+	lone_settle(l);
+	cr_assert_eq(l->cdr_count, TABLE_KEY_MAX + 2);
 	lone_destroy(l);
 }
 
