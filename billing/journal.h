@@ -65,6 +65,7 @@ struct journal_settings {
 struct journal_damage {
 	journal_position from, to; /* bytes of one segment that hold no record */
 	bool tail;                 /* never synced: nothing was promised of it */
+	uint32_t unread;           /* bytes of it that the disk could not read (EIO); 0: it read all */
 };
 
 struct journal_scan {
@@ -88,9 +89,13 @@ void journal_close(struct journal *j);
 /* Random, made with the journal: positions of another id mean nothing. */
 uint64_t journal_id(const struct journal *j);
 
-/* Lends the payload of a record that the scan told of, until journal_forget_scanned(); NULL: it cannot be read any
- * more.  Any thread. */
+/* Lends the payload of a record that the scan told of, until journal_forget_scanned(); NULL: there is no memory for it
+ * (another try may have it), or it cannot be read any more.  Any thread. */
 const uint8_t *journal_lend(struct journal *j, journal_position position, size_t *ret_size);
+/* Tells of each record that was asked for and that the disk could not read, although it could when it was scanned; of
+ * its head alone where that is what cannot be read.  Until journal_forget_scanned(); any thread. */
+void journal_tell_unlent(struct journal *j, void *context,
+			 void (*damage)(void *context, const struct journal_damage *damage));
 /* No more lending: gives back what the scan keeps. */
 void journal_forget_scanned(struct journal *j);
 

@@ -36,10 +36,6 @@ struct journal_disk {
 	/* Makes a file shorter, to give back what was reserved for it; whether the disk knows that yet makes no
 	 * difference.  NULL: files keep their size. */
 	int (*cut)(void *context, const char *name, uint64_t size);
-	/* Lends the first `size` bytes of a file until they are given back, whether the file is closed or removed
-	 * meanwhile.  Both NULL: it has no such thing, and what is to be lent is read into memory. */
-	int (*map)(void *context, int file, size_t size, const uint8_t **ret_at);
-	void (*unmap)(void *context, const uint8_t *at, size_t size);
 };
 
 /* The directory at `path`, made (mode 0750) if it is not there.  0 or a negative errno with a sentence. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define WINDOW_BYTES (256u << 10)
-#define PAGE         4096u /* what is left out where the disk cannot read a window; the scan's, too */
+#define PAGE         JOURNAL_PAGE
 
 static_assert(WINDOW_BYTES >= JOURNAL_FOOTPRINT_MAX, "any record fits");
 

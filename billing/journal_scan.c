@@ -15,11 +15,12 @@
 #include <string.h>
 
 #define BLOCK      (256u << 10) /* of one read */
-#define PAGE       4096u        /* what is left out where the disk cannot read a block */
-#define FACT_BYTES 4096u        /* the head of a segment is in here */
+#define PAGE       JOURNAL_PAGE
+#define FACT_BYTES 4096u /* the head of a segment is in here */
 
 struct range {
 	journal_position from, to;
+	uint32_t unread; /* bytes of it that the disk could not read */
 };
 
 struct ranges {
@@ -56,10 +57,11 @@ struct scanner {
 	size_t content; /* nothing but zeroes behind it, in 8-byte steps */
 	size_t unreadable_from;
 	size_t unreadable; /* end of what the disk could not read, likewise; 0: nothing */
+	bool *failed;      /* which of its pages these are, of `buffer_bytes` */
 	bool unopened;     /* nor open */
 };
 
-static int add_range(struct ranges *r, journal_position from, journal_position to)
+static int add_range(struct ranges *r, journal_position from, journal_position to, uint32_t unread)
 {
 	assert(from < to);
 	if (r->count == r->room) {
@@ -71,11 +73,16 @@ static int add_range(struct ranges *r, journal_position from, journal_position t
 		r->at = at;
 		r->room = room;
 	}
-	r->at[r->count++] = (struct range){ from, to };
+	r->at[r->count++] = (struct range){ from, to, unread };
 	return 0;
 }
 
 /* ---- bytes ---- */
+
+static size_t pages_of(size_t bytes)
+{
+	return (bytes + PAGE - 1) / PAGE;
+}
 
 /* What cannot be read is zeroes, and counts as content: there may have been something. */
 static void load_pages(struct scanner *s, int file, size_t from, size_t size)
@@ -92,6 +99,7 @@ static void load_pages(struct scanner *s, int file, size_t from, size_t size)
 			if (s->unreadable == 0)
 				s->unreadable_from = at;
 			s->unreadable = at + wanted;
+			s->failed[at / PAGE] = true;
 		}
 	}
 }
@@ -144,6 +152,7 @@ static int load(struct scanner *s, const struct segment *segment, size_t size)
 	s->loaded = size;
 	s->unopened = r < 0;
 	s->unreadable_from = s->unreadable = 0;
+	memset(s->failed, s->unopened, pages_of(s->buffer_bytes) * sizeof(*s->failed));
 	if (s->unopened) { /* damage, all of it */
 		memset(s->buffer, 0, s->loaded);
 		s->content = s->unreadable = (s->loaded + 7) & ~(size_t)7;
@@ -296,10 +305,27 @@ static int find_promise(struct scanner *s)
 	return r;
 }
 
+/* How much of the segment that is looked at the disk could not read, between two offsets. */
+static uint32_t unread_between(const struct scanner *s, size_t from, size_t to)
+{
+	size_t bytes = 0;
+
+	for (size_t page = from / PAGE; page * PAGE < to && page < pages_of(s->buffer_bytes); page++) {
+		const size_t begin = page * PAGE > from ? page * PAGE : from;
+		const size_t end = (page + 1) * PAGE < to ? (page + 1) * PAGE : to;
+
+		bytes += s->failed[page] ? end - begin : 0;
+	}
+	return (uint32_t)bytes;
+}
+
+/* In the segment that is looked at. */
 static int add_damage(struct scanner *s, uint32_t number, size_t from, size_t to)
 {
-	return from < to ? add_range(&s->damaged, journal_at(number, (uint32_t)from), journal_at(number, (uint32_t)to))
-			 : 0;
+	if (from >= to)
+		return 0;
+	return add_range(&s->damaged, journal_at(number, (uint32_t)from), journal_at(number, (uint32_t)to),
+			 unread_between(s, from, to));
 }
 
 /* No record where one should be.  In the tail nothing behind that counts: the records of one shard are in order, and
@@ -361,7 +387,7 @@ static int note_missing(struct scanner *s, size_t index)
 	const uint32_t last = journal_segment(o->facts.previous_end);
 	for (uint32_t n = s->j->segments[index - 1].number + 1; r == 0 && n <= last && n < s->j->segments[index].number;
 	     n++)
-		r = add_range(&s->damaged, journal_at(n, 0), journal_at(n, s->j->segment_bytes));
+		r = add_range(&s->damaged, journal_at(n, 0), journal_at(n, s->j->segment_bytes), 0);
 	return r;
 }
 
@@ -419,7 +445,7 @@ static void tell_damage(const struct scanner *s)
 {
 	for (size_t i = 0; s->scan != NULL && s->scan->damage != NULL && i < s->damaged.count; i++) {
 		const struct range *at = &s->damaged.at[i];
-		struct journal_damage damage = { .from = at->from, .to = at->to };
+		struct journal_damage damage = { .from = at->from, .to = at->to, .unread = at->unread };
 
 		/* Where no segment says anything, the head of a first one may be torn; more is no tail. */
 		damage.tail = at->from >= s->past.promise && (s->past.id != 0 || journal_offset(at->to) <= FACT_BYTES);
@@ -438,8 +464,9 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 		if (j->segments[i].size > s.buffer_bytes)
 			s.buffer_bytes = (size_t)j->segments[i].size;
 	s.buffer = malloc(s.buffer_bytes);
+	s.failed = calloc(pages_of(s.buffer_bytes), sizeof(*s.failed));
 	s.outlines = calloc(j->segment_count + 1, sizeof(*s.outlines));
-	if (s.buffer == NULL || s.outlines == NULL) {
+	if (s.buffer == NULL || s.failed == NULL || s.outlines == NULL) {
 		r = -ENOMEM;
 		snprintf(error, JOURNAL_ERROR_BYTES, "no memory for a segment");
 	}
@@ -456,6 +483,7 @@ int journal_scan_past(struct journal *j, const struct journal_scan *scan, struct
 		*ret_past = s.past;
 	}
 	free(s.outlines);
+	free(s.failed);
 	free(s.buffer);
 	free(s.damaged.at);
 	return r;

@@ -1,5 +1,5 @@
 /* What the parts of the journal share: journal.c appends, journal_scan.c reads what is there at the start,
- * journal_reader.c follows.  For them alone. */
+ * journal_loan.c lends of that, journal_reader.c follows.  For them alone. */
 #ifndef RW_BILLING_JOURNAL_STATE_H
 #define RW_BILLING_JOURNAL_STATE_H
 
@@ -11,6 +11,7 @@
 #include "billing/journal_format.h"
 
 #define JOURNAL_SEGMENT_BYTES_MAX (1u << 30)
+#define JOURNAL_PAGE              4096u /* what is left out where the disk cannot read more at once */
 
 enum segment_state {
 	SEGMENT_SPARE,   /* reserved, not begun */
@@ -18,6 +19,8 @@ enum segment_state {
 	SEGMENT_CLOSED,
 	SEGMENT_DROPPED, /* not on the disk any more */
 };
+
+struct journal_loans; /* journal_loan.c */
 
 struct segment {
 	uint32_t number;
@@ -33,9 +36,8 @@ struct segment {
 	/* What the disk could not read of it at the start is between; 0, 0: it could read all. */
 	uint32_t unread_from, unread_to;
 	bool unopened; /* it could not even open it */
-	bool mapped;   /* `lent` is the disk's; else it was allocated */
-	const uint8_t *lent;
-	size_t lent_bytes;
+	bool lends;    /* `lent_file` is open, for reading what was scanned */
+	int lent_file;
 };
 
 struct journal {
@@ -44,11 +46,14 @@ struct journal {
 	uint32_t segment_bytes;
 	uint16_t boot;
 
-	/* In ascending order.  The appending thread alone changes them, and `lent`, under the lock; what it reads of
-	 * them it reads without. */
+	/* In ascending order.  The appending thread alone changes them under the lock; what it reads of them it reads
+	 * without.  What concerns lending, here and in each of them, is any thread's, under the lock. */
 	pthread_mutex_t lock;
 	struct segment *segments;
 	size_t segment_count, segment_room;
+	struct journal_loans *loans;   /* owned: what is lent, in chunks, the latest first */
+	struct journal_damage *unlent; /* records that could not be read to be lent */
+	size_t unlent_count, unlent_room;
 
 	_Atomic journal_position synced;
 	_Atomic uint64_t room, bytes;

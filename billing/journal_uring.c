@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -163,23 +162,6 @@ static int cut(void *context, const char *name, uint64_t size)
 	return r;
 }
 
-static int map(void *context, int file, size_t size, const uint8_t **ret_at)
-{
-	void *at = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
-
-	(void)context;
-	if (at == MAP_FAILED)
-		return -errno;
-	*ret_at = at;
-	return 0;
-}
-
-static void unmap(void *context, const uint8_t *at, size_t size)
-{
-	(void)context;
-	munmap((void *)at, size);
-}
-
 /* ---- writing ---- */
 
 enum { WRITE, SYNC };
@@ -292,9 +274,7 @@ int journal_uring_open(const char *path, struct journal_disk *ret_disk, char err
 					   .read = read_file,
 					   .write_and_sync = write_and_sync,
 					   .data_end = data_end,
-					   .cut = cut,
-					   .map = map,
-					   .unmap = unmap };
+					   .cut = cut };
 	return 0;
 }
 

@@ -72,16 +72,25 @@ static int scan_record(void *context, const struct journal_record *record)
 	return b->recovery_scan.record(b->recovery_scan.context, record);
 }
 
+/* A torn tail is what a crash leaves; a disk that cannot read it is told of all the same. */
+static void tell_damage(void *context, const struct journal_damage *damage)
+{
+	struct books *b = context;
+
+	if ((damage->tail && damage->unread == 0) || ++b->damages_told > DAMAGES_TOLD)
+		return;
+	log_printf(LOG_ERROR,
+		   "event=journal_damaged segment=%" PRIu64 " offset=%" PRIu64 " bytes=%" PRIu64 " unread=%" PRIu32,
+		   damage->from >> 32, damage->from & UINT32_MAX, damage->to - damage->from, damage->unread);
+}
+
 static void scan_damage(void *context, const struct journal_damage *damage)
 {
 	struct books *b = context;
 
 	if (b->recovery_scan.damage)
 		b->recovery_scan.damage(b->recovery_scan.context, damage);
-	if (damage->tail || ++b->damages_told > DAMAGES_TOLD)
-		return;
-	log_printf(LOG_ERROR, "event=journal_damaged segment=%" PRIu64 " offset=%" PRIu64 " bytes=%" PRIu64,
-		   damage->from >> 32, damage->from & UINT32_MAX, damage->to - damage->from);
+	tell_damage(b, damage);
 }
 
 static int open_journal(struct books *b, const struct books_settings *settings, char error[static 512])
@@ -412,6 +421,7 @@ void books_taken_up(struct books *b, uint64_t left, uint64_t ended)
 	}
 	recovery_free(b->recovery);
 	b->recovery = NULL;
+	journal_tell_unlent(b->journal, b, tell_damage);
 	journal_forget_scanned(b->journal);
 }
 

@@ -491,6 +491,149 @@ Test(journal, what_the_disk_cannot_read_is_damage_and_the_rest_is_read)
 	free(seen);
 }
 
+/* ---- what the disk cannot read ---- */
+
+static bool touches(const struct journal_record *record, journal_position from, journal_position to)
+{
+	return record->position < to && record->next > from;
+}
+
+/* Nothing but the records that have bytes between the two positions is missing, and none is there twice. */
+static void expect_all_but_those_between(const struct seen *whole, const struct seen *seen, journal_position from,
+					 journal_position to)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < whole->count; i++)
+		if (!touches(&whole->records[i], from, to))
+			cr_assert_eq(seen->records[found++].serial, whole->records[i].serial);
+	cr_assert_eq(found, seen->count);
+}
+
+/* All that was scanned is lent, but for the records that have bytes between the two positions. */
+static void expect_lent_but_those_between(struct journal *j, const struct seen *seen, journal_position from,
+					  journal_position to)
+{
+	for (unsigned i = 0; i < seen->count; i++) {
+		struct journal_record record = seen->records[i];
+		size_t size = 0;
+
+		record.at = journal_lend(j, record.position, &size);
+		cr_assert_eq(record.at == NULL, touches(&record, from, to), "record %u", i);
+		if (record.at != NULL)
+			expect_record(&record, record.serial, size);
+	}
+}
+
+/* Each record with bytes between the two positions, in a page, is told as unread, and no other. */
+static void expect_told(const struct seen *whole, const struct seen *unlent, journal_position from, journal_position to)
+{
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < whole->count; i++) {
+		if (!touches(&whole->records[i], from, to))
+			continue;
+		cr_assert_lt(told, unlent->damages);
+		cr_assert_eq(unlent->damage[told].from, whole->records[i].position);
+		cr_assert_leq(unlent->damage[told].to, whole->records[i].next);
+		cr_assert(unlent->damage[told].unread > 0 && unlent->damage[told].unread <= to - from);
+		told++;
+	}
+	cr_assert_eq(told, unlent->damages);
+	cr_assert_gt(told, 0);
+}
+
+/* The page at `at` of a segment cannot be read: by who lends what was scanned, and by the next start. */
+static void lose_a_page(struct memory_disk *d, const struct seen *whole, uint32_t segment, uint32_t at)
+{
+	const journal_position from = journal_at(segment, at / 4096 * 4096), to = from + 4096;
+	const char *name = memory_disk_name(d, segment - 1, NULL);
+	struct seen *seen = new_seen(), *unlent = new_seen();
+	struct journal *j = open_memory(d, 3, seen);
+
+	expect_serials(seen, 0, whole->count);
+	memory_disk_unreadable(d, name, journal_offset(from), 4096);
+	expect_lent_but_those_between(j, seen, from, to);
+	journal_tell_unlent(j, unlent, see_damage);
+	expect_told(whole, unlent, from, to);
+	const unsigned told = unlent->damages;
+	crash(d, j);
+
+	memory_disk_unreadable(d, name, journal_offset(from), 4096);
+	j = open_memory(d, 4, seen);
+	expect_all_but_those_between(whole, seen, from, to);
+	cr_assert_eq(seen->damages, 1);
+	cr_assert(seen->damage[0].from <= journal_at(segment, at) && seen->damage[0].to > journal_at(segment, at));
+	cr_assert(seen->damage[0].unread > 0 && seen->damage[0].unread <= 4096);
+	cr_assert_not(seen->damage[0].tail);
+	expect_lent_but_those_between(j, seen, 0, 0);
+	journal_tell_unlent(j, unlent, see_damage);
+	cr_assert_eq(unlent->damages, told); /* no more */
+	journal_close(j);
+	free(seen);
+	free(unlent);
+}
+
+/* Where each segment begins (its head, too), in the middle of it, and where its records end. */
+Test(journal, a_page_that_the_disk_cannot_read_loses_the_records_in_it)
+{
+	struct seen *whole = new_seen();
+	struct memory_disk *d = large_journal(whole);
+
+	for (uint32_t segment = 1; segment <= 3; segment++) {
+		const struct journal_record *first = NULL, *last = NULL;
+
+		for (unsigned i = 0; i < whole->count; i++)
+			if (journal_segment(whole->records[i].position) == segment) {
+				first = first == NULL ? &whole->records[i] : first;
+				last = &whole->records[i];
+			}
+		const uint32_t places[] = { 0, journal_offset(first->next) - 20000, journal_offset(last->next) - 1 };
+		for (unsigned i = 0; i < 3; i++) {
+			struct memory_disk *copy = memory_disk_copy(d);
+
+			lose_a_page(copy, whole, segment, places[i]);
+			memory_disk_free(copy);
+		}
+	}
+	memory_disk_free(d);
+	free(whole);
+}
+
+/* What was synced last is a tail, of which nothing was promised; that the disk cannot read it is told all the same, and
+ * that bytes beside it are merely bad is not taken for it. */
+Test(journal, a_tail_that_the_disk_cannot_read_is_told_as_such)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *whole = new_seen(), *seen = new_seen();
+	struct journal *j = open_memory(d, 1, NULL);
+
+	for (uint64_t n = 0; n < 3; n++) {
+		cr_assert_eq(append_sized(j, n, 20000), 0);
+		cr_assert_eq(journal_sync(j), 0);
+	}
+	crash(d, j);
+	struct memory_disk *copy = memory_disk_copy(d);
+	j = open_memory(copy, 2, whole);
+	expect_serials(whole, 0, 3);
+	crash(copy, j);
+	memory_disk_free(copy);
+
+	const char *name = memory_disk_name(d, 0, NULL);
+	memory_disk_damage(d, name, journal_offset(whole->records[0].position) + 5000, "damage", 6);
+	memory_disk_unreadable(d, name, journal_offset(whole->records[2].next) - 1, 1);
+	j = open_memory(d, 2, seen);
+	cr_assert_eq(seen->count, 1);
+	cr_assert_eq(seen->records[0].serial, 1);
+	cr_assert_eq(seen->damages, 2);
+	cr_assert(!seen->damage[0].tail && seen->damage[0].unread == 0);
+	cr_assert(seen->damage[1].tail && seen->damage[1].unread > 0 && seen->damage[1].unread <= 4096);
+	journal_close(j);
+	memory_disk_free(d);
+	free(whole);
+	free(seen);
+}
+
 /* The disk reads it another time: what was behind the last record that it could read is not taken for void. */
 Test(journal, what_the_disk_could_not_read_at_one_start_is_there_at_the_next)
 {
@@ -1156,6 +1299,36 @@ Test(journal_uring, keeps_records_in_files)
 		journal_close(j);
 		journal_uring_close(&disk);
 	}
+	rmdir(path);
+	free(seen);
+}
+
+/* A page that is not there any more is as one that the disk cannot read: through a mapping, SIGBUS. */
+Test(journal_uring, lends_what_is_left_of_a_file_that_loses_its_end)
+{
+	const char *path = sample_path("journal");
+	struct seen *seen = new_seen();
+	struct journal_disk disk;
+	char name[4096];
+
+	cr_assert_eq(journal_uring_open(path, &disk, error), 0, "%s", error);
+	struct journal *j = open_disk(disk, 1, NULL);
+	for (uint64_t n = 0; n < 10; n++)
+		cr_assert_eq(append_sized(j, n, 5000), 0);
+	cr_assert_eq(journal_settle(j), 0);
+	journal_close(j);
+	j = open_disk(disk, 2, seen);
+	expect_serials(seen, 0, 10);
+	expect_lent_but_those_between(j, &(struct seen){ .count = 1, .records = { seen->records[0] } }, 0, 0);
+	snprintf(name, sizeof(name), "%s/0000000001.journal", path);
+	cr_assert_eq(truncate(name, 16384), 0);
+	expect_lent_but_those_between(j, seen, journal_at(1, 16384), journal_at(2, 0));
+	journal_close(j);
+	for (unsigned n = 1; n < 6; n++) {
+		snprintf(name, sizeof(name), "%s/%010u.journal", path, n);
+		unlink(name);
+	}
+	journal_uring_close(&disk);
 	rmdir(path);
 	free(seen);
 }
