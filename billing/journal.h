@@ -89,14 +89,23 @@ void journal_close(struct journal *j);
 /* Random, made with the journal: positions of another id mean nothing. */
 uint64_t journal_id(const struct journal *j);
 
-/* Lends the payload of a record that the scan told of, until journal_forget_scanned(); NULL: there is no memory for it
- * (another try may have it), or it cannot be read any more.  Any thread. */
-const uint8_t *journal_lend(struct journal *j, journal_position position, size_t *ret_size);
+/* Memory that records are lent in: one thread's, zeroed before its first use. */
+struct journal_loans {
+	struct journal_chunk *chunk;
+};
+/* Lends the payload of a record that the scan told of, until the next journal_take_back(); NULL: there is no memory for
+ * it (another try may have it), or it cannot be read any more.  Any thread, until journal_forget_scanned(). */
+const uint8_t *journal_lend(struct journal *j, journal_position position, struct journal_loans *loans,
+			    size_t *ret_size);
+/* All that was lent; some of its memory is kept for what is lent next. */
+void journal_take_back(struct journal_loans *loans);
+/* The same, and nothing is kept. */
+void journal_free_loans(struct journal_loans *loans);
 /* Tells of each record that was asked for and that the disk could not read, although it could when it was scanned; of
  * its head alone where that is what cannot be read.  Until journal_forget_scanned(); any thread. */
 void journal_tell_unlent(struct journal *j, void *context,
 			 void (*damage)(void *context, const struct journal_damage *damage));
-/* No more lending: gives back what the scan keeps. */
+/* No more lending: gives back what the scan keeps, not what was lent. */
 void journal_forget_scanned(struct journal *j);
 
 /* ---- appending: one thread ---- */

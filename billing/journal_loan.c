@@ -1,9 +1,9 @@
 /* Lending what was scanned: the records that calls are made of again (billing/recovery.h).
  *
- * They are read, not mapped: a page of a mapping that the disk cannot read kills the process.  Each is copied when it
- * is asked for, behind the one before it in a chunk, and stays there until all is given back: a loan takes what was
- * lent, not the segments that it came from.  Their files stay open as long, so that one that is dropped meanwhile can
- * still be read.  The lock is held for a file and for room, not while the disk is read.
+ * They are read, not mapped: a page of a mapping that the disk cannot read kills the process.  Each goes behind the one
+ * before it in a chunk of who asks, which is warm from the call before: 1 MiB a thread, however many calls there are.
+ * The files stay open until there is no more lending, so that one that is dropped meanwhile can still be read.  The
+ * lock is held to find a file, not while the disk is read.
  *
  * A record of which the disk cannot read a page is not lent, and noted as damage.  All others are. */
 #include "billing/journal_state.h"
@@ -18,8 +18,8 @@
 
 static_assert(CHUNK_BYTES >= JOURNAL_FOOTPRINT_MAX, "any record fits");
 
-struct journal_loans {
-	struct journal_loans *next;
+struct journal_chunk {
+	struct journal_chunk *next;
 	size_t used;
 	alignas(8) uint8_t bytes[CHUNK_BYTES];
 };
@@ -51,22 +51,6 @@ static bool find_source(struct journal *j, journal_position position, struct sou
 	return false;
 }
 
-/* NULL: no memory. */
-static uint8_t *make_room(struct journal *j, size_t size)
-{
-	if (j->loans == NULL || size > CHUNK_BYTES - j->loans->used) {
-		struct journal_loans *chunk = malloc(sizeof(*chunk));
-
-		if (chunk == NULL)
-			return NULL;
-		chunk->next = j->loans;
-		chunk->used = 0;
-		j->loans = chunk;
-	}
-	j->loans->used += size;
-	return j->loans->bytes + j->loans->used - size;
-}
-
 /* Without memory it is not told: that its call is not there is. */
 static void note_unlent(struct journal *j, const struct journal_damage *damage)
 {
@@ -80,6 +64,49 @@ static void note_unlent(struct journal *j, const struct journal_damage *damage)
 		j->unlent_room = room;
 	}
 	j->unlent[j->unlent_count++] = *damage;
+}
+
+/* ---- memory ---- */
+
+/* For any record.  NULL: no memory. */
+static uint8_t *make_room(struct journal_loans *l)
+{
+	if (l->chunk == NULL || JOURNAL_FOOTPRINT_MAX > CHUNK_BYTES - l->chunk->used) {
+		struct journal_chunk *chunk = malloc(sizeof(*chunk));
+
+		if (chunk == NULL)
+			return NULL;
+		chunk->next = l->chunk;
+		chunk->used = 0;
+		l->chunk = chunk;
+	}
+	return l->chunk->bytes + l->chunk->used;
+}
+
+static void free_behind(struct journal_chunk *first)
+{
+	struct journal_chunk *next;
+
+	for (struct journal_chunk *chunk = first->next; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	first->next = NULL;
+}
+
+void journal_take_back(struct journal_loans *l)
+{
+	if (l->chunk == NULL)
+		return;
+	free_behind(l->chunk);
+	l->chunk->used = 0;
+}
+
+void journal_free_loans(struct journal_loans *l)
+{
+	journal_take_back(l);
+	free(l->chunk);
+	l->chunk = NULL;
 }
 
 /* ---- reading ---- */
@@ -108,58 +135,54 @@ static uint32_t read_pages(const struct journal *j, int file, uint32_t offset, u
 	return failed;
 }
 
-static const uint8_t *refuse(struct journal *j, journal_position position, size_t size, uint32_t unread)
+static bool refuse(struct journal *j, journal_position position, size_t size, uint32_t unread)
 {
 	pthread_mutex_lock(&j->lock);
 	note_unlent(j, &(struct journal_damage){ .from = position, .to = position + size, .unread = unread });
 	pthread_mutex_unlock(&j->lock);
-	return NULL;
+	return false;
 }
 
-/* Copies what the head at `position` claims; *ret_size: its footprint.  NULL: no head, no memory, or unreadable. */
-static const uint8_t *copy_claimed(struct journal *j, const struct source *from, journal_position position,
-				   size_t *ret_size)
+/* Reads what the head at `position` claims into the room there is; *ret_size: its footprint.  false: no head, or
+ * unreadable. */
+static bool read_claimed(struct journal *j, const struct source *from, journal_position position, uint8_t *to,
+			 uint32_t *ret_size)
 {
 	const uint32_t offset = journal_offset(position), available = from->end - offset;
-	alignas(8) uint8_t head[FIRST_BYTES];
 	uint32_t first = available < FIRST_BYTES ? available : FIRST_BYTES;
 
 	if (available < JOURNAL_HEAD_BYTES)
-		return NULL;
-	if (!read_all(j, from->file, offset, head, first)) {
+		return false;
+	if (!read_all(j, from->file, offset, to, first)) {
 		first = JOURNAL_HEAD_BYTES;
-		if (!read_all(j, from->file, offset, head, first))
+		if (!read_all(j, from->file, offset, to, first))
 			return refuse(j, position, first, first);
 	}
-	const uint32_t footprint = (uint32_t)journal_claimed(head);
+	const uint32_t footprint = (uint32_t)journal_claimed(to);
 	if (footprint == 0 || footprint > available)
-		return NULL;
-	pthread_mutex_lock(&j->lock);
-	uint8_t *to = make_room(j, footprint);
-	pthread_mutex_unlock(&j->lock);
-	if (to == NULL)
-		return NULL;
+		return false;
 	first = first < footprint ? first : footprint;
-	memcpy(to, head, first);
 	const uint32_t unread = read_pages(j, from->file, offset + first, to + first, footprint - first);
 	if (unread > 0)
 		return refuse(j, position, footprint, unread);
 	*ret_size = footprint;
-	return to;
+	return true;
 }
 
-const uint8_t *journal_lend(struct journal *j, journal_position position, size_t *ret_size)
+const uint8_t *journal_lend(struct journal *j, journal_position position, struct journal_loans *loans, size_t *ret_size)
 {
 	struct journal_record record;
 	struct source from;
-	size_t size;
+	uint32_t size;
 
 	pthread_mutex_lock(&j->lock);
 	const bool found = find_source(j, position, &from);
 	pthread_mutex_unlock(&j->lock);
-	const uint8_t *at = found ? copy_claimed(j, &from, position, &size) : NULL;
-	if (at == NULL || !journal_get(at, size, j->id, position, &record))
+	uint8_t *to = found ? make_room(loans) : NULL;
+	if (to == NULL || !read_claimed(j, &from, position, to, &size) ||
+	    !journal_get(to, size, j->id, position, &record))
 		return NULL;
+	loans->chunk->used += size;
 	*ret_size = record.size;
 	return record.at;
 }
@@ -177,19 +200,12 @@ void journal_tell_unlent(struct journal *j, void *context,
 
 void journal_forget_scanned(struct journal *j)
 {
-	struct journal_loans *chunk, *next;
-
 	pthread_mutex_lock(&j->lock);
 	for (size_t i = 0; i < j->segment_count && j->segments[i].scanned; i++) {
 		if (j->segments[i].lends)
 			j->disk.close(j->disk.context, j->segments[i].lent_file);
 		j->segments[i].lends = false;
 	}
-	for (chunk = j->loans; chunk != NULL; chunk = next) {
-		next = chunk->next;
-		free(chunk);
-	}
-	j->loans = NULL;
 	free(j->unlent);
 	j->unlent = NULL;
 	j->unlent_count = j->unlent_room = 0;

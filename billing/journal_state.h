@@ -51,7 +51,6 @@ struct journal {
 	pthread_mutex_t lock;
 	struct segment *segments;
 	size_t segment_count, segment_room;
-	struct journal_loans *loans;   /* owned: what is lent, in chunks, the latest first */
 	struct journal_damage *unlent; /* records that could not be read to be lent */
 	size_t unlent_count, unlent_room;
 

@@ -480,7 +480,8 @@ uint16_t recovery_bucket(const struct recovery *r, uint64_t index)
 	return entry_in_order(r, index)->bucket;
 }
 
-static bool lend(const struct recovery *r, struct journal *j, place where, struct recovered_bytes *ret_bytes)
+static bool lend(const struct recovery *r, struct journal *j, place where, struct journal_loans *loans,
+		 struct recovered_bytes *ret_bytes)
 {
 	struct record_call_head head;
 	const uint8_t *at;
@@ -493,7 +494,7 @@ static bool lend(const struct recovery *r, struct journal *j, place where, struc
 		at = r->copies[where & ~COPIED]->bytes;
 		size = r->copies[where & ~COPIED]->size;
 	} else {
-		at = journal_lend(j, where, &size);
+		at = journal_lend(j, where, loans, &size);
 	}
 	if (at == NULL)
 		return false;
@@ -505,7 +506,8 @@ static bool lend(const struct recovery *r, struct journal *j, place where, struc
 	return true;
 }
 
-bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, struct recovered_call *ret_call)
+bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, struct journal_loans *loans,
+		   struct recovered_call *ret_call)
 {
 	const struct entry *e = entry_in_order(r, index);
 	bool good = true;
@@ -514,9 +516,10 @@ bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, 
 		.bucket = e->bucket, .ended = e->ended, .byes = e->byes & (uint8_t)~e->closed, .ended_us = e->ended_us
 	};
 	memcpy(ret_call->cdr_id, e->cdr_id, CDR_ID_SIZE);
-	good &= lend(r, j, e->live, &ret_call->live);
+	journal_take_back(loans);
+	good &= lend(r, j, e->live, loans, &ret_call->live);
 	for (unsigned part = 0; part < RECORD_CHANGE_PARTS; part++)
-		good &= lend(r, j, e->changes[part], &ret_call->changes[part]);
+		good &= lend(r, j, e->changes[part], loans, &ret_call->changes[part]);
 	return good;
 }
 

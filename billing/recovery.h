@@ -71,10 +71,12 @@ uint16_t recovery_boot(const struct recovery *r, uint16_t boot);
  */
 int recovery_finish(struct recovery *r, int64_t now_us, struct recovery_report *ret_report);
 
-/* Calls by number, 0 to recovery_count() - 1, in the order of their cdr_id; any thread.  Bytes are lent until
- * journal_forget_scanned() or recovery_free().  false: what is needed of this call cannot be read any more. */
+/* Calls by number, 0 to recovery_count() - 1, in the order of their cdr_id; any thread.  Bytes are lent
+ * until the next call with the same `loans`, or recovery_free().  false: what is needed of this call cannot be read any
+ * more. */
 uint64_t recovery_count(const struct recovery *r);
 uint16_t recovery_bucket(const struct recovery *r, uint64_t index);
-bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, struct recovered_call *ret_call);
+bool recovery_call(const struct recovery *r, struct journal *j, uint64_t index, struct journal_loans *loans,
+		   struct recovered_call *ret_call);
 
 #endif

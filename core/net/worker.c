@@ -532,6 +532,7 @@ static int make_shard(struct worker *w)
 static void take_up_calls(struct worker *w)
 {
 	const struct recovery *recovery = w->settings->recovery;
+	struct journal_loans loans = { 0 };
 	struct recovered_call call;
 
 	if (!recovery)
@@ -540,11 +541,12 @@ static void take_up_calls(struct worker *w)
 		if (steer_worker(recovery_bucket(recovery, i), w->settings->workers) != w->index)
 			continue;
 		enum restore_result result = RESTORE_LEFT;
-		if (recovery_call(recovery, w->settings->journal, i, &call))
+		if (recovery_call(recovery, w->settings->journal, i, &loans, &call))
 			result = shard_restore(w->shard, &call, w->settings->close_calls);
 		w->calls_left += result == RESTORE_LEFT;
 		w->calls_ended += result == RESTORE_ENDED && !call.ended;
 	}
+	journal_free_loans(&loans);
 	shard_restored(w->shard);
 	for (unsigned i = 0; i < w->settings->workers; i++)
 		if (w->out[i])

@@ -16,6 +16,8 @@
 #include "billing/journal_format.h"
 #include "tests/billing/memory_disk.h"
 
+static struct journal_loans loans;
+
 #define SEGMENT (4 * RECORD_BYTES_MAX)
 #define STARTS  6
 #define ID      UINT64_C(0x6a6f75726e616c21)
@@ -179,11 +181,13 @@ static void check_loans(struct world *w)
 
 	for (int i = 0; i < 5 && w->made_count > 0; i++) {
 		const struct made *m = &w->made[draw(w) % w->made_count];
-		const uint8_t *at = journal_lend(w->journal, m->position, &size);
+		const uint8_t *at = journal_lend(w->journal, m->position, &loans, &size);
 
 		fill(bytes, m->size, m->serial);
 		REQUIRE(at != NULL && size == m->size && memcmp(at, bytes, size) == 0);
 	}
+	if (draw(w) % 2 == 0)
+		journal_take_back(&loans);
 	if (draw(w) % 2 == 0)
 		journal_forget_scanned(w->journal);
 }

@@ -12,6 +12,8 @@
 #include "tests/billing/memory_disk.h"
 #include "tests/billing/sample.h"
 
+static struct journal_loans loans;
+
 #define SEGMENT (4 * RECORD_BYTES_MAX)
 #define ID      UINT64_C(0x1122334455667788)
 
@@ -165,7 +167,7 @@ Test(journal, records_are_read_back_in_order_after_a_restart)
 		struct journal_record *record = &seen->records[n];
 
 		cr_assert_eq(record->boot, 1);
-		record->at = journal_lend(j, record->position, &size);
+		record->at = journal_lend(j, record->position, &loans, &size);
 		cr_assert_not_null(record->at);
 		cr_assert_eq(size, record->size);
 		expect_record(record, n, size_of(n));
@@ -188,17 +190,21 @@ Test(journal, lends_nothing_that_is_no_scanned_record)
 	size_t size;
 
 	append_group(j, 0, 3);
-	cr_assert_null(journal_lend(j, journal_at(1, 2 * JOURNAL_OWN_BYTES), &size));
+	cr_assert_null(journal_lend(j, journal_at(1, 2 * JOURNAL_OWN_BYTES), &loans, &size));
 	crash(d, j);
 	j = open_memory(d, 2, seen);
 	const journal_position first = seen->records[0].position;
-	cr_assert_not_null(journal_lend(j, first, &size));
-	cr_assert_null(journal_lend(j, first + 8, &size));
-	cr_assert_null(journal_lend(j, seen->records[2].next, &size));
-	cr_assert_null(journal_lend(j, journal_at(999, 8), &size));
+	const uint8_t *lent = journal_lend(j, first, &loans, &size);
+	cr_assert_not_null(lent);
+	cr_assert_neq(journal_lend(j, first, &loans, &size), lent);
+	journal_take_back(&loans);
+	cr_assert_eq(journal_lend(j, first, &loans, &size), lent); /* the room is there again */
+	cr_assert_null(journal_lend(j, first + 8, &loans, &size));
+	cr_assert_null(journal_lend(j, seen->records[2].next, &loans, &size));
+	cr_assert_null(journal_lend(j, journal_at(999, 8), &loans, &size));
 	journal_forget_scanned(j);
 	memory_disk_damage(d, memory_disk_name(d, 0, NULL), journal_offset(first) + 40, "damage", 6);
-	cr_assert_null(journal_lend(j, first, &size));
+	cr_assert_null(journal_lend(j, first, &loans, &size));
 	journal_close(j);
 	memory_disk_free(d);
 	free(seen);
@@ -518,7 +524,7 @@ static void expect_lent_but_those_between(struct journal *j, const struct seen *
 		struct journal_record record = seen->records[i];
 		size_t size = 0;
 
-		record.at = journal_lend(j, record.position, &size);
+		record.at = journal_lend(j, record.position, &loans, &size);
 		cr_assert_eq(record.at == NULL, touches(&record, from, to), "record %u", i);
 		if (record.at != NULL)
 			expect_record(&record, record.serial, size);
@@ -1271,7 +1277,7 @@ Test(journal_uring, keeps_records_in_files)
 		expect_serials(seen, 0, 100 * (boot - 1u));
 		cr_assert_eq(seen->damages, 0);
 		for (unsigned i = 0; i < seen->count; i++) {
-			seen->records[i].at = journal_lend(j, seen->records[i].position, &size);
+			seen->records[i].at = journal_lend(j, seen->records[i].position, &loans, &size);
 			cr_assert_not_null(seen->records[i].at);
 			expect_record(&seen->records[i], i, 5000 + i);
 		}

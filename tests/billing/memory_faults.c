@@ -14,6 +14,8 @@
 #include "tests/billing/memory_disk.h"
 #include "tests/billing/sample.h"
 
+static struct journal_loans loans;
+
 #define SEGMENT  (8 * RECORD_BYTES_MAX)
 #define MACHINE  7
 #define NOW_US   (INT64_C(1700000000) * 1000000)
@@ -132,12 +134,13 @@ static void check_calls(const struct recovery *r, struct journal *j)
 		struct recovered_call call;
 		uint32_t mark;
 
-		while (!recovery_call(r, j, i, &call)) /* no memory to lend it from */
+		while (!recovery_call(r, j, i, &loans, &call)) /* no memory to lend it from */
 			REQUIRE(memory.asked >= memory.failing && memory.failing > 0);
 		REQUIRE(!call.ended && call.live.size == sizeof(mark));
 		memcpy(&mark, call.live.at, sizeof(mark));
 		REQUIRE(mark == (i + ENDED) * 7 + 1 && call.bucket == (uint16_t)(i + ENDED));
 	}
+	journal_free_loans(&loans);
 }
 
 /* Larger than what is reserved for waiting records, so that there has to be more. */

@@ -15,6 +15,8 @@
 #include "tests/billing/memory_disk.h"
 #include "tests/billing/sample.h"
 
+static struct journal_loans loans;
+
 #define SEGMENT   (8 * RECORD_BYTES_MAX)
 #define STARTS    5
 #define LANES     2
@@ -228,7 +230,7 @@ static void compare(struct world *w)
 	uint64_t left = 0, certain = 0;
 
 	for (uint64_t i = 0; i < recovery_count(w->recovery); i++) {
-		REQUIRE(recovery_call(w->recovery, w->journal, i, &r));
+		REQUIRE(recovery_call(w->recovery, w->journal, i, &loans, &r));
 		REQUIRE(r.bucket < w->call_count);
 		const struct call *c = &w->calls[r.bucket];
 		const struct cdr cdr = sample_cdr(r.bucket);

@@ -10,6 +10,8 @@
 #include "tests/billing/memory_disk.h"
 #include "tests/billing/sample.h"
 
+static struct journal_loans loans;
+
 #define SEGMENT  (32 * RECORD_BYTES_MAX)
 #define MACHINE  77
 #define NOW_US   (INT64_C(1700000000) * 1000000)
@@ -145,7 +147,7 @@ static struct recovered_call expect_call(struct node *n, unsigned call)
 	struct recovered_call c;
 
 	for (uint64_t i = 0; i < recovery_count(n->recovery); i++) {
-		cr_assert(recovery_call(n->recovery, n->journal, i, &c));
+		cr_assert(recovery_call(n->recovery, n->journal, i, &loans, &c));
 		if (!is_call(&c, call))
 			continue;
 		cr_assert_eq(c.bucket, call % 4096);
@@ -400,7 +402,7 @@ Test(recovery, many_calls_in_order_of_their_ids_and_in_little_memory)
 	restart(&n);
 	cr_assert_eq(recovery_count(n.recovery), CALLS);
 	for (uint64_t i = 0; i < CALLS; i++) {
-		cr_assert(recovery_call(n.recovery, n.journal, i, &c));
+		cr_assert(recovery_call(n.recovery, n.journal, i, &loans, &c));
 		cr_assert(i == 0 || memcmp(last.cdr_id, c.cdr_id, CDR_ID_SIZE) < 0);
 		expect_bytes(c.live, "x");
 		last = c;
@@ -691,7 +693,7 @@ Test(recovery, a_page_that_the_disk_cannot_read_keeps_no_other_call_from_coming_
 	cr_assert_eq(recovery_count(n.recovery), CALLS);
 	memory_disk_unreadable(n.disk, memory_disk_name(n.disk, 0, NULL), 4096, 4096);
 	for (uint64_t i = 0; i < CALLS; i++)
-		missing += !recovery_call(n.recovery, n.journal, i, &c);
+		missing += !recovery_call(n.recovery, n.journal, i, &loans, &c);
 	cr_assert(missing > 0 && missing < CALLS / 2, "%u", missing);
 	close_node(&n);
 
@@ -702,6 +704,6 @@ Test(recovery, a_page_that_the_disk_cannot_read_keeps_no_other_call_from_coming_
 	cr_assert_eq(n.report.records, CALLS - missing);
 	cr_assert_eq(n.report.damaged, 1);
 	for (uint64_t i = 0; i < CALLS - missing; i++)
-		cr_assert(recovery_call(n.recovery, n.journal, i, &c));
+		cr_assert(recovery_call(n.recovery, n.journal, i, &loans, &c));
 	free_node(&n);
 }

@@ -354,10 +354,11 @@ static void note_damage(struct world *w, const struct recovery_report *report)
 static void restore(struct world *w, struct recovery *r)
 {
 	struct node *n = w->node;
+	struct journal_loans loans = { 0 };
 	struct recovered_call call;
 	for (uint64_t i = 0; i < recovery_count(r); i++) {
 		unsigned shard = steer_worker(recovery_bucket(r, i), n->shard_count);
-		if (!recovery_call(r, n->journal, i, &call)) {
+		if (!recovery_call(r, n->journal, i, &loans, &call)) {
 			if (!w->disk.unreadable_ppm)
 				world_fail(w, "restore", "a recovered call cannot be read");
 			n->not_taken_up++;
@@ -367,6 +368,7 @@ static void restore(struct world *w, struct recovery *r)
 			world_fail(w, "restore", "a call was not taken up: %.32s", call.cdr_id);
 		w->counts.carried += !call.ended;
 	}
+	journal_free_loans(&loans);
 	for (unsigned i = 0; i < n->shard_count; i++)
 		shard_restored(n->shards[i].shard);
 }
