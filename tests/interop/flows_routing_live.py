@@ -288,8 +288,8 @@ def setup_as_a_whole(t):
     a, carriers = t.caller(), [t.carrier(n) for n in range(3)]
     parameters = {"RW_SETUP_MAX": 2, "SS_GATEWAY_SWITCH_UNTIL_CONNECT": "on"}
     with running(t, ({"timeout_ringing": 1}, {}, {}), parameters):
-        caller = placed(t, a)
         began = time.time()
+        caller = placed(t, a)
         lost = invited(carriers[0])
         rings(caller, lost)
         given_up(lost)
