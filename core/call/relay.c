@@ -604,11 +604,16 @@ static bool ask_again(struct shard *s, struct leg *leg, struct transaction *tx, 
 	return true;
 }
 
-/* 16.7 point 2: a provisional response, though not 100, sets Timer C anew.  After a CANCEL the time is that of 9.1. */
-static void set_timer_c(struct shard *s, struct transaction *tx, unsigned status)
+/* 16.7 point 2: a provisional response, though not 100, sets Timer C anew.  After a CANCEL the time is that of 9.1, and
+ * where nobody waits any more, 64*T1 from the end of the call or from the first response behind it. */
+static void set_timer_c(struct shard *s, struct transaction *tx, unsigned status, bool is_awaited)
 {
-	if (tx->kind == INVITE_CLIENT && !tx->cancelled && (status > 100 || !tx->ends_at_ns))
+	if (tx->kind != INVITE_CLIENT || tx->cancelled)
+		return;
+	if (is_awaited && (status > 100 || !tx->ends_at_ns))
 		exchange_end_at(s, tx, s->now.now_ns + seconds_ns(TIMER_C_S));
+	else if (!tx->ends_at_ns)
+		exchange_end_after_64t1(s, tx);
 }
 
 bool relay_overdue(struct shard *s, struct leg *leg, struct transaction *tx)
@@ -625,7 +630,7 @@ void relay_response(struct shard *s, struct leg *leg, struct transaction *tx, co
 	if (m->status < 200) {
 		if (m->status > 100 && asked && !asked->no_provisional)
 			pass_back(s, leg_at(s, asked->leg), asked, m);
-		set_timer_c(s, tx, m->status);
+		set_timer_c(s, tx, m->status, asked && leg->call != POOL_NONE);
 		return;
 	}
 	if (!asked || leg->call == POOL_NONE) { /* nobody waits any more: the call has ended */

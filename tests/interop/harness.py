@@ -283,8 +283,8 @@ class Test:
         for agent in self.agents:
             try:
                 agent.read_rest()
-            except (OSError, ValueError):
-                pass  # closed, or no message
+            except Exception:  # closed, or no message, or no agent at all
+                pass
         entries = sorted(e for agent in self.agents for e in agent.trace)
         return ["%.3f %s  %s  (%s)" % (e[0] % 1000, e[1], e[2], e[3]) for e in entries]
 

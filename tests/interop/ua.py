@@ -108,7 +108,8 @@ class Agent:
 
     def read_rest(self):
         """What has come and nobody expected, for the trace."""
-        while self._pull(time.monotonic() + 0.01):
+        until = time.monotonic() + 1
+        while time.monotonic() < until and self._pull(time.monotonic() + 0.01):
             pass
 
     def _pull(self, deadline):

@@ -59,6 +59,24 @@ Test(rfc3261_16_7, a_reinvite_that_rings_on_is_waited_for)
 	over(d);
 }
 
+/* The call has ended meanwhile: a peer that rings on keeps nothing of it. */
+Test(rfc3261_16_7, a_reinvite_of_a_call_that_is_over_is_not_waited_for)
+{
+	struct asked asked = ask();
+	struct duel *d = asked.d;
+	ring(&asked, "180");
+	run(d, SIM_S);
+	say(&d->a, "BYE", NULL, BYTES_NONE);
+	run(d, SIM_S);
+	for (unsigned i = 0; i < 10; i++) {
+		ring(&asked, "183");
+		run(d, 20 * SIM_S);
+	}
+	cr_assert_eq(node_stat(d->sim, pool_leg_used), 0);
+	cr_assert_eq(node_stat(d->sim, pool_transaction_used), 0);
+	over(d);
+}
+
 /* 16.8: it fires, and the request is cancelled; what comes of that is the asker's answer, and the call goes on. */
 Test(rfc3261_16_8, a_reinvite_without_news_is_cancelled)
 {
