@@ -32,25 +32,6 @@ struct source {
 
 /* ---- under the lock ---- */
 
-static bool find_source(struct journal *j, journal_position position, struct source *ret_source)
-{
-	char name[JOURNAL_NAME_BYTES];
-
-	for (size_t i = 0; i < j->segment_count && j->segments[i].scanned; i++) {
-		struct segment *s = &j->segments[i];
-
-		if (s->number != journal_segment(position) || journal_offset(position) >= s->end)
-			continue;
-		journal_name(s->number, name);
-		if (!s->lends && j->disk.open(j->disk.context, name, &s->lent_file) < 0)
-			return false;
-		s->lends = true;
-		*ret_source = (struct source){ s->lent_file, s->end };
-		return true;
-	}
-	return false;
-}
-
 /* Without memory it is not told: that its call is not there is. */
 static void note_unlent(struct journal *j, const struct journal_damage *damage)
 {
@@ -64,6 +45,30 @@ static void note_unlent(struct journal *j, const struct journal_damage *damage)
 		j->unlent_room = room;
 	}
 	j->unlent[j->unlent_count++] = *damage;
+}
+
+/* false: no such record; or a file that cannot be opened, which is noted as a head that cannot be read. */
+static bool find_source(struct journal *j, journal_position position, struct source *ret_source)
+{
+	char name[JOURNAL_NAME_BYTES];
+
+	for (size_t i = 0; i < j->segment_count && j->segments[i].scanned; i++) {
+		struct segment *s = &j->segments[i];
+
+		if (s->number != journal_segment(position) || journal_offset(position) >= s->end)
+			continue;
+		journal_name(s->number, name);
+		if (!s->lends && j->disk.open(j->disk.context, name, &s->lent_file) < 0) {
+			note_unlent(j, &(struct journal_damage){ .from = position,
+								 .to = position + JOURNAL_HEAD_BYTES,
+								 .unread = JOURNAL_HEAD_BYTES });
+			return false;
+		}
+		s->lends = true;
+		*ret_source = (struct source){ s->lent_file, s->end };
+		return true;
+	}
+	return false;
 }
 
 /* ---- memory ---- */

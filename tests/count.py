@@ -44,6 +44,8 @@ def main():
             totals = [a + b for a, b in zip(totals, counts)]
             if counts[1]:
                 failed.append(names(record))
+    if not any(totals):
+        raise SystemExit("%s has no test" % sys.argv[1])
     print(*totals)
     for name in failed:
         print(name)

@@ -580,6 +580,30 @@ static void lose_a_page(struct memory_disk *d, const struct seen *whole, uint32_
 	free(unlent);
 }
 
+Test(journal, tells_of_a_segment_that_cannot_be_opened_to_be_lent)
+{
+	struct memory_disk *d = memory_disk_create(1);
+	struct seen *seen = new_seen(), *unlent = new_seen();
+	struct journal *j = open_memory(d, 1, NULL);
+	size_t size;
+
+	append_group(j, 0, 3);
+	crash(d, j);
+	j = open_memory(d, 2, seen);
+	memory_disk_set_faults(d, (struct memory_faults){ .open_eio = 10000 });
+	cr_assert_null(journal_lend(j, seen->records[1].position, &loans, &size));
+	memory_disk_set_faults(d, (struct memory_faults){ 0 });
+	journal_tell_unlent(j, unlent, see_damage);
+	cr_assert_eq(unlent->damages, 1);
+	cr_assert_eq(unlent->damage[0].from, seen->records[1].position);
+	cr_assert_gt(unlent->damage[0].unread, 0);
+	cr_assert_not_null(journal_lend(j, seen->records[1].position, &loans, &size));
+	journal_close(j);
+	memory_disk_free(d);
+	free(seen);
+	free(unlent);
+}
+
 /* Where each segment begins (its head, too), in the middle of it, and where its records end. */
 Test(journal, a_page_that_the_disk_cannot_read_loses_the_records_in_it)
 {

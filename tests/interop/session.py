@@ -166,6 +166,9 @@ class Configuration:
         switch = self.profile_switch(scenario.profile, [scenario])
         try:
             outcome = self.one(scenario, switch.start())
+            left = outcome.verdict == "ok" and switch.wait_stats(["calls_active", "calls_setup"], 5)
+            if left:
+                outcome.verdict, outcome.why = "FAIL", "calls left: %s" % left
         except CannotStart as reason:
             return Outcome(scenario, "FAIL", str(reason), (), None)
         finally:

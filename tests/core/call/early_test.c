@@ -326,15 +326,22 @@ Test(rfc3261_12_2_2, requests_of_the_branches_of_a_fork)
 
 /* ---- the next gateway ---- */
 
-/* What the first gateway said reliably has its PRACK when the second one is asked already. */
-Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
+/* The first gateway has said something reliably, and failed before the PRACK. */
+static struct duel *left_by_the_first(void)
 {
 	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
 	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
 	run(d, 100 * SIM_MS);
 	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
-	struct heard *progress = nth(&d->a, "183 INVITE", 0);
 	callee_says(d, "500", NULL, NULL);
+	return d;
+}
+
+/* What the first gateway said reliably has its PRACK when the second one is asked already. */
+Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
+{
+	struct duel *d = left_by_the_first();
+	struct heard *progress = nth(&d->a, "183 INVITE", 0);
 	cr_assert_eq(count(&d->b, "INVITE"), 2);
 	callee_says(d, "180 " RELIABLE "1", NULL, NULL);
 	cr_assert_eq(count(&d->a, "180 INVITE"), 0, "it waits");
@@ -353,13 +360,9 @@ Test(rfc3262_3, a_prack_that_crosses_the_switch_to_another_gateway)
  */
 Test(rfc3262_3, pracks_of_a_dialog_that_was_left_are_bounded)
 {
-	struct sim *sim = sim_new(.seed = SEED, .parameters = "SS_SIP_STOP_SWITCH_AFTER_SDP = off\n");
-	struct duel *d = script_call_in(sim, &(struct plan){ .invite = SUPPORTS, .first = { "-" } });
-	run(d, 100 * SIM_MS);
-	callee_says(d, "183 " RELIABLE "1", NULL, "answer");
+	struct duel *d = left_by_the_first();
 	struct heard *progress = nth(&d->a, "183 INVITE", 0);
-	callee_says(d, "500", NULL, NULL);
-	const struct table *table = &sim->shards[0].shard->table;
+	const struct table *table = &d->sim->shards[0].shard->table;
 	uint32_t before = table_buried(table);
 	cr_assert_eq(status_of(prack(d, progress, NULL)), 200);
 	for (unsigned i = 0; i < 40; i++) {
